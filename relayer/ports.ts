@@ -1,0 +1,274 @@
+// What the relayer needs of the world. Work (api, work, loops) knows these interfaces only; adapters implement them.
+import type { AttemptEvent, AttemptRequest, Cancel, NodeInfo, SignedAck, SignedAttestation } from "../protocol/link.ts";
+import type { AttemptRecord } from "../protocol/records.ts";
+import type { BatchHeader, SpendingAuthorization, TaskOrder } from "../protocol/generated/structs.ts";
+import type { Domain, Keccak256 } from "../protocol/typedData.ts";
+import type { DigestSigner, Recover } from "../protocol/signing.ts";
+import type { Item } from "../protocol/merkleSum.ts";
+import type { Address, Bps, Hash, Hex, Millis, Seconds, Signature, TokenAmount } from "../protocol/units.ts";
+
+export interface Clock {
+  /** Unix time. */
+  nowMs(): Millis;
+  /** Never goes back; for durations. */
+  monotonicMs(): Millis;
+  /** Resolves after the time, or at once when aborted. */
+  sleep(ms: Millis, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Dice {
+  /** 32 random bytes from the operating system. */
+  bytes32(): Hash;
+}
+
+/** Structured log; never given prompt text, keys or signatures. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Native hashing and recovery for the receipts' path; agrees with viem to the bit. */
+export interface Crypto {
+  readonly keccak256: Keccak256;
+  readonly recover: Recover;
+}
+
+export interface TokenCounter {
+  /** @returns the exact count of the text's tokens, or null where this tokenizer is not at hand. */
+  count(tokenizer: string, text: string): number | null;
+}
+
+/** Counters and gauges by name (snake_case, unit last); labels are few and bounded. */
+export interface Metrics {
+  count(name: string, labels?: Readonly<Record<string, string>>, by?: number): void;
+  gauge(name: string, value: number, labels?: Readonly<Record<string, string>>): void;
+  observe(name: string, value: number, labels?: Readonly<Record<string, string>>): void;
+  /** Prometheus text. */
+  text(): Promise<string>;
+}
+
+// ---------------------------------------------------------------- nodes
+
+export interface NodeLinkEvents {
+  /** The node has proved its hot key and told what it is. */
+  connected(node: ConnectedNode): void;
+  attested(nodeId: number, signed: SignedAttestation, receivedAtMs: Millis): void;
+  disconnected(nodeId: number): void;
+}
+
+export interface ConnectedNode {
+  readonly nodeId: number;
+  readonly keyEpoch: number;
+  readonly hotKey: Address;
+  readonly info: NodeInfo;
+}
+
+/** The relayer's side of the node links. */
+export interface NodeLinks {
+  /**
+   * Sends an attempt. The stream ends after `refusal`, `end` or `failed`; a cut connection throws a retryable TidelaneError
+   * `node_disconnected`. Aborting the signal only stops listening: use `cancel` to stop the work.
+   */
+  attempt(nodeId: number, request: AttemptRequest, signal?: AbortSignal): AsyncIterable<AttemptEvent>;
+  /** Asks the node to stop; its receipt still comes on the attempt's stream. */
+  cancel(nodeId: number, cancel: Cancel): Promise<void>;
+  /** Best effort; an ack is sent again with the next ones until the node has taken it. */
+  ack(nodeId: number, acks: readonly SignedAck[]): Promise<void>;
+}
+
+// ---------------------------------------------------------------- chain
+
+/** Immutable parameters and addresses of a deployment, read from the chain once. */
+export interface Deployment {
+  readonly domain: Domain;
+  readonly addresses: Readonly<Record<string, Address>>;
+  /** W of the protocol. */
+  readonly windowSeconds: Seconds;
+  readonly epochSeconds: Seconds;
+  readonly leverage: number;
+}
+
+export interface ChainSession {
+  readonly payer: Address;
+  readonly sessionKey: Address;
+  readonly relayerId: number;
+  readonly mode: number;
+  readonly lock: TokenAmount;
+  readonly maxTotal: TokenAmount;
+  readonly charged: TokenAmount;
+  readonly provenCap: TokenAmount;
+  /** ALLOWANCE: the bucket's level at `readAtSeconds`; VOUCHER: 0. */
+  readonly bucketLevel: TokenAmount;
+  readonly validAfter: Seconds;
+  readonly validUntil: Seconds;
+  readonly state: "open" | "closing" | "closed";
+  /** Block time of this reading. */
+  readonly readAtSeconds: Seconds;
+}
+
+export interface ChainNode {
+  readonly nodeId: number;
+  readonly hotKey: Address;
+  readonly keyEpoch: number;
+  readonly hardwareClass: number;
+  /** stake / stakePerSlot. */
+  readonly slots: number;
+  readonly live: boolean;
+}
+
+export interface ChainTransaction {
+  readonly hash: Hash;
+  readonly raw: Hex;
+  readonly nonce: number;
+}
+
+export interface TransactionReceipt {
+  readonly hash: Hash;
+  readonly status: "success" | "reverted";
+  readonly blockNumber: bigint;
+  readonly gasUsed: bigint;
+}
+
+export interface Chain {
+  readonly deployment: Deployment;
+  /** Latest block. @throws retryable `chain_unreachable`, as every call here. */
+  head(): Promise<{ number: bigint; timestampSeconds: Seconds; hash: Hash }>;
+  /** Null where it was never opened. */
+  session(sessionId: Hash): Promise<ChainSession | null>;
+  /** Submits a payer's authorization, the relayer paying the gas; resolves when it is mined. @throws `authorization_rejected` with the contract's reason. */
+  openSession(authorization: SpendingAuthorization, signature: Hex): Promise<void>;
+  node(nodeId: number): Promise<ChainNode | null>;
+  nodeKey(nodeId: number, keyEpoch: number): Promise<Address | null>;
+  relayerKey(relayerId: number, relayerEpoch: number): Promise<Address | null>;
+  relayer(relayerId: number): Promise<{ signer: Address; epoch: number; poster: Address; feeBps: Bps; bond: TokenAmount; live: boolean } | null>;
+  lastBatch(relayerId: number): Promise<{ batchId: bigint; hash: Hash }>;
+  tab(relayerId: number, nodeId: number): Promise<{ earned: TokenAmount; provenEarned: TokenAmount }>;
+  /** Signs a call of the poster at the given nonce without sending it. */
+  sign(call: { to: Address; data: Hex; nonce: number }): Promise<ChainTransaction>;
+  /** The poster's next nonce: confirmed transactions only. */
+  nonce(): Promise<number>;
+  /** Sending the same raw transaction twice is no error. */
+  broadcast(raw: Hex): Promise<void>;
+  receipt(hash: Hash): Promise<TransactionReceipt | null>;
+}
+
+// ---------------------------------------------------------------- journal
+
+export interface StoredSession {
+  readonly sessionId: Hash;
+  readonly authorization: SpendingAuthorization;
+  /** Next nonce of an ALLOWANCE session: consecutive, a gap is a finding. */
+  readonly nextNonce: bigint;
+  /** Charges of all finished tasks, settled or not. */
+  readonly charged: TokenAmount;
+  /** The greatest voucher cap that was journaled. */
+  readonly cap: TokenAmount;
+}
+
+/** A task as it is opened, beside its dispatch and before the first byte of the answer leaves. */
+export interface OpenedTask {
+  readonly taskId: Hash;
+  readonly sessionId: Hash;
+  readonly order: TaskOrder;
+  readonly kind: "chat" | "completion" | "embeddings";
+  readonly model: string;
+  readonly openedAtMs: Millis;
+}
+
+/** An attempt that ended: with a receipt, or as an unsigned record of what was assigned. */
+export interface EndedAttempt {
+  readonly taskId: Hash;
+  readonly assignmentHash: Hash;
+  readonly nodeId: number;
+  /** Canonical JSON text of the decision record; its keccak256 stands in the assignment. */
+  readonly decision: string;
+  /** Assignment and signature as JSON where no receipt came. */
+  readonly assignment: Readonly<Record<string, unknown>>;
+  readonly signed: SignedAttempt | null;
+  /** Why it ended so, for attempts without a receipt: `refused_full`, `node_disconnected`, ... */
+  readonly cause: string | null;
+}
+
+export interface SignedAttempt {
+  readonly record: AttemptRecord;
+  readonly receiptHash: Hash;
+  readonly charge: TokenAmount;
+  readonly ack: SignedAck;
+}
+
+export type TaskState = "open" | "finished" | "failed";
+export type BatchState = "built" | "sent" | "confirmed" | "abandoned";
+
+export interface StoredBatch {
+  readonly header: BatchHeader;
+  readonly headerHash: Hash;
+  readonly signature: Signature;
+  readonly debits: readonly Item[];
+  readonly credits: readonly Item[];
+  readonly transaction: ChainTransaction;
+  readonly state: BatchState;
+  readonly blockNumber: bigint | null;
+  readonly gasUsed: bigint | null;
+}
+
+export interface StoredTask {
+  readonly opened: OpenedTask;
+  readonly state: TaskState;
+  readonly attempts: readonly EndedAttempt[];
+  readonly batch: StoredBatch | null;
+}
+
+/**
+ * The durable record. Every method is atomic and durable when it resolves.
+ * @throws retryable TidelaneError `journal_unavailable` where the database cannot be reached.
+ */
+export interface Journal {
+  putSession(session: StoredSession): Promise<void>;
+  session(sessionId: Hash): Promise<StoredSession | null>;
+  sessions(): Promise<readonly StoredSession[]>;
+  putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void>;
+  /** Null where it is unknown or expired. */
+  sessionOfApiKey(keyHash: Hash, nowMs: Millis): Promise<Hash | null>;
+  /** @throws `order_replayed` where the task is known. Raises the session's nonce and cap in the same transaction. */
+  openTask(task: OpenedTask, cap: TokenAmount | null): Promise<void>;
+  /**
+   * All attempts of a task, its end, and the session's charge, in one transaction; group-committed.
+   * Where the database is down, the entry goes to a local spool (synced to disk) and is replayed later; repeating it changes nothing.
+   */
+  finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void>;
+  task(taskId: Hash): Promise<StoredTask | null>;
+  /** Signed attempts of ended tasks that are in no batch yet, oldest ack first. */
+  unsettled(limit: number): Promise<readonly SignedAttempt[]>;
+  /** The greatest receipt of each tab that was journaled. */
+  lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>>;
+  /** Stores the batch with its raw transaction and claims its tasks, before anything is sent. @throws `already_batched`. */
+  putBatch(batch: StoredBatch, taskIds: readonly Hash[]): Promise<void>;
+  /** `abandoned` frees the batch's tasks for a later one. */
+  updateBatch(batchId: bigint, state: BatchState, mined?: { blockNumber: bigint; gasUsed: bigint }, transaction?: ChainTransaction): Promise<void>;
+  batch(batchId: bigint): Promise<StoredBatch | null>;
+  batches(state: BatchState): Promise<readonly StoredBatch[]>;
+  /** Remembers a response for `Idempotency-Key`. @returns what another request with the key did first, or null where this one is the first. */
+  claimIdempotency(scope: Hash, key: string, requestHash: Hash, nowMs: Millis): Promise<{ requestHash: Hash; response: string | null } | null>;
+  completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void>;
+  /** Small facts that must outlive a restart: the deployment, the chain's last seen block, the seed chain. */
+  getFact(name: string): Promise<string | null>;
+  setFact(name: string, value: string): Promise<void>;
+  /** True where the database answers. */
+  isUp(): boolean;
+}
+
+/** The data behind dataHash, content-addressed; kept at least 90 days. */
+export interface RecordStore {
+  put(dataHash: Hash, bytes: Uint8Array): Promise<void>;
+  get(dataHash: Hash): Promise<Uint8Array | null>;
+}
+
+/** The relayer's own identity: its signing key's epoch is registered on chain. */
+export interface Identity {
+  readonly relayerId: number;
+  readonly epoch: number;
+  readonly feeBps: Bps;
+  readonly signer: DigestSigner;
+}
