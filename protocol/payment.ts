@@ -1,11 +1,12 @@
 // How a payer's signed order travels with an unmodified OpenAI request, and what the relayer answers beside OpenAI's fields.
-import { bytesToString, hexToBytes, stringToHex } from "viem/utils";
+import { bytesToString, hashMessage, hexToBytes, stringToHex } from "viem/utils";
 import { z } from "zod";
 import { hexOfLength, parse, structFromJson, structToJson } from "./json.ts";
 import { signatureFromJson } from "./records.ts";
 import { InvalidValueError } from "./errors.ts";
 import type { TaskOrder, Voucher } from "./generated/structs.ts";
-import type { Hash, Signature } from "./units.ts";
+import type { Domain } from "./typedData.ts";
+import type { Hash, Seconds, Signature } from "./units.ts";
 
 /** Request header in VOUCHER mode: base64url of the payment's JSON. In ALLOWANCE mode `Authorization: Bearer tl_...` is all. */
 export const PAYMENT_HEADER = "x-tidelane-payment";
@@ -24,6 +25,11 @@ export const ResponseHeader = {
 } as const;
 
 export const API_KEY_PREFIX = "tl_";
+
+/** What the session key signs (EIP-191) to be given an API key for an ALLOWANCE session; wallets show the text. */
+export const apiKeyRequestDigest = (domain: Domain, relayerId: number, sessionId: Hash, issuedAt: Seconds): Hash => hashMessage([
+  "Tidelane API key", `chain ${domain.chainId}`, `contract ${domain.verifyingContract}`, `relayer ${relayerId}`, `session ${sessionId}`, `at ${issuedAt}`,
+].join("\n")).toLowerCase() as Hash;
 
 /** promptCommit = keccak256(promptSalt || the request body's bytes as sent). */
 export interface Payment {
