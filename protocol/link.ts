@@ -8,6 +8,7 @@
 //    │ ◀── GET  /info             ── NodeInfo             ──▶ │
 //    │ ◀── GET  /attestations     ── lines, for ever      ──▶ │
 //    │ ◀── POST /attempts {...}   ── lines until the end  ──▶ │  one stream per attempt
+//    │ ◀── GET  /attempts/HASH?offset=N ── lines from the Nth │  what is running or ended within a minute; 404 otherwise
 //    │ ◀── POST /cancel, /acks                                │
 //
 // Streams of lines are newline-delimited JSON; a line is at most LINE_BYTES_MAX.
