@@ -1,7 +1,7 @@
 // What the relayer needs of the world. Work (api, work, loops) knows these interfaces only; adapters implement them.
 import type { AttemptEvent, AttemptRequest, Cancel, NodeInfo, SignedAck, SignedAttestation } from "../protocol/link.ts";
 import type { AttemptRecord } from "../protocol/records.ts";
-import type { BatchHeader, SpendingAuthorization, TaskOrder } from "../protocol/generated/structs.ts";
+import type { BatchHeader, SpendingAuthorization, TaskOrder, Voucher } from "../protocol/generated/structs.ts";
 import type { Domain, Keccak256 } from "../protocol/typedData.ts";
 import type { DigestSigner, Recover } from "../protocol/signing.ts";
 import type { Item } from "../protocol/merkleSum.ts";
@@ -95,6 +95,7 @@ export interface ChainSession {
   readonly sessionKey: Address;
   readonly relayerId: number;
   readonly mode: number;
+  /** What batches may charge in all: the lock less what forces took or reserved. */
   readonly lock: TokenAmount;
   readonly maxTotal: TokenAmount;
   readonly charged: TokenAmount;
@@ -145,8 +146,25 @@ export interface Chain {
   relayer(relayerId: number): Promise<{ signer: Address; epoch: number; poster: Address; feeBps: Bps; bond: TokenAmount; live: boolean } | null>;
   lastBatch(relayerId: number): Promise<{ batchId: bigint; hash: Hash }>;
   tab(relayerId: number, nodeId: number): Promise<{ earned: TokenAmount; provenEarned: TokenAmount }>;
-  /** Signs a call of the poster at the given nonce without sending it. */
-  sign(call: { to: Address; data: Hex; nonce: number }): Promise<ChainTransaction>;
+  /** The struct hash of a posted batch's header, or null where it is not posted. */
+  batchHash(relayerId: number, batchId: bigint): Promise<Hash | null>;
+  /** What the relayer may still debit now: leverage x bond less its unmatured debits. */
+  debitCapacity(relayerId: number): Promise<TokenAmount>;
+  /** Block time up to which the chain is final. */
+  finalTimestamp(): Promise<Seconds>;
+  /**
+   * Runs one posting job at a time, with the poster's next nonce (confirmed transactions only). A job ends when its transaction
+   * is mined or given up, so two jobs never share a nonce.
+   */
+  exclusive<Result>(job: (nonce: number) => Promise<Result>): Promise<Result>;
+  /** Sends a call of the poster and waits until it is mined. @throws `call_reverted` with the contract's reason. */
+  submit(call: { to: Address; data: Hex }): Promise<TransactionReceipt>;
+  /** Tries a call of the poster on the newest state. @throws `call_reverted` with the contract's reason. */
+  simulate(call: { to: Address; data: Hex }): Promise<void>;
+  /** Signs a call of the poster without showing it to anybody: no estimate is asked for, so the gas limit is given. */
+  sign(call: { to: Address; data: Hex; nonce: number; gas: bigint }): Promise<ChainTransaction>;
+  /** The same call at this nonce, for at least an eighth more than before and for what the chain asks now. */
+  replace(transaction: ChainTransaction, nonce: number): Promise<ChainTransaction>;
   /** The poster's next nonce: confirmed transactions only. */
   nonce(): Promise<number>;
   /** Sending the same raw transaction twice is no error. */
@@ -163,8 +181,13 @@ export interface StoredSession {
   readonly nextNonce: bigint;
   /** Charges of all finished tasks, settled or not. */
   readonly charged: TokenAmount;
-  /** The greatest voucher cap that was journaled. */
-  readonly cap: TokenAmount;
+  /** The journaled voucher with the greatest cap; null before the first and in ALLOWANCE mode. */
+  readonly voucher: SignedVoucher | null;
+}
+
+export interface SignedVoucher {
+  readonly voucher: Voucher;
+  readonly signature: Signature;
 }
 
 /** A task as it is opened, beside its dispatch and before the first byte of the answer leaves. */
@@ -208,9 +231,18 @@ export interface StoredBatch {
   readonly debits: readonly Item[];
   readonly credits: readonly Item[];
   readonly transaction: ChainTransaction;
+  /** Hashes of transactions that `transaction` replaced: one of them may be mined in its stead. */
+  readonly replaced: readonly Hash[];
   readonly state: BatchState;
   readonly blockNumber: bigint | null;
   readonly gasUsed: bigint | null;
+}
+
+/** A task that ended and is in no batch yet. */
+export interface EndedTask {
+  readonly opened: OpenedTask;
+  readonly state: "finished" | "failed";
+  readonly attempts: readonly EndedAttempt[];
 }
 
 export interface StoredTask {
@@ -231,24 +263,37 @@ export interface Journal {
   putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void>;
   /** Null where it is unknown or expired. */
   sessionOfApiKey(keyHash: Hash, nowMs: Millis): Promise<Hash | null>;
-  /** @throws `order_replayed` where the task is known. Raises the session's nonce and cap in the same transaction. */
-  openTask(task: OpenedTask, cap: TokenAmount | null): Promise<void>;
+  /**
+   * With a voucher (VOUCHER mode) the session's greatest voucher is kept in the same transaction; without one (ALLOWANCE) the
+   * order's nonce must be the session's next, which is raised.
+   * @throws `order_replayed` where the task is known, `nonce_taken` where another process used the nonce.
+   */
+  openTask(task: OpenedTask, voucher: SignedVoucher | null): Promise<void>;
   /**
    * All attempts of a task, its end, and the session's charge, in one transaction; group-committed.
    * Where the database is down, the entry goes to a local spool (synced to disk) and is replayed later; repeating it changes nothing.
    */
   finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void>;
   task(taskId: Hash): Promise<StoredTask | null>;
-  /** Signed attempts of ended tasks that are in no batch yet, oldest ack first. */
-  unsettled(limit: number): Promise<readonly SignedAttempt[]>;
+  /** Ends tasks that no process can be serving any more, as failed. @returns how many. */
+  expireTasks(openedBeforeMs: Millis): Promise<number>;
+  /** Ended tasks that are in no batch yet: those with a receipt by their oldest ack, those without one by their opening. */
+  unsettled(has: "receipt" | "no receipt", limit: number): Promise<readonly EndedTask[]>;
   /** The greatest receipt of each tab that was journaled. */
   lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>>;
-  /** Stores the batch with its raw transaction and claims its tasks, before anything is sent. @throws `already_batched`. */
-  putBatch(batch: StoredBatch, taskIds: readonly Hash[]): Promise<void>;
-  /** `abandoned` frees the batch's tasks for a later one. */
+  /** Takes the right to post batches, which one process holds at a time. Null while another one holds it. */
+  lead(): Promise<Lead | null>;
+  /**
+   * Stores the batch with its raw transaction and claims its tasks, before anything is sent.
+   * @throws `already_batched` where a task or the batch id is taken, `lead_lost` where another process leads.
+   */
+  putBatch(batch: StoredBatch, taskIds: readonly Hash[], lead: Lead): Promise<void>;
+  /** `abandoned` frees the batch's tasks for a later one. A new transaction goes before it is sent. */
   updateBatch(batchId: bigint, state: BatchState, mined?: { blockNumber: bigint; gasUsed: bigint }, transaction?: ChainTransaction): Promise<void>;
+  /** The batch of that id that was not abandoned. */
   batch(batchId: bigint): Promise<StoredBatch | null>;
-  batches(state: BatchState): Promise<readonly StoredBatch[]>;
+  /** Newest first. */
+  batches(state: BatchState, limit: number): Promise<readonly StoredBatch[]>;
   /** Remembers a response for `Idempotency-Key`. @returns what another request with the key did first, or null where this one is the first. */
   claimIdempotency(scope: Hash, key: string, requestHash: Hash, nowMs: Millis): Promise<{ requestHash: Hash; response: string | null } | null>;
   completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void>;
@@ -257,6 +302,13 @@ export interface Journal {
   setFact(name: string, value: string): Promise<void>;
   /** True where the database answers. */
   isUp(): boolean;
+}
+
+/** The right to post; a fencing number makes an old holder's late write fail. */
+export interface Lead {
+  readonly fence: bigint;
+  isHeld(): boolean;
+  release(): Promise<void>;
 }
 
 /** The data behind dataHash, content-addressed; kept at least 90 days. */
