@@ -28,7 +28,7 @@ export function capabilitiesNeeded(body: Readonly<Record<string, unknown>>): str
   const needed = new Set<string>();
   for (const [name, value] of Object.entries(body)) {
     if (COMMON.has(name) || asksForNothing(name, value)) continue;
-    needed.add(SAME[name] ?? name);
+    needed.add(Object.hasOwn(SAME, name) ? SAME[name]! : name);
   }
   for (const message of Array.isArray(body.messages) ? body.messages : []) for (const part of partsOf(message)) needed.add(part);
   return [...needed].sort();
