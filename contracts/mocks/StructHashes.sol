@@ -10,6 +10,7 @@ import {TaskReceipt, TASK_RECEIPT_TYPEHASH} from "../types/TaskReceipt.sol";
 import {SaturationAttestation, SATURATION_ATTESTATION_TYPEHASH} from "../types/SaturationAttestation.sol";
 import {Refusal, REFUSAL_TYPEHASH} from "../types/Refusal.sol";
 import {Ack, ACK_TYPEHASH} from "../types/Ack.sol";
+import {KeyConsent, KEY_CONSENT_TYPEHASH} from "../types/KeyConsent.sol";
 import {BatchHeader, BATCH_HEADER_TYPEHASH} from "../types/BatchHeader.sol";
 
 /// @title A window on the signed structs
@@ -54,5 +55,9 @@ contract StructHashes {
 
     function batchHeader(BatchHeader calldata value) external pure returns (bytes32 typeHash, bytes32 structHash) {
         return (BATCH_HEADER_TYPEHASH, value.hash());
+    }
+
+    function keyConsent(KeyConsent calldata value) external pure returns (bytes32 typeHash, bytes32 structHash) {
+        return (KEY_CONSENT_TYPEHASH, value.hash());
     }
 }

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {KeyEpoch} from "./interfaces/IKeyRing.sol";
+import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IRelayerRegistry} from "./interfaces/IRelayerRegistry.sol";
+import {ISaturationBoard, PoolFigure, Saturation} from "./interfaces/ISaturationBoard.sol";
+import {Signatures} from "./libraries/Signatures.sol";
+import {TidelaneDomain} from "./libraries/TidelaneDomain.sol";
+import {SaturationAttestation} from "./types/SaturationAttestation.sol";
+
+/// @title Attested saturation, on chain
+contract SaturationBoard is ISaturationBoard, TidelaneDomain {
+    uint256 private constant POOLS_MAX = 64;
+    uint64 private constant SEED_STEPS_MAX = 4_096;
+    uint16 private constant BPS = 10_000;
+    /// @dev A node's clock may run ahead of the chain's by this much.
+    uint48 private constant AHEAD_MS_MAX = 60_000;
+
+    INodeRegistry public immutable nodeRegistry;
+    IRelayerRegistry public immutable relayerRegistry;
+    /// @notice W, in seconds.
+    uint48 public immutable windowSeconds;
+    /// @notice Length of a saturation epoch, in seconds.
+    uint48 public immutable epochSeconds;
+
+    struct Pool {
+        uint64 epoch;
+        uint64 slots;
+        uint128 slotBps;
+    }
+
+    struct SeedChain {
+        bytes32 reached;
+        bytes32 nextAnchor;
+        uint64 firstEpoch;
+        uint64 lastRevealed;
+        uint64 nextFirstEpoch;
+    }
+
+    mapping(uint32 relayerId => uint64) public override lastEpochOf;
+    mapping(uint32 relayerId => mapping(uint64 epoch => bytes32)) public override epochRootOf;
+    mapping(uint32 relayerId => mapping(bytes32 modelId => Pool)) private pools;
+    mapping(uint32 relayerId => SeedChain) private chains;
+    mapping(uint32 nodeId => mapping(uint32 relayerId => Saturation)) private recorded;
+
+    constructor(
+        address batchSettlement,
+        INodeRegistry nodeRegistry_,
+        IRelayerRegistry relayerRegistry_,
+        uint48 windowSeconds_,
+        uint48 epochSeconds_
+    ) TidelaneDomain(batchSettlement) {
+        nodeRegistry = nodeRegistry_;
+        relayerRegistry = relayerRegistry_;
+        windowSeconds = windowSeconds_;
+        epochSeconds = epochSeconds_;
+    }
+
+    modifier onlyPoster(uint32 relayerId) {
+        address poster = relayerRegistry.posterOf(relayerId);
+        if (msg.sender != poster) revert NotPoster(relayerId, msg.sender, poster);
+        _;
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function commitEpoch(
+        uint32 relayerId,
+        uint64 epoch,
+        bytes32 root,
+        uint32 leafCount,
+        bytes32 dataHash,
+        PoolFigure[] calldata figures
+    ) external override onlyPoster(relayerId) {
+        uint64 current = epochAt(block.timestamp);
+        uint64 last = lastEpochOf[relayerId];
+        if (epoch <= last || epoch >= current) revert EpochNotCommittable(relayerId, epoch, last, current);
+        if (root == 0 || leafCount == 0) revert EmptyRoot(relayerId, epoch);
+        lastEpochOf[relayerId] = epoch;
+        epochRootOf[relayerId][epoch] = root;
+        emit EpochCommitted(relayerId, epoch, root, leafCount, dataHash);
+        _storePools(relayerId, epoch, figures);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function commitSeedChain(uint32 relayerId, uint64 firstEpoch, bytes32 anchor) external override onlyPoster(relayerId) {
+        SeedChain storage chain = chains[relayerId];
+        uint64 earliest = epochAt(block.timestamp) + 1;
+        if (firstEpoch < earliest) revert SeedChainTooEarly(relayerId, firstEpoch, earliest);
+        if (chain.firstEpoch == 0) {
+            chain.firstEpoch = firstEpoch;
+            chain.lastRevealed = firstEpoch - 1;
+            chain.reached = anchor;
+        } else {
+            // Not to be moved once it has begun: its seeds may be in use.
+            uint64 next = chain.nextFirstEpoch;
+            if (next != 0 && next < earliest) revert SeedChainTooEarly(relayerId, firstEpoch, next);
+            chain.nextFirstEpoch = firstEpoch;
+            chain.nextAnchor = anchor;
+        }
+        emit SeedChainCommitted(relayerId, firstEpoch, anchor);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function revealSeed(uint32 relayerId, uint64 epoch, bytes32 seed) external override {
+        SeedChain storage chain = chains[relayerId];
+        if (chain.firstEpoch == 0) revert NoSeedChain(relayerId);
+        _switchChain(chain);
+        uint64 last = chain.lastRevealed;
+        uint64 current = epochAt(block.timestamp);
+        bool beyondChain = chain.nextFirstEpoch != 0 && epoch >= chain.nextFirstEpoch;
+        if (epoch <= last || epoch >= current || beyondChain) revert SeedNotRevealable(relayerId, epoch, last, current);
+        bytes32 reached = _hashTimes(seed, epoch - last);
+        if (reached != chain.reached) revert WrongSeed(relayerId, epoch, reached, chain.reached);
+        chain.reached = seed;
+        chain.lastRevealed = epoch;
+        emit SeedRevealed(relayerId, epoch, seed);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function recordAttestation(SaturationAttestation calldata attestation, bytes calldata signature) external override {
+        bytes32 attestationHash = attestation.hash();
+        _checkAttestation(attestation, attestationHash, signature);
+        Saturation storage entry = recorded[attestation.nodeId][attestation.relayerId];
+        if (attestation.seq <= entry.seq) {
+            revert SeqNotRising(attestation.nodeId, attestation.relayerId, attestation.seq, entry.seq);
+        }
+        recorded[attestation.nodeId][attestation.relayerId] = Saturation({
+            seq: attestation.seq,
+            slots: attestation.slots,
+            prepSlots: attestation.prepSlots,
+            computeBps: attestation.computeBps,
+            memoryBps: attestation.memoryBps,
+            queueBps: attestation.queueBps,
+            networkBps: attestation.networkBps,
+            observedAtMs: attestation.observedAtMs,
+            validUntilMs: attestation.validUntilMs,
+            attestationHash: attestationHash
+        });
+        emit AttestationRecorded(attestation.nodeId, attestation.relayerId, attestationHash, attestation);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function saturationOf(uint32 nodeId, uint32 relayerId) external view override returns (Saturation memory) {
+        return recorded[nodeId][relayerId];
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function poolSaturation(uint32 relayerId, bytes32 modelId)
+        external
+        view
+        override
+        returns (uint64 epoch, uint64 slots, uint256 saturationBps)
+    {
+        Pool storage pool = pools[relayerId][modelId];
+        slots = pool.slots;
+        return (pool.epoch, slots, slots == 0 ? 0 : pool.slotBps / slots);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function seedChainOf(uint32 relayerId)
+        external
+        view
+        override
+        returns (uint64 firstEpoch, uint64 lastRevealed, bytes32 reached, uint64 nextFirstEpoch, bytes32 nextAnchor)
+    {
+        SeedChain storage chain = chains[relayerId];
+        return (chain.firstEpoch, chain.lastRevealed, chain.reached, chain.nextFirstEpoch, chain.nextAnchor);
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function revealedUntil(uint32 relayerId) external view override returns (uint256) {
+        SeedChain storage chain = chains[relayerId];
+        if (chain.firstEpoch == 0 || chain.lastRevealed < chain.firstEpoch) return 0;
+        return (uint256(chain.lastRevealed) + 1) * epochSeconds;
+    }
+
+    /// @inheritdoc ISaturationBoard
+    function epochAt(uint256 timestamp) public view override returns (uint64) {
+        return uint64(timestamp / epochSeconds);
+    }
+
+    function _storePools(uint32 relayerId, uint64 epoch, PoolFigure[] calldata figures) private {
+        if (figures.length > POOLS_MAX) revert TooManyPools(figures.length, POOLS_MAX);
+        for (uint256 i = 0; i < figures.length; ++i) {
+            PoolFigure calldata figure = figures[i];
+            if (figure.slots == 0 || figure.slotBps > uint256(figure.slots) * BPS) {
+                revert PoolFigureOutOfRange(figure.modelId, figure.slots, figure.slotBps);
+            }
+            pools[relayerId][figure.modelId] = Pool(epoch, figure.slots, figure.slotBps);
+            emit PoolCommitted(relayerId, epoch, figure.modelId, figure.slots, figure.slotBps);
+        }
+    }
+
+    /// @dev The following chain takes over once every epoch before its first is revealed.
+    function _switchChain(SeedChain storage chain) private {
+        uint64 next = chain.nextFirstEpoch;
+        if (next == 0 || chain.lastRevealed + 1 != next) return;
+        chain.firstEpoch = next;
+        chain.reached = chain.nextAnchor;
+        chain.nextFirstEpoch = 0;
+        chain.nextAnchor = 0;
+    }
+
+    function _hashTimes(bytes32 seed, uint64 steps) private pure returns (bytes32) {
+        if (steps > SEED_STEPS_MAX) revert TooManySeedSteps(steps, SEED_STEPS_MAX);
+        for (uint64 i = 0; i < steps; ++i) seed = keccak256(abi.encode(seed));
+        return seed;
+    }
+
+    function _checkAttestation(
+        SaturationAttestation calldata attestation,
+        bytes32 attestationHash,
+        bytes calldata signature
+    ) private view {
+        KeyEpoch memory entry = nodeRegistry.keyOf(attestation.nodeId, attestation.keyEpoch);
+        if (entry.key == address(0)) revert UnknownNodeEpoch(attestation.nodeId, attestation.keyEpoch);
+        address recovered = Signatures.recover(_digest(attestationHash), signature);
+        if (recovered != entry.key) revert AttestationSignatureInvalid(attestation.nodeId, entry.key, recovered);
+        uint48 observedAtMs = attestation.observedAtMs;
+        uint256 nowMs = block.timestamp * 1_000;
+        if (observedAtMs > nowMs + AHEAD_MS_MAX) revert AttestationFromFuture(observedAtMs, nowMs);
+        uint256 observedAt = observedAtMs / 1_000;
+        bool inEpoch = observedAt + windowSeconds >= entry.openedAt
+            && (entry.closedAt == 0 || observedAt < uint256(entry.closedAt) + windowSeconds);
+        if (!inEpoch) revert AttestationOutsideKeyEpoch(observedAtMs, entry.openedAt, entry.closedAt);
+        uint16 greatest = _greatest(attestation);
+        if (greatest > BPS) revert SaturationOutOfRange(greatest);
+    }
+
+    function _greatest(SaturationAttestation calldata attestation) private pure returns (uint16 greatest) {
+        greatest = attestation.computeBps;
+        if (attestation.memoryBps > greatest) greatest = attestation.memoryBps;
+        if (attestation.queueBps > greatest) greatest = attestation.queueBps;
+        if (attestation.networkBps > greatest) greatest = attestation.networkBps;
+    }
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {Party} from "../interfaces/IBondVault.sol";
+import {IEscrow, RelayerAccount, Tab, TabCredit} from "../interfaces/IEscrow.sol";
+import {Fees} from "../libraries/Fees.sol";
+import {Maturity, Trail} from "../libraries/Maturity.sol";
+import {Deposits} from "./Deposits.sol";
+
+/// @title Nodes' tabs and relayers' fees: what was earned, what has matured, what was paid
+abstract contract Tabs is Deposits {
+    using Maturity for Trail;
+
+    uint48 private constant CREDIT_PERIOD_WINDOWS = 3;
+    uint48 private constant FEE_PERIOD_WINDOWS = 7;
+
+    struct TabBook {
+        // written by every batch
+        uint96 earned;
+        uint96 provenEarned;
+        uint32 lastPeriod;
+        // written by the first batch of a period
+        Trail trail;
+        uint96 claimed;
+        uint96 voidedEarned;
+    }
+
+    struct RelayerBook {
+        uint96 debited;
+        uint96 fees;
+        uint32 lastDebitPeriod;
+        uint32 lastFeePeriod;
+        Trail debitTrail;
+        Trail feeTrail;
+        uint96 feesClaimed;
+        uint96 feesVoided;
+    }
+
+    mapping(uint32 relayerId => mapping(uint32 nodeId => TabBook)) private tabs;
+    mapping(uint32 relayerId => RelayerBook) private relayers;
+
+    /// @inheritdoc IEscrow
+    function claimTab(uint32 relayerId, uint32 nodeId) external override nonReentrant returns (uint96 amount) {
+        amount = claimableTab(relayerId, nodeId);
+        if (amount == 0) revert NothingMatured(nodeId);
+        tabs[relayerId][nodeId].claimed += amount;
+        address payout = nodeRegistry.payoutOf(nodeId);
+        emit TabClaimed(relayerId, nodeId, payout, amount);
+        _payOut(payout, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function claimRelayerFee(uint32 relayerId, address to) external override nonReentrant returns (uint96 amount) {
+        if (msg.sender != relayerRegistry.ownerOf(relayerId)) revert NotRelayerOwner(relayerId, msg.sender);
+        amount = claimableRelayerFee(relayerId);
+        if (amount == 0) revert NothingMatured(relayerId);
+        _checkSeedsRevealed(relayerId);
+        relayers[relayerId].feesClaimed += amount;
+        emit RelayerFeeClaimed(relayerId, to, amount);
+        _payOut(to, amount);
+    }
+
+    /// @inheritdoc IEscrow
+    function tabOf(uint32 relayerId, uint32 nodeId) external view override returns (Tab memory) {
+        TabBook storage tab = tabs[relayerId][nodeId];
+        return Tab({
+            earned: tab.earned,
+            provenEarned: tab.provenEarned,
+            matured: tab.trail.matured(tab.lastPeriod, _creditPeriod(), tab.earned),
+            voidedEarned: tab.voidedEarned,
+            claimed: tab.claimed
+        });
+    }
+
+    /// @inheritdoc IEscrow
+    function relayerAccountOf(uint32 relayerId) external view override returns (RelayerAccount memory) {
+        RelayerBook storage relayer = relayers[relayerId];
+        return RelayerAccount({
+            debited: relayer.debited,
+            debitedMatured: relayer.debitTrail.matured(relayer.lastDebitPeriod, _creditPeriod(), relayer.debited),
+            fees: relayer.fees,
+            feesMatured: relayer.feeTrail.matured(relayer.lastFeePeriod, _feePeriod(), relayer.fees),
+            feesVoided: relayer.feesVoided,
+            feesClaimed: relayer.feesClaimed
+        });
+    }
+
+    /// @inheritdoc IEscrow
+    function claimableTab(uint32 relayerId, uint32 nodeId) public view override returns (uint96) {
+        TabBook storage tab = tabs[relayerId][nodeId];
+        uint96 matured = tab.trail.matured(tab.lastPeriod, _creditPeriod(), tab.earned);
+        return _restOf(matured, tab.voidedEarned, tab.claimed);
+    }
+
+    /// @inheritdoc IEscrow
+    function claimableRelayerFee(uint32 relayerId) public view override returns (uint96) {
+        RelayerBook storage relayer = relayers[relayerId];
+        uint96 matured = relayer.feeTrail.matured(relayer.lastFeePeriod, _feePeriod(), relayer.fees);
+        return _restOf(matured, relayer.feesVoided, relayer.feesClaimed);
+    }
+
+    /// @inheritdoc IEscrow
+    function debitCapacityOf(uint32 relayerId) external view override returns (uint256) {
+        uint256 most = uint256(leverage) * bondVault.activeBondOf(Party.RELAYER, relayerId);
+        uint256 unmatured = _unmaturedDebits(relayers[relayerId]);
+        return most > unmatured ? most - unmatured : 0;
+    }
+
+    /// @dev One entry of a batch.
+    function _credit(uint32 relayerId, TabCredit calldata credit) internal {
+        if (credit.change == 0) revert ZeroChange(bytes32(uint256(credit.nodeId)));
+        TabBook storage tab = tabs[relayerId][credit.nodeId];
+        uint96 earned = tab.earned;
+        uint96 proven = credit.proven > tab.provenEarned ? credit.proven : tab.provenEarned;
+        uint256 newEarned = uint256(earned) + credit.change;
+        if (newEarned > proven) revert CreditAboveProvenEarned(relayerId, credit.nodeId, newEarned, proven);
+        uint32 period = _creditPeriod();
+        uint32 lastPeriod = tab.lastPeriod;
+        if (lastPeriod != period) tab.trail.roll(lastPeriod, earned);
+        // At most `proven`, hence within 96 bits.
+        tab.earned = uint96(newEarned);
+        tab.provenEarned = proven;
+        tab.lastPeriod = period;
+        emit TabCredited(relayerId, credit.nodeId, credit.change, uint96(newEarned));
+    }
+
+    /// @dev The batch's totals: leverage, the bound on fees, and the relayer's running totals.
+    function _account(uint32 relayerId, uint256 totalDebit, uint256 totalCredit) internal {
+        if (totalCredit > totalDebit) revert CreditAboveDebit(totalDebit, totalCredit);
+        uint256 fee = totalDebit - totalCredit;
+        uint256 feeMost = totalCredit * Fees.FEE_BPS_MAX / Fees.BPS;
+        if (fee > feeMost) revert FeeAboveLimit(fee, feeMost);
+
+        RelayerBook storage relayer = relayers[relayerId];
+        uint256 unmatured = _unmaturedDebits(relayer) + totalDebit;
+        uint256 most = uint256(leverage) * bondVault.activeBondOf(Party.RELAYER, relayerId);
+        if (unmatured > most) revert LeverageExceeded(relayerId, unmatured, most);
+
+        _roll(relayer);
+        // Never more than was ever deposited and locked: locks leave 96 bits only after 2^96 units went through one relayer.
+        relayer.debited = _toUint96(relayer.debited + totalDebit);
+        relayer.fees = _toUint96(relayer.fees + fee);
+        emit FeeAccrued(relayerId, uint96(fee));
+    }
+
+    function _roll(RelayerBook storage relayer) private {
+        uint32 period = _creditPeriod();
+        if (relayer.lastDebitPeriod != period) {
+            relayer.debitTrail.roll(relayer.lastDebitPeriod, relayer.debited);
+            relayer.lastDebitPeriod = period;
+        }
+        period = _feePeriod();
+        if (relayer.lastFeePeriod != period) {
+            relayer.feeTrail.roll(relayer.lastFeePeriod, relayer.fees);
+            relayer.lastFeePeriod = period;
+        }
+    }
+
+    /// @dev Matured fees were posted before the last full period; seeds up to there, or to the end of the period of the last
+    /// fee if that was earlier, cover every decision behind them.
+    function _checkSeedsRevealed(uint32 relayerId) private view {
+        if (address(saturationBoard) == address(0)) return;
+        uint256 lastOfFees = uint256(relayers[relayerId].lastFeePeriod) + 1;
+        uint256 lastOfMatured = uint256(_feePeriod()) - 1;
+        uint256 period = lastOfFees < lastOfMatured ? lastOfFees : lastOfMatured;
+        uint256 needed = period * FEE_PERIOD_WINDOWS * windowSeconds;
+        uint256 revealed = saturationBoard.revealedUntil(relayerId);
+        if (revealed < needed) revert SeedsNotRevealed(relayerId, revealed, needed);
+    }
+
+    function _unmaturedDebits(RelayerBook storage relayer) private view returns (uint256) {
+        return relayer.debited - relayer.debitTrail.matured(relayer.lastDebitPeriod, _creditPeriod(), relayer.debited);
+    }
+
+    /// @dev Voided amounts are taken off what has matured first, so that a void never meets an empty tab.
+    function _restOf(uint96 matured, uint96 voided, uint96 claimed) private pure returns (uint96) {
+        uint256 gone = uint256(voided) + claimed;
+        return matured > gone ? uint96(matured - gone) : 0;
+    }
+
+    function _toUint96(uint256 amount) private pure returns (uint96) {
+        if (amount > type(uint96).max) revert AmountTooLarge(amount, type(uint96).max);
+        return uint96(amount);
+    }
+
+    function _creditPeriod() private view returns (uint32) {
+        return uint32(block.timestamp / (CREDIT_PERIOD_WINDOWS * windowSeconds));
+    }
+
+    function _feePeriod() private view returns (uint32) {
+        return uint32(block.timestamp / (FEE_PERIOD_WINDOWS * windowSeconds));
+    }
+}

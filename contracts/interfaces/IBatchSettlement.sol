@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {BatchHeader} from "../types/BatchHeader.sol";
+
+/// @notice One session's entry of a batch.
+/// @dev The voucher (cumulativeCap, taskId, r, vs) raises the proven cap; all four are 0 where it need not be raised and in
+/// ALLOWANCE mode. r, vs: the 65-byte signature in ERC-2098 form, s | (v - 27) << 255.
+struct Debit {
+    bytes32 sessionId;
+    uint96 change;
+    uint96 cumulativeCap;
+    bytes32 taskId;
+    bytes32 r;
+    bytes32 vs;
+}
+
+/// @notice One tab's entry of a batch.
+/// @dev The receipt (keyEpoch, nodeSeq, nodeCumulative, bodyHash, r, vs) raises provenEarned; its body travels as its hash. All
+/// are 0 where it need not be raised.
+struct Credit {
+    uint32 nodeId;
+    uint32 keyEpoch;
+    uint64 nodeSeq;
+    uint96 change;
+    uint96 nodeCumulative;
+    bytes32 bodyHash;
+    bytes32 r;
+    bytes32 vs;
+}
+
+/// @notice What is kept of a batch.
+/// @dev The trees' root sums are the totals. `postedAt` in unix seconds, 32 bits.
+struct Batch {
+    bytes32 batchHash;
+    bytes32 sessionRoot;
+    bytes32 tabRoot;
+    uint96 totalDebit;
+    uint96 totalCredit;
+    uint32 leafCount;
+    uint32 postedAt;
+}
+
+/// @title Verifies a batch of settlements, moves debits to credits, stores the roots
+/// @notice Its address is the verifying contract of every signed struct: EIP-712 name "Tidelane", version "1".
+interface IBatchSettlement {
+    /// @notice The header and the items travel in the transaction; `batchHash` is the header's struct hash.
+    event BatchPosted(
+        uint32 indexed relayerId, uint64 indexed batchId, bytes32 indexed batchHash, BatchHeader header
+    );
+
+    error NotPoster(uint32 relayerId, address caller, address poster);
+    error UnknownRelayerEpoch(uint32 relayerId, uint32 relayerEpoch);
+    /// @notice The period does not end inside the key epoch (opened - W <= periodEnd < closed + W).
+    error PeriodOutsideKeyEpoch(uint48 periodEnd, uint48 openedAt, uint48 closedAt);
+    error HeaderSignatureInvalid(address key, address recovered);
+    error WrongBatchId(uint32 relayerId, uint64 batchId, uint64 expected);
+    error WrongPrevBatchHash(uint32 relayerId, bytes32 prevBatchHash, bytes32 expected);
+    /// @notice periodStart <= periodEnd <= now <= postBy <= periodEnd + W / 2 does not hold.
+    error WrongTimes(uint48 periodStart, uint48 periodEnd, uint48 postBy, uint256 timestamp);
+    error LeafCountOutOfRange(uint32 leafCount, uint32 most);
+    error EmptyRoot(bytes32 sessionRoot, bytes32 tabRoot);
+    error TooManyItems(uint256 items, uint256 most);
+    error ItemsNotAscending(bytes32 previous, bytes32 next);
+    error WrongDebitsHash(bytes32 debitsHash, bytes32 computed);
+    error WrongCreditsHash(bytes32 creditsHash, bytes32 computed);
+    error WrongTotals(uint256 totalDebit, uint256 totalCredit, uint96 headerDebit, uint96 headerCredit);
+    error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
+    error ReceiptSignatureInvalid(uint32 nodeId, address key, address recovered);
+    error VoucherSignatureMalformed(bytes32 sessionId);
+    /// @notice The Escrow at that address names another settlement contract: the deployment is wired wrongly.
+    error Miswired(address escrow, address escrowSettlement);
+
+    /// @notice Posts the next batch of a relayer. Sent by its poster; cannot be paused.
+    /// @param signature the header's, with the relayer's signing key of header.relayerEpoch: 65 bytes r || s || v.
+    /// @param debits strictly ascending by sessionId.
+    /// @param credits strictly ascending by nodeId; together at most 500 items.
+    /// @return batchHash the header's struct hash, the next batch's prevBatchHash.
+    function postBatch(BatchHeader calldata header, bytes calldata signature, Debit[] calldata debits, Credit[] calldata credits)
+        external
+        returns (bytes32 batchHash);
+
+    function domainSeparator() external view returns (bytes32);
+
+    /// @return batchId the relayer's last posted batch, 0 before its first.
+    /// @return batchHash its header's struct hash.
+    function lastBatchOf(uint32 relayerId) external view returns (uint64 batchId, bytes32 batchHash);
+
+    /// @return all zero where it was never posted.
+    function batchOf(uint32 relayerId, uint64 batchId) external view returns (Batch memory);
+}

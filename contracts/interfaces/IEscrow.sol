@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {SpendingAuthorization} from "../types/SpendingAuthorization.sol";
+
+/// @notice A payer's signed, locked budget at one relayer.
+/// @dev Amounts in the pay token's smallest unit, times in unix seconds. `closingAt` is 0 where nobody closed it (validUntil
+/// closes it by itself). `reserved` is for open forces; `bucketLevel` is what an ALLOWANCE session may be charged right now.
+struct Session {
+    address payer;
+    address sessionKey;
+    uint32 relayerId;
+    uint8 mode;
+    uint48 validAfter;
+    uint48 validUntil;
+    uint48 closingAt;
+    uint96 lock;
+    uint96 maxTotal;
+    uint96 maxPerDay;
+    uint96 charged;
+    uint96 provenCap;
+    uint96 forced;
+    uint96 reserved;
+    uint96 voidedCharge;
+    uint96 bucketLevel;
+}
+
+/// @notice A node's account at one relayer. Payable: what has matured, less `voidedEarned`, less `claimed`.
+struct Tab {
+    uint96 earned;
+    uint96 provenEarned;
+    uint96 matured;
+    uint96 voidedEarned;
+    uint96 claimed;
+}
+
+/// @notice What a relayer has debited and earned in all.
+struct RelayerAccount {
+    uint96 debited;
+    uint96 debitedMatured;
+    uint96 fees;
+    uint96 feesMatured;
+    uint96 feesVoided;
+    uint96 feesClaimed;
+}
+
+/// @notice One session's entry of a batch as BatchSettlement hands it on.
+/// @dev `cap` is the cumulativeCap of a voucher that `signer` signed; 0 where the batch carries none.
+struct SessionDebit {
+    bytes32 sessionId;
+    uint96 change;
+    uint96 cap;
+    address signer;
+}
+
+/// @notice One tab's entry of a batch. `proven` is a nodeCumulative that the node signed; 0 where the batch carries none.
+struct TabCredit {
+    uint32 nodeId;
+    uint96 change;
+    uint96 proven;
+}
+
+/// @title Payers' balances, sessions and their locks, nodes' tabs, relayers' fees
+/// @notice Every way out is a pull and cannot be paused. Money moves between books only through `settle`, which only
+/// BatchSettlement can call.
+interface IEscrow {
+    event Deposited(address indexed payer, address indexed from, uint96 amount);
+    event Withdrawn(address indexed payer, address indexed to, uint96 amount);
+    event SessionOpened(
+        bytes32 indexed sessionId, address indexed payer, uint32 indexed relayerId, SpendingAuthorization authorization
+    );
+    event SessionToppedUp(bytes32 indexed sessionId, uint96 amount, uint96 lock);
+    event SessionRevoked(bytes32 indexed sessionId, address indexed payer);
+    event SessionClosing(bytes32 indexed sessionId, uint48 closingAt);
+    event LockReleased(bytes32 indexed sessionId, address indexed payer, uint96 amount);
+    event SessionDebited(bytes32 indexed sessionId, uint96 change, uint96 charged);
+    event TabCredited(uint32 indexed relayerId, uint32 indexed nodeId, uint96 change, uint96 earned);
+    event FeeAccrued(uint32 indexed relayerId, uint96 fee);
+    event TabClaimed(uint32 indexed relayerId, uint32 indexed nodeId, address indexed payout, uint96 amount);
+    event RelayerFeeClaimed(uint32 indexed relayerId, address indexed to, uint96 amount);
+    event NewSessionsPaused(uint48 until);
+    event NewSessionsResumed();
+
+    error ZeroAmount();
+    error ZeroAddress();
+    error AmountTooLarge(uint256 amount, uint256 most);
+    /// @notice The token delivered another amount than asked for: fee-on-transfer tokens are refused.
+    error WrongAmountReceived(uint256 asked, uint256 received);
+    error InsufficientBalance(address payer, uint96 free, uint96 asked);
+    error NotBatchSettlement(address caller);
+    error NotGuardian(address caller);
+    /// @notice New sessions are paused; everything else goes on.
+    error NewSessionsArePaused(uint48 until);
+    error NotPaused();
+    /// @notice The guardian's next pause may start only then.
+    error PauseTooSoon(uint48 notBefore);
+    error SessionExists(bytes32 sessionId);
+    error UnknownSession(bytes32 sessionId);
+    error SessionIsRevoked(bytes32 sessionId);
+    error SessionIsClosing(bytes32 sessionId, uint48 closingAt);
+    error SessionNotClosing(bytes32 sessionId);
+    /// @notice 3 W after closing have not passed.
+    error LockNotReleasable(bytes32 sessionId, uint48 releasableAt);
+    error NothingToRelease(bytes32 sessionId);
+    error AuthorizationSignatureInvalid(bytes32 sessionId, address payer);
+    error AuthorizationNotValidNow(bytes32 sessionId, uint48 validAfter, uint48 validUntil, uint256 timestamp);
+    error AuthorizationModeUnknown(uint8 mode);
+    /// @notice A VOUCHER session needs a session key.
+    error SessionKeyMissing(bytes32 sessionId);
+    /// @notice An ALLOWANCE session needs a maxPerDay above zero of which the double fits.
+    error MaxPerDayOutOfRange(uint96 maxPerDay, uint96 most);
+    error RelayerNotLive(uint32 relayerId);
+    error RelayerIsJailed(uint32 relayerId);
+    error NotPayer(bytes32 sessionId, address caller);
+    error NotPayerOrPoster(bytes32 sessionId, address caller);
+    error SessionOfOtherRelayer(bytes32 sessionId, uint32 relayerId, uint32 headerRelayerId);
+    error ZeroChange(bytes32 id);
+    /// @notice The voucher that would raise the proven cap is not signed by the session key.
+    error VoucherSignatureInvalid(bytes32 sessionId, address sessionKey, address recovered);
+    error VoucherNotAccepted(bytes32 sessionId, uint8 mode);
+    error ChargeAboveProvenCap(bytes32 sessionId, uint256 charge, uint96 provenCap);
+    error ChargeAboveLock(bytes32 sessionId, uint256 charge, uint96 lock);
+    error ChargeAboveBucket(bytes32 sessionId, uint96 change, uint96 level);
+    error CreditAboveProvenEarned(uint32 relayerId, uint32 nodeId, uint256 earned, uint96 provenEarned);
+    error CreditAboveDebit(uint256 totalDebit, uint256 totalCredit);
+    /// @notice The relayer's fee would exceed 1,000 bps of the credits.
+    error FeeAboveLimit(uint256 fee, uint256 most);
+    error LeverageExceeded(uint32 relayerId, uint256 unmaturedDebits, uint256 most);
+    error NothingMatured(uint32 id);
+    error NotRelayerOwner(uint32 relayerId, address caller);
+    /// @notice The routing seeds behind the matured fees are not revealed on the SaturationBoard.
+    error SeedsNotRevealed(uint32 relayerId, uint256 revealedUntil, uint256 needed);
+
+    // ---- deposits: the caller's tokens, or a signature's
+
+    /// @notice Credits the caller with `amount` of its tokens (approve first).
+    function deposit(uint96 amount) external;
+
+    /// @notice Credits `payer` with `amount` of the caller's tokens (approve first).
+    function depositFor(address payer, uint96 amount) external;
+
+    /// @notice As deposit, with an EIP-2612 permit. A permit that somebody used first does no harm: the allowance counts.
+    function depositWithPermit(uint96 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external;
+
+    /// @notice Credits `payer` through an ERC-3009 receiveWithAuthorization that it signed for this contract. Anyone may send it.
+    function depositWithAuthorization(
+        address payer,
+        uint96 amount,
+        uint256 validAfter,
+        uint256 validBefore,
+        bytes32 nonce,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external;
+
+    /// @notice Pays out of the caller's free balance.
+    function withdraw(uint96 amount, address to) external;
+
+    // ---- sessions
+
+    /// @notice Opens a session and locks its budget. Anyone may send it; the payer's signature decides.
+    /// @param signature of the authorization in the domain of BatchSettlement, by an EOA or through ERC-1271.
+    /// @return sessionId the authorization's struct hash.
+    function openSession(SpendingAuthorization calldata authorization, bytes calldata signature)
+        external
+        returns (bytes32 sessionId);
+
+    /// @notice Adds to a session's lock from the payer's free balance. Payer only, while it is open.
+    function topUp(bytes32 sessionId, uint96 amount) external;
+
+    /// @notice Ends an open session, or bars one that is not open yet from ever being opened with the caller as payer.
+    function revoke(bytes32 sessionId) external;
+
+    /// @notice Starts CLOSING: no new orders; what was ordered can be settled for 3 W. Payer or the relayer's poster.
+    function closeSession(bytes32 sessionId) external;
+
+    /// @notice After CLOSING + 3 W, returns the lock's rest to the payer's free balance. Anyone may send it, more than once.
+    function releaseLock(bytes32 sessionId) external returns (uint96 amount);
+
+    // ---- settlement
+
+    /// @notice Moves debits to credits and the rest to the relayer's fees. BatchSettlement only; strictly ascending items.
+    /// @return totalDebit sum of the sessions' changes.
+    /// @return totalCredit sum of the tabs' changes.
+    function settle(uint32 relayerId, SessionDebit[] calldata debits, TabCredit[] calldata credits)
+        external
+        returns (uint256 totalDebit, uint256 totalCredit);
+
+    // ---- claims
+
+    /// @notice Pays a tab's matured credits to the node's payout address. Anyone may send it.
+    function claimTab(uint32 relayerId, uint32 nodeId) external returns (uint96 amount);
+
+    /// @notice Pays a relayer's matured fees. Its owner only, and only once the seeds of that time are revealed.
+    function claimRelayerFee(uint32 relayerId, address to) external returns (uint96 amount);
+
+    // ---- guardian
+
+    /// @notice Stops new sessions for 7 days. The next pause may start 28 days after this one's end at the earliest.
+    function pauseNewSessions() external;
+
+    /// @notice Ends a pause early.
+    function resumeNewSessions() external;
+
+    // ---- views
+
+    function freeBalanceOf(address payer) external view returns (uint96);
+    /// @return the session; `payer` is zero where it was never opened.
+    function sessionOf(bytes32 sessionId) external view returns (Session memory);
+    /// @return since when the session is closing, or 0 while it is open or unknown.
+    function closingSince(bytes32 sessionId) external view returns (uint48);
+    function isRevoked(address payer, bytes32 sessionId) external view returns (bool);
+    function tabOf(uint32 relayerId, uint32 nodeId) external view returns (Tab memory);
+    function claimableTab(uint32 relayerId, uint32 nodeId) external view returns (uint96);
+    function relayerAccountOf(uint32 relayerId) external view returns (RelayerAccount memory);
+    function claimableRelayerFee(uint32 relayerId) external view returns (uint96);
+    /// @return what the relayer may still debit now: leverage x active bond less its unmatured debits.
+    function debitCapacityOf(uint32 relayerId) external view returns (uint256);
+    /// @return the sum of all books, never above the token balance.
+    function trackedBalance() external view returns (uint256);
+    function newSessionsPausedUntil() external view returns (uint48);
+}

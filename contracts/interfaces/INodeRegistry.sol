@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {IKeyRing} from "./IKeyRing.sol";
+
+/// @notice A model that a node serves and its base prices, in the pay token's smallest unit per million tokens.
+struct ModelOffer {
+    bytes32 modelId;
+    uint96 priceInPerMTok;
+    uint96 priceOutPerMTok;
+}
+
+/// @notice What a node's owner says about it.
+/// @dev `hardwareClass`: 1 HIGH, 2 MID, 3 LOW. `agentId`: the ERC-8004 identity that the owner claims, 0 for none; a claim,
+/// checked by whoever relies on it.
+struct NodeProfile {
+    address payout;
+    uint8 hardwareClass;
+    uint256 agentId;
+}
+
+/// @notice A node as stored. `retiredAt` is 0 while it lives.
+struct Node {
+    address owner;
+    address payout;
+    uint8 hardwareClass;
+    uint32 keyEpoch;
+    uint48 registeredAt;
+    uint48 retiredAt;
+    uint256 agentId;
+}
+
+/// @title Who runs a node, with which key, on what hardware, serving what at which price
+interface INodeRegistry is IKeyRing {
+    event NodeRegistered(uint32 indexed nodeId, address indexed owner);
+    event NodeProfileSet(uint32 indexed nodeId, address payout, uint8 hardwareClass, uint256 agentId);
+    event ModelListed(uint32 indexed nodeId, bytes32 indexed modelId, uint96 priceInPerMTok, uint96 priceOutPerMTok);
+    event ModelDelisted(uint32 indexed nodeId, bytes32 indexed modelId);
+
+    error UnknownHardwareClass(uint8 hardwareClass);
+    error TooManyModels(uint256 models, uint256 most);
+
+    /// @notice Registers a node; the caller becomes its cold owner for good.
+    /// @param key the hot key that will sign attestations and receipts; unique among all open epochs of nodes.
+    /// @param models at most 32.
+    /// @param keySignature KeyConsent(this registry, caller, key), signed with `key`.
+    /// @return nodeId counted from 1.
+    function register(NodeProfile calldata profile, address key, ModelOffer[] calldata models, bytes calldata keySignature)
+        external
+        returns (uint32 nodeId);
+
+    /// @notice Replaces the profile, lists or reprices models, and delists others.
+    /// @dev Owner only; also after retirement, so that the payout address can always be corrected.
+    function update(uint32 nodeId, NodeProfile calldata profile, ModelOffer[] calldata listed, bytes32[] calldata delisted)
+        external;
+
+    function nodeOf(uint32 nodeId) external view returns (Node memory);
+
+    /// @return where the node's credits are paid, or zero where the id is unknown.
+    function payoutOf(uint32 nodeId) external view returns (address);
+
+    /// @return listed whether the node serves the model.
+    /// @return priceInPerMTok base price of input.
+    /// @return priceOutPerMTok base price of output.
+    function priceOf(uint32 nodeId, bytes32 modelId)
+        external
+        view
+        returns (bool listed, uint96 priceInPerMTok, uint96 priceOutPerMTok);
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {IKeyRing} from "./IKeyRing.sol";
+
+/// @notice A relayer as stored. `retiredAt` is 0 while it lives.
+struct Relayer {
+    address owner;
+    address poster;
+    uint16 feeBps;
+    uint32 keyEpoch;
+    uint48 registeredAt;
+    uint48 retiredAt;
+    bytes32 endpointHash;
+}
+
+/// @title Who relays, where, for what fee, with which posting and signing keys
+interface IRelayerRegistry is IKeyRing {
+    event RelayerRegistered(uint32 indexed relayerId, address indexed owner);
+    event RelayerProfileSet(uint32 indexed relayerId, address indexed poster, uint16 feeBps, string endpoint);
+
+    error FeeTooHigh(uint16 feeBps, uint16 most);
+    error EndpointTooLong(uint256 length, uint256 most);
+
+    /// @notice Registers a relayer; the caller becomes its cold owner for good and receives its fees.
+    /// @param poster sends batches and board epochs; holds gas only.
+    /// @param signer signs assignments, acks and headers; unique among all open epochs of relayers.
+    /// @param feeBps at most 1,000: what the relayer adds to a node's fee.
+    /// @param endpoint where nodes and payers find it, at most 256 bytes; its hash is stored, its text emitted.
+    /// @param keySignature KeyConsent(this registry, caller, signer), signed with `signer`.
+    /// @return relayerId counted from 1.
+    function register(address poster, address signer, uint16 feeBps, string calldata endpoint, bytes calldata keySignature)
+        external
+        returns (uint32 relayerId);
+
+    /// @notice Replaces poster, fee and endpoint. Owner only; also after retirement, so that the last batch can be posted.
+    function update(uint32 relayerId, address poster, uint16 feeBps, string calldata endpoint) external;
+
+    function relayerOf(uint32 relayerId) external view returns (Relayer memory);
+
+    /// @return the poster, or zero where the id is unknown.
+    function posterOf(uint32 relayerId) external view returns (address);
+
+    /// @notice Poster and signing key in one call, for the settlement path.
+    /// @return poster zero where the id is unknown.
+    /// @return key zero where the epoch never existed.
+    /// @return openedAt unix seconds.
+    /// @return closedAt unix seconds, 0 while open.
+    function posterAndKeyOf(uint32 relayerId, uint32 epoch)
+        external
+        view
+        returns (address poster, address key, uint48 openedAt, uint48 closedAt);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {SaturationAttestation} from "../types/SaturationAttestation.sol";
+
+/// @notice The last attestation of a node to a relayer that was proven onto the board.
+/// @dev Saturations in basis points, times in unix milliseconds; `seq` 0 where there is none.
+struct Saturation {
+    uint64 seq;
+    uint16 slots;
+    uint16 prepSlots;
+    uint16 computeBps;
+    uint16 memoryBps;
+    uint16 queueBps;
+    uint16 networkBps;
+    uint48 observedAtMs;
+    uint48 validUntilMs;
+    bytes32 attestationHash;
+}
+
+/// @notice A relayer's figure for one model in one epoch: the slot-weighted mean of the greatest dimension.
+/// @dev slotBps = sum of slots x greatest saturation; saturation = slotBps / slots.
+struct PoolFigure {
+    bytes32 modelId;
+    uint64 slots;
+    uint128 slotBps;
+}
+
+/// @title Attested saturation, on chain
+/// @notice A root per relayer and epoch, seed commitments and reveals, single attestations that anyone can prove.
+interface ISaturationBoard {
+    event EpochCommitted(uint32 indexed relayerId, uint64 indexed epoch, bytes32 root, uint32 leafCount, bytes32 dataHash);
+    event PoolCommitted(
+        uint32 indexed relayerId, uint64 indexed epoch, bytes32 indexed modelId, uint64 slots, uint128 slotBps
+    );
+    event SeedChainCommitted(uint32 indexed relayerId, uint64 indexed firstEpoch, bytes32 anchor);
+    event SeedRevealed(uint32 indexed relayerId, uint64 indexed epoch, bytes32 seed);
+    event AttestationRecorded(
+        uint32 indexed nodeId, uint32 indexed relayerId, bytes32 indexed attestationHash, SaturationAttestation attestation
+    );
+
+    error NotPoster(uint32 relayerId, address caller, address poster);
+    /// @notice Only an epoch that has ended, after the last one committed, can be committed.
+    error EpochNotCommittable(uint32 relayerId, uint64 epoch, uint64 lastCommitted, uint64 current);
+    error EmptyRoot(uint32 relayerId, uint64 epoch);
+    error TooManyPools(uint256 pools, uint256 most);
+    error PoolFigureOutOfRange(bytes32 modelId, uint64 slots, uint128 slotBps);
+    /// @notice A seed chain begins with a later epoch than the current one, after the epochs of the chain before it.
+    error SeedChainTooEarly(uint32 relayerId, uint64 firstEpoch, uint64 earliest);
+    error NoSeedChain(uint32 relayerId);
+    /// @notice Only an epoch that has ended and was not yet covered by a reveal can be revealed.
+    error SeedNotRevealable(uint32 relayerId, uint64 epoch, uint64 lastRevealed, uint64 current);
+    error TooManySeedSteps(uint64 steps, uint64 most);
+    error WrongSeed(uint32 relayerId, uint64 epoch, bytes32 reached, bytes32 expected);
+    error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
+    error AttestationSignatureInvalid(uint32 nodeId, address key, address recovered);
+    error AttestationOutsideKeyEpoch(uint48 observedAtMs, uint48 openedAt, uint48 closedAt);
+    error AttestationFromFuture(uint48 observedAtMs, uint256 timestampMs);
+    error SeqNotRising(uint32 nodeId, uint32 relayerId, uint64 seq, uint64 last);
+    error SaturationOutOfRange(uint16 greatestBps);
+
+    /// @notice Commits the root over a relayer's attestations of an epoch that has ended. Its poster only; epochs strictly rise.
+    /// @param leafCount number of board leaves (modelId, nodeId, attestation).
+    /// @param dataHash names the data behind the root, served by the relayer.
+    /// @param pools at most 64 figures; later contestable by FraudProofs.
+    function commitEpoch(
+        uint32 relayerId,
+        uint64 epoch,
+        bytes32 root,
+        uint32 leafCount,
+        bytes32 dataHash,
+        PoolFigure[] calldata pools
+    ) external;
+
+    /// @notice Commits a chain of routing seeds: keccak256(seed of an epoch) = seed of the epoch before; `anchor` is the hash of
+    /// the first epoch's seed. The relayer's poster only, before the first epoch starts. A following chain takes over at its
+    /// first epoch, once the seeds before it are revealed.
+    function commitSeedChain(uint32 relayerId, uint64 firstEpoch, bytes32 anchor) external;
+
+    /// @notice Reveals the seed of an epoch that has ended; it proves all earlier ones. Anyone may send it.
+    /// @dev At most 4,096 epochs a call.
+    function revealSeed(uint32 relayerId, uint64 epoch, bytes32 seed) external;
+
+    /// @notice Proves one attestation onto the board. Anyone may send it; its seq must be above the last recorded one.
+    function recordAttestation(SaturationAttestation calldata attestation, bytes calldata signature) external;
+
+    /// @return the last recorded attestation of a node to a relayer.
+    function saturationOf(uint32 nodeId, uint32 relayerId) external view returns (Saturation memory);
+
+    /// @return epoch the newest epoch in which the relayer gave a figure for the model, 0 for none.
+    /// @return slots attested for the model.
+    /// @return saturationBps slot-weighted mean of the greatest dimension.
+    function poolSaturation(uint32 relayerId, bytes32 modelId)
+        external
+        view
+        returns (uint64 epoch, uint64 slots, uint256 saturationBps);
+
+    /// @return the root of an epoch, zero where none was committed.
+    function epochRootOf(uint32 relayerId, uint64 epoch) external view returns (bytes32);
+
+    /// @return the epoch last committed, 0 for none.
+    function lastEpochOf(uint32 relayerId) external view returns (uint64);
+
+    /// @return firstEpoch of the chain in use, 0 for none.
+    /// @return lastRevealed firstEpoch - 1 before the first reveal.
+    /// @return reached the seed last revealed, or the anchor.
+    /// @return nextFirstEpoch of the chain that follows, 0 for none.
+    /// @return nextAnchor its anchor.
+    function seedChainOf(uint32 relayerId)
+        external
+        view
+        returns (uint64 firstEpoch, uint64 lastRevealed, bytes32 reached, uint64 nextFirstEpoch, bytes32 nextAnchor);
+
+    /// @return unix seconds up to which the relayer's routing seeds are revealed; 0 where it revealed none.
+    function revealedUntil(uint32 relayerId) external view returns (uint256);
+
+    /// @return the epoch of a time: unix seconds / epoch length.
+    function epochAt(uint256 timestamp) external view returns (uint64);
+}

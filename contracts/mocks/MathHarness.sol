@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {Fees} from "../libraries/Fees.sol";
+import {Items} from "../libraries/Items.sol";
+import {Leaf, MerkleSum, PathEnd, SumProof} from "../libraries/MerkleSum.sol";
+
+/// @title A window on the libraries
+/// @notice Lets TypeScript compare its twins with Solidity's fee formula, trees and hashes. Deployed in tests only.
+contract MathHarness {
+    function fee(
+        uint32 inTokens,
+        uint32 outTokens,
+        uint96 priceIn,
+        uint96 priceOut,
+        uint16 feeBps,
+        uint96 shareCap
+    ) external pure returns (uint256 nodeFee, uint256 charge) {
+        return Fees.fee(inTokens, outTokens, priceIn, priceOut, feeBps, shareCap);
+    }
+
+    function leafHash(Leaf calldata leaf) external pure returns (bytes32) {
+        return MerkleSum.leafHash(leaf);
+    }
+
+    function nodeHash(bytes32 leftHash, uint128 leftSum, bytes32 rightHash, uint128 rightSum)
+        external
+        pure
+        returns (bytes32)
+    {
+        return MerkleSum.nodeHash(leftHash, leftSum, rightHash, rightSum);
+    }
+
+    function root(bytes32[] calldata hashes, uint128[] calldata sums)
+        external
+        pure
+        returns (bytes32 rootHash, uint128 rootSum)
+    {
+        return MerkleSum.root(hashes, sums);
+    }
+
+    function verifyProof(bytes32 hash, uint128 sum, SumProof calldata proof, uint32 leafCount)
+        external
+        pure
+        returns (bool fits, bytes32 rootHash, uint128 rootSum, uint128 leftSum)
+    {
+        PathEnd memory end = MerkleSum.walk(hash, sum, proof, leafCount);
+        return (end.fits, end.rootHash, end.rootSum, end.leftSum);
+    }
+
+    function itemsHash(bytes32[] calldata ids, uint96[] calldata changes) external pure returns (bytes32) {
+        uint256[] memory pairs = new uint256[](2 * ids.length);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            pairs[2 * i] = uint256(ids[i]);
+            pairs[2 * i + 1] = changes[i];
+        }
+        return Items.hash(pairs);
+    }
+}
