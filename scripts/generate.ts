@@ -20,6 +20,7 @@ interface AbiItem {
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "protocol", "generated");
 const contracts = [
+  "TideToken", "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "TaskReceipts", "SaturationBoard",
   "StructHashes",
 ];
 const header = "// Generated from the Solidity sources by `npm run generate`. Do not edit.\n";

@@ -49,6 +49,12 @@ export interface BatchHeader {
   readonly postBy: number;
 }
 
+export interface KeyConsent {
+  readonly registry: Hex;
+  readonly owner: Hex;
+  readonly key: Hex;
+}
+
 export interface ReceiptBody {
   readonly assignmentHash: Hex;
   readonly sessionId: Hex;
@@ -143,6 +149,7 @@ export interface Structs {
   readonly Ack: Ack;
   readonly Assignment: Assignment;
   readonly BatchHeader: BatchHeader;
+  readonly KeyConsent: KeyConsent;
   readonly ReceiptBody: ReceiptBody;
   readonly Refusal: Refusal;
   readonly SaturationAttestation: SaturationAttestation;
@@ -200,6 +207,11 @@ export const structFields = {
     { name: "periodStart", type: "uint48" },
     { name: "periodEnd", type: "uint48" },
     { name: "postBy", type: "uint48" },
+  ],
+  KeyConsent: [
+    { name: "registry", type: "address" },
+    { name: "owner", type: "address" },
+    { name: "key", type: "address" },
   ],
   ReceiptBody: [
     { name: "assignmentHash", type: "bytes32" },
