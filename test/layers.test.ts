@@ -47,7 +47,7 @@ interface Import {
 
 function importsOf(path: string): Import[] {
   const text = readFileSync(join(root, path), "utf8").replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
-  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;]*?from\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g);
+  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^;"']*?from\s*["']([^"']+)["']|(?:^|\n)\s*import\s*["']([^"']+)["']|import\(\s*["']([^"']+)["']\s*\)/g);
   return [...found].map((match) => {
     const specifier = (match[1] ?? match[2] ?? match[3])!;
     const target = specifier.startsWith(".") ? relative(root, resolve(root, dirname(path), specifier)) : null;
