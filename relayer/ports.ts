@@ -52,8 +52,8 @@ export interface Metrics {
 // ---------------------------------------------------------------- nodes
 
 export interface NodeLinkEvents {
-  /** The node has proved its hot key and told what it is. */
-  connected(node: ConnectedNode): void;
+  /** The node has proved its hot key and told what it is; `chain` is what the registry and the vault say about it. */
+  connected(node: ConnectedNode, chain: ChainNode): void;
   attested(nodeId: number, signed: SignedAttestation, receivedAtMs: Millis): void;
   disconnected(nodeId: number): void;
 }
