@@ -19,9 +19,7 @@ const S_MAX = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0
 
 /** 65 bytes, v in {27, 28}, 0 < s <= n/2: what Solidity accepts. */
 export function isCanonicalSignature(signature: Hex): boolean {
-  if (signature.length !== 132) return false;
-  const v = signature.slice(130);
-  if (v !== "1b" && v !== "1c") return false;
+  if (!/^0x[0-9a-fA-F]{128}1[bc]$/.test(signature)) return false;
   const s = BigInt(`0x${signature.slice(66, 130)}`);
   return s > 0n && s <= S_MAX;
 }
