@@ -29,8 +29,8 @@ const units = ["test/*.test.ts", "test/{protocol,relayer,node,client,auditor,cli
 const compile: Stage = { name: "generated", args: ["scripts/generate.ts", "--check"], minutesMax: 3 };
 const tracks: readonly (readonly Stage[])[] = [
   [
-    { name: "solidity", args: [hardhat, "test", "solidity", "--no-compile"], counts, minutesMax: 8 },
-    { name: "contracts", args: [hardhat, "test", "mocha", "--no-compile"], counts, minutesMax: 8 },
+    { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 8 },
+    { name: "contracts", args: [hardhat, "test", "mocha"], counts, minutesMax: 8 },
   ],
   [
     { name: "types", args: ["node_modules/typescript/bin/tsc", "--noEmit"], minutesMax: 3 },
