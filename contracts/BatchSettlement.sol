@@ -28,14 +28,15 @@ contract BatchSettlement is IBatchSettlement, TidelaneDomain {
     mapping(uint32 relayerId => uint64) private lastBatchIds;
     mapping(uint32 relayerId => mapping(uint64 batchId => Batch)) private batches;
 
-    /// @param escrow_ deployed before this contract, for the address that this contract gets.
+    /// @param escrow_ deployed before this contract, like the registries that it names, for the address that this contract gets.
     constructor(Escrow escrow_) TidelaneDomain(address(this)) {
-        address named = escrow_.batchSettlement();
-        if (named != address(this)) revert Miswired(address(escrow_), named);
         escrow = escrow_;
         nodeRegistry = escrow_.nodeRegistry();
         relayerRegistry = escrow_.relayerRegistry();
         windowSeconds = escrow_.windowSeconds();
+        _expectThis(address(escrow_));
+        _expectThis(address(escrow_.nodeRegistry()));
+        _expectThis(address(escrow_.relayerRegistry()));
     }
 
     /// @inheritdoc IBatchSettlement
@@ -75,6 +76,11 @@ contract BatchSettlement is IBatchSettlement, TidelaneDomain {
     /// @inheritdoc IBatchSettlement
     function batchOf(uint32 relayerId, uint64 batchId) external view override returns (Batch memory) {
         return batches[relayerId][batchId];
+    }
+
+    function _expectThis(address sibling) private view {
+        address named = TidelaneDomain(sibling).verifyingContract();
+        if (named != address(this)) revert Miswired(sibling, named);
     }
 
     /// @dev Who posts, who signed, and when. A closed key still speaks for the time in which it was open.

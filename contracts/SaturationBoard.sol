@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+import {BatchSettlement} from "./BatchSettlement.sol";
 import {KeyEpoch} from "./interfaces/IKeyRing.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRelayerRegistry} from "./interfaces/IRelayerRegistry.sol";
@@ -44,16 +45,14 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     mapping(uint32 relayerId => SeedChain) private chains;
     mapping(uint32 nodeId => mapping(uint32 relayerId => Saturation)) private recorded;
 
-    constructor(
-        address batchSettlement,
-        INodeRegistry nodeRegistry_,
-        IRelayerRegistry relayerRegistry_,
-        uint48 windowSeconds_,
-        uint48 epochSeconds_
-    ) TidelaneDomain(batchSettlement) {
-        nodeRegistry = nodeRegistry_;
-        relayerRegistry = relayerRegistry_;
-        windowSeconds = windowSeconds_;
+    /// @param batchSettlement deployed before this contract; its Escrow names the address that this contract gets, or none.
+    constructor(BatchSettlement batchSettlement, uint48 epochSeconds_) TidelaneDomain(address(batchSettlement)) {
+        if (epochSeconds_ == 0) revert ZeroEpoch();
+        address named = address(batchSettlement.escrow().saturationBoard());
+        if (named != address(this) && named != address(0)) revert Miswired(named);
+        nodeRegistry = batchSettlement.nodeRegistry();
+        relayerRegistry = batchSettlement.relayerRegistry();
+        windowSeconds = batchSettlement.windowSeconds();
         epochSeconds = epochSeconds_;
     }
 

@@ -68,8 +68,8 @@ interface IBatchSettlement {
     error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
     error ReceiptSignatureInvalid(uint32 nodeId, address key, address recovered);
     error VoucherSignatureMalformed(bytes32 sessionId);
-    /// @notice The Escrow at that address names another settlement contract: the deployment is wired wrongly.
-    error Miswired(address escrow, address escrowSettlement);
+    /// @notice A contract of the deployment names another settlement contract than this one.
+    error Miswired(address sibling, address named);
 
     /// @notice Posts the next batch of a relayer. Sent by its poster; cannot be paused.
     /// @param signature the header's, with the relayer's signing key of header.relayerEpoch: 65 bytes r || s || v.

@@ -57,6 +57,9 @@ interface ISaturationBoard {
     error AttestationOutsideKeyEpoch(uint48 observedAtMs, uint48 openedAt, uint48 closedAt);
     error AttestationFromFuture(uint48 observedAtMs, uint256 timestampMs);
     error SeqNotRising(uint32 nodeId, uint32 relayerId, uint64 seq, uint64 last);
+    error ZeroEpoch();
+    /// @notice The Escrow of the deployment names another board.
+    error Miswired(address named);
     error SaturationOutOfRange(uint16 greatestBps);
 
     /// @notice Commits the root over a relayer's attestations of an epoch that has ended. Its poster only; epochs strictly rise.

@@ -11,7 +11,8 @@ abstract contract TidelaneDomain {
     bytes32 private constant NAME_HASH = keccak256("Tidelane");
     bytes32 private constant VERSION_HASH = keccak256("1");
 
-    address private immutable verifyingContract;
+    /// @notice BatchSettlement of the same deployment.
+    address public immutable verifyingContract;
     uint256 private immutable deployedChainId;
     bytes32 private immutable deployedSeparator;
 

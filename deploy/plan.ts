@@ -1,0 +1,82 @@
+// What a deployment is to be: its parameters, and the addresses that its contracts will get. Pure.
+import { getContractAddress, isAddress } from "viem/utils";
+import { InvalidValueError } from "../protocol/errors.ts";
+import type { Address } from "../protocol/units.ts";
+
+export const MODULE_ID = "Tidelane";
+
+/** One deployment's bounds; immutable once deployed. Files: deploy/parameters/<network>.json. */
+export interface Parameters {
+  /** W of the protocol. */
+  readonly windowSeconds: number;
+  /** Length of a saturation epoch. */
+  readonly epochSeconds: number;
+  /** Unmatured debits of a relayer <= leverage x its bond. */
+  readonly leverage: number;
+  /** Stake behind one attested slot, in the stake token's smallest unit. */
+  readonly stakePerSlot: bigint;
+  /** May pause new sessions; the zero address where nobody may. */
+  readonly guardian: Address;
+  /** Null: two tokens are deployed, which the deployer can mint. */
+  readonly tokens: { readonly payToken: Address; readonly stakeToken: Address } | null;
+}
+
+/** What a deployment became. Addresses in lowercase; `block` is where reading its events starts. */
+export interface Addresses {
+  readonly chainId: number;
+  readonly block: number;
+  readonly contracts: Readonly<Record<string, Address>>;
+}
+
+export const CONTRACT_NAMES = [
+  "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "SaturationBoard", "TaskReceipts",
+] as const;
+
+const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;
+const SECONDS_MAX = 30 * 86_400;
+const LEVERAGE_MAX = 5;
+
+/** @throws InvalidValueError naming the field. */
+export function parseParameters(json: unknown): Parameters {
+  const from = json as Record<string, unknown>;
+  const whole = (name: string, most: number): number => {
+    const value = from[name];
+    if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > most) throw new InvalidValueError(name, `a whole number from 1 to ${most}`);
+    return value as number;
+  };
+  const stakePerSlot = String(from["stakePerSlot"]);
+  if (!/^[1-9]\d{0,28}$/.test(stakePerSlot)) throw new InvalidValueError("stakePerSlot", "a decimal string above zero");
+  const tokens = from["tokens"] as Record<string, unknown> | null;
+  return Object.freeze({
+    windowSeconds: whole("windowSeconds", SECONDS_MAX),
+    epochSeconds: whole("epochSeconds", SECONDS_MAX),
+    leverage: whole("leverage", LEVERAGE_MAX),
+    stakePerSlot: BigInt(stakePerSlot),
+    guardian: address("guardian", from["guardian"]),
+    tokens: tokens === null ? null : { payToken: address("tokens.payToken", tokens?.["payToken"]), stakeToken: address("tokens.stakeToken", tokens?.["stakeToken"]) },
+  });
+}
+
+/** Module parameters for a deployer whose next nonce is known: the sixth and later contracts are told to the earlier ones. */
+export function moduleParameters(parameters: Parameters, deployer: Address, firstNonce: number): Record<string, string | number | bigint> {
+  // The order of deploy/modules/Tidelane.ts: tokens and registries in one step, then one contract a step.
+  const beforeBondVault = firstNonce + 2 + (parameters.tokens === null ? 2 : 0);
+  const at = (offset: number): Address => getContractAddress({ from: deployer, nonce: BigInt(beforeBondVault + offset) });
+  return {
+    ...(parameters.tokens ?? {}),
+    windowSeconds: parameters.windowSeconds,
+    epochSeconds: parameters.epochSeconds,
+    leverage: parameters.leverage,
+    stakePerSlot: parameters.stakePerSlot,
+    guardian: parameters.guardian,
+    fraudProofs: ZERO_ADDRESS,
+    inferenceGateway: ZERO_ADDRESS,
+    batchSettlement: at(2),
+    saturationBoard: at(3),
+  };
+}
+
+function address(name: string, value: unknown): Address {
+  if (typeof value !== "string" || !isAddress(value, { strict: false })) throw new InvalidValueError(name, "an address");
+  return value.toLowerCase() as Address;
+}
