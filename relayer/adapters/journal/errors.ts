@@ -1,0 +1,22 @@
+// What can go wrong with the journal, in the same words for every implementation.
+import { TidelaneError } from "../../../protocol/errors.ts";
+import type { Hash } from "../../../protocol/units.ts";
+
+export const journalErrors = {
+  unavailable: (cause: unknown) =>
+    new TidelaneError("The database cannot be reached; try again shortly.", { code: "journal_unavailable", retryable: true, cause }),
+  replayed: (taskId: Hash) =>
+    new TidelaneError("This order was already used. Sign a new order with another nonce.", { code: "order_replayed", details: { taskId } }),
+  nonceTaken: (sessionId: Hash, nonce: bigint) =>
+    new TidelaneError("Another process used this nonce of the session; read the session again.", { code: "nonce_taken", retryable: true, details: { sessionId, nonce: String(nonce) } }),
+  unknownSession: (sessionId: Hash) =>
+    new TidelaneError("This session is not registered here.", { code: "unknown_session", details: { sessionId } }),
+  unknownTask: (taskId: Hash) =>
+    new TidelaneError("This task was never opened here.", { code: "unknown_task", details: { taskId } }),
+  unknownBatch: (batchId: bigint) =>
+    new TidelaneError("There is no such batch.", { code: "unknown_batch", details: { batchId: String(batchId) } }),
+  alreadyBatched: (what: string) =>
+    new TidelaneError(`The batch cannot be stored: ${what}.`, { code: "already_batched" }),
+  leadLost: (fence: bigint) =>
+    new TidelaneError("Another process posts batches now.", { code: "lead_lost", retryable: true, details: { fence: String(fence) } }),
+} as const;

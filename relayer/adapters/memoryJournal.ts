@@ -1,0 +1,206 @@
+// The journal's twin in memory, for tests and for trying things out: the same promises but durability, the same suite.
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { AttemptRecord } from "../../protocol/records.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
+import type {
+  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState,
+} from "../ports.ts";
+import { journalErrors } from "./journal/errors.ts";
+
+interface TaskRow {
+  readonly opened: OpenedTask;
+  state: TaskState;
+  attempts: readonly EndedAttempt[];
+  batchHash: Hash | null;
+}
+
+export class MemoryJournal implements Journal {
+  readonly #sessions = new Map<Hash, StoredSession>();
+  readonly #keys = new Map<Hash, { sessionId: Hash; expiresAtMs: Millis }>();
+  readonly #tasks = new Map<Hash, TaskRow>();
+  readonly #tabs = new Map<number, AttemptRecord>();
+  readonly #batches: StoredBatch[] = [];
+  readonly #idempotency = new Map<string, { requestHash: Hash; response: string | null }>();
+  readonly #facts = new Map<string, string>();
+  #fence = 0n;
+  #isLed = false;
+  #isUp = true;
+
+  /** Plays a database that cannot be reached; finished tasks are still taken, as by the spool. */
+  setUp(isUp: boolean): void {
+    this.#isUp = isUp;
+  }
+
+  async putSession(session: StoredSession): Promise<void> {
+    this.#requireUp();
+    if (!this.#sessions.has(session.sessionId)) this.#sessions.set(session.sessionId, session);
+  }
+
+  async session(sessionId: Hash): Promise<StoredSession | null> {
+    this.#requireUp();
+    return this.#sessions.get(sessionId) ?? null;
+  }
+
+  async sessions(): Promise<readonly StoredSession[]> {
+    this.#requireUp();
+    return [...this.#sessions.values()];
+  }
+
+  async putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void> {
+    this.#requireUp();
+    this.#keys.set(keyHash, { sessionId, expiresAtMs });
+  }
+
+  async sessionOfApiKey(keyHash: Hash, nowMs: Millis): Promise<Hash | null> {
+    this.#requireUp();
+    const key = this.#keys.get(keyHash);
+    return key && key.expiresAtMs > nowMs ? key.sessionId : null;
+  }
+
+  async openTask(task: OpenedTask, voucher: SignedVoucher | null): Promise<void> {
+    this.#requireUp();
+    const session = this.#sessions.get(task.sessionId);
+    if (!session) throw journalErrors.unknownSession(task.sessionId);
+    if (this.#tasks.has(task.taskId)) throw journalErrors.replayed(task.taskId);
+    if (voucher === null && task.order.nonce !== session.nextNonce) throw journalErrors.nonceTaken(task.sessionId, task.order.nonce);
+    const isGreatest = voucher !== null && voucher.voucher.cumulativeCap > (session.voucher?.voucher.cumulativeCap ?? -1n);
+    this.#sessions.set(task.sessionId, {
+      ...session, nextNonce: voucher === null ? session.nextNonce + 1n : session.nextNonce, voucher: isGreatest ? voucher : session.voucher,
+    });
+    this.#tasks.set(task.taskId, { opened: task, state: "open", attempts: [], batchHash: null });
+  }
+
+  async finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void> {
+    const task = this.#tasks.get(taskId);
+    if (!task) throw journalErrors.unknownTask(taskId);
+    if (task.state !== "open") return;
+    task.state = state;
+    task.attempts = [...attempts];
+    const session = this.#sessions.get(task.opened.sessionId)!;
+    const charge = attempts.reduce((sum, attempt) => sum + (attempt.signed?.charge ?? 0n), 0n);
+    this.#sessions.set(session.sessionId, { ...session, charged: session.charged + charge });
+    for (const { signed } of attempts) {
+      if (!signed) continue;
+      const last = this.#tabs.get(signed.record.receipt.nodeId);
+      if (!last || signed.record.receipt.nodeSeq > last.receipt.nodeSeq) this.#tabs.set(signed.record.receipt.nodeId, signed.record);
+    }
+  }
+
+  async task(taskId: Hash): Promise<StoredTask | null> {
+    this.#requireUp();
+    const task = this.#tasks.get(taskId);
+    if (!task) return null;
+    const batch = this.#batches.find((one) => one.headerHash === task.batchHash) ?? null;
+    return { opened: task.opened, state: task.state, attempts: task.attempts, batch };
+  }
+
+  async expireTasks(openedBeforeMs: Millis): Promise<number> {
+    this.#requireUp();
+    const stale = [...this.#tasks.values()].filter((task) => task.state === "open" && task.opened.openedAtMs < openedBeforeMs);
+    for (const task of stale) task.state = "failed";
+    return stale.length;
+  }
+
+  async unsettled(has: "receipt" | "no receipt", limit: number): Promise<readonly EndedTask[]> {
+    this.#requireUp();
+    return [...this.#tasks.values()]
+      .filter((task) => task.state !== "open" && task.batchHash === null && (oldestAck(task) !== null) === (has === "receipt"))
+      .sort((a, b) => (oldestAck(a) ?? a.opened.openedAtMs) - (oldestAck(b) ?? b.opened.openedAtMs))
+      .slice(0, limit)
+      .map((task) => ({ opened: task.opened, state: task.state as "finished" | "failed", attempts: task.attempts }));
+  }
+
+  async lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>> {
+    this.#requireUp();
+    return new Map(this.#tabs);
+  }
+
+  async lead(): Promise<Lead | null> {
+    this.#requireUp();
+    if (this.#isLed) return null;
+    this.#isLed = true;
+    const fence = ++this.#fence;
+    let isHeld = true;
+    return {
+      fence,
+      isHeld: () => isHeld,
+      release: async () => {
+        if (isHeld) this.#isLed = false;
+        isHeld = false;
+      },
+    };
+  }
+
+  async putBatch(batch: StoredBatch, taskIds: readonly Hash[], lead: Lead): Promise<void> {
+    this.#requireUp();
+    if (lead.fence !== this.#fence || !lead.isHeld()) throw journalErrors.leadLost(lead.fence);
+    if (this.#live(batch.header.batchId)) throw journalErrors.alreadyBatched(`batch ${batch.header.batchId} exists`);
+    const tasks = taskIds.map((taskId) => this.#tasks.get(taskId));
+    const taken = tasks.findIndex((task) => !task || task.state === "open" || task.batchHash !== null);
+    if (taken >= 0) throw journalErrors.alreadyBatched(`task ${taskIds[taken]} cannot be claimed`);
+    this.#batches.push(batch);
+    for (const task of tasks) task!.batchHash = batch.headerHash;
+  }
+
+  async updateBatch(...[batchId, state, mined, transaction]: Parameters<Journal["updateBatch"]>): Promise<void> {
+    this.#requireUp();
+    const old = this.#live(batchId);
+    if (!old) throw journalErrors.unknownBatch(batchId);
+    const replaced = transaction && transaction.hash !== old.transaction.hash ? [...old.replaced, old.transaction.hash] : old.replaced;
+    this.#batches[this.#batches.indexOf(old)] = { ...old, state, ...mined, transaction: transaction ?? old.transaction, replaced };
+    if (state !== "abandoned") return;
+    for (const task of this.#tasks.values()) if (task.batchHash === old.headerHash) task.batchHash = null;
+  }
+
+  async batch(batchId: bigint): Promise<StoredBatch | null> {
+    this.#requireUp();
+    return this.#live(batchId) ?? null;
+  }
+
+  async batches(state: BatchState, limit: number): Promise<readonly StoredBatch[]> {
+    this.#requireUp();
+    return this.#batches.filter((batch) => batch.state === state).sort((a, b) => Number(b.header.batchId - a.header.batchId)).slice(0, limit);
+  }
+
+  async claimIdempotency(...[scope, key, requestHash]: Parameters<Journal["claimIdempotency"]>): ReturnType<Journal["claimIdempotency"]> {
+    this.#requireUp();
+    const known = this.#idempotency.get(`${scope}:${key}`);
+    if (!known) this.#idempotency.set(`${scope}:${key}`, { requestHash, response: null });
+    return known ?? null;
+  }
+
+  async completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void> {
+    this.#requireUp();
+    const known = this.#idempotency.get(`${scope}:${key}`);
+    if (!known) return;
+    if (response === null) this.#idempotency.delete(`${scope}:${key}`);
+    else this.#idempotency.set(`${scope}:${key}`, { ...known, response });
+  }
+
+  async getFact(name: string): Promise<string | null> {
+    this.#requireUp();
+    return this.#facts.get(name) ?? null;
+  }
+
+  async setFact(name: string, value: string): Promise<void> {
+    this.#requireUp();
+    this.#facts.set(name, value);
+  }
+
+  isUp(): boolean {
+    return this.#isUp;
+  }
+
+  #live(batchId: bigint): StoredBatch | undefined {
+    return this.#batches.find((batch) => batch.header.batchId === batchId && batch.state !== "abandoned");
+  }
+
+  #requireUp(): void {
+    if (!this.#isUp) throw journalErrors.unavailable(new TidelaneError("The journal was switched off.", { code: "switched_off" }));
+  }
+}
+
+const oldestAck = (task: TaskRow): number | null => {
+  const acks = task.attempts.flatMap((attempt) => (attempt.signed ? [attempt.signed.ack.ack.ackedAt] : []));
+  return acks.length === 0 ? null : Math.min(...acks);
+};
