@@ -1,7 +1,31 @@
 // The fleet: which nodes are there, what they attested, what was sent to them since, and which of them takes the next attempt.
-import type { Clock, ChainNode, ConnectedNode, Crypto, Deployment, Log, Metrics } from "../ports.ts";
-import type { ModelInfo, Offer, SignedAttestation } from "../../protocol/link.ts";
-import type { Address, Hash, Millis, TokenAmount, Tokens } from "../../protocol/units.ts";
+//
+//   links ── connected, attested, disconnected ──▶ FleetNode (live)
+//                                                    │ each second while asked
+//   tasks ── choose ──▶ decide(node table, draw) ◀───┘            board ◀── what was attested, epoch by epoch
+//               └──▶ a booking on the chosen node, counted until it is released
+import { FleetBooking } from "./booking.ts";
+import { EpochAttestations, type HeldAttestation } from "./epochAttestations.ts";
+import { Conversations, OutputLengths } from "./fleetMemory.ts";
+import { FleetNode } from "./fleetNode.ts";
+import { ModelIndex } from "./modelIndex.ts";
+import { Tables, shardOf, type Picture } from "./tables.ts";
+import { fitsContext, infoOf, isAffordable, isCapable, unavailable } from "./unavailable.ts";
+import { decide, GATES, Scratch, type DecideTask, type Gate } from "../routing/decide.ts";
+import { decisionHashOf, decisionText } from "../routing/decision.ts";
+import { wordsOf } from "../routing/draws.ts";
+import { correctLoad } from "../routing/saturation.ts";
+import { PARAMETERS } from "../routing/parameters.ts";
+import { drawOf, epochAt } from "../routing/seeds.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { AttestedState } from "./attestedState.ts";
+import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Unavailable } from "./routingRequest.ts";
+import type { Shard } from "../routing/table.ts";
+import type { SignedAttestation } from "../../protocol/link.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
+import type { ChainNode, Clock, ConnectedNode, Crypto, Deployment, Log, Metrics, NodeLinkEvents } from "../ports.ts";
+
+export type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Outcome, Unavailable, UnavailableReason } from "./routingRequest.ts";
 
 /** Epoch seeds of the relayer's hash chain; null where the epoch lies outside the chain. */
 export interface EpochSeeds {
@@ -19,162 +43,233 @@ export interface FleetOptions {
   readonly seeds: EpochSeeds;
   /** Names this process in decision records; 32 random bytes, new at each start. */
   readonly processId: Hash;
-  /** Called once for each node table that a decision refers to, with its canonical JSON text; its keccak256 is the root. */
+  /** Called with each node table that decisions are made by: its canonical JSON text, whose keccak256 is the root. To be kept. */
   readonly onTable?: (root: Hash, text: string) => void;
 }
 
-export interface ChooseRequest {
-  readonly taskId: Hash;
-  readonly sessionId: Hash;
-  readonly nonce: bigint;
-  /** protocol/constants Mode. */
-  readonly mode: number;
-  readonly subtask: number;
-  readonly attempt: number;
-  readonly modelId: Hash;
-  readonly kind: "generate" | "embed";
-  readonly inputTokens: Tokens;
-  /** 0 for embeddings. */
-  readonly maxOutTokens: Tokens;
-  readonly maxPriceIn: TokenAmount;
-  readonly maxPriceOut: TokenAmount;
-  /** OpenAI parameter names beyond the common ones that the request uses; the node must declare each. */
-  readonly capabilities: readonly string[];
-  /** Node ids that may not be chosen: those of earlier attempts. */
-  readonly exclude: readonly number[];
-  /** Why there is another attempt; null for attempt 0 only. */
-  readonly cause: string | null;
-  /** The same string for turns of one conversation: draws them to the node that holds their prefix. Never written down. */
-  readonly conversationKey?: string;
-}
 
-/**
- * completed: a good receipt came. cancelled: client or relayer stopped it. refused_full: a signed refusal (full, draining).
- * refused: a signed refusal for another reason. failed: cut, stalled, garbage, bad or no receipt. unsent: nothing was sent.
- */
-export type Outcome = "completed" | "cancelled" | "refused_full" | "refused" | "failed" | "unsent";
+/** A round looks at the signatures that the last one met; the fleet may have changed meanwhile, but not for ever. */
+const CHECK_ROUNDS_MAX = 8;
+/** Nodes that are remembered, connected or not. */
+const NODES_MAX = 200_000;
+/** Where no table tells how long a task takes. */
+const SERVICE_MS_GUESS: Millis = 2_000;
 
-/** A place on a node, counted from the choice on; it must be released on every path. */
-export interface Booking {
-  /** Time from dispatch to the first output token. */
-  firstToken(sinceDispatchMs: Millis): void;
-  /** Output tokens so far, cumulative. */
-  progress(outTokens: Tokens): void;
-  /** Idempotent: only the first call counts. */
-  release(outcome: Outcome): void;
-}
+export class Fleet implements NodeLinkEvents {
+  readonly #options: FleetOptions;
+  readonly #nodes = new Map<number, FleetNode>();
+  readonly #models = new ModelIndex();
+  readonly #tables: Tables;
+  readonly #outputs = new OutputLengths();
+  readonly #conversations = new Conversations();
+  readonly #epochs = new EpochAttestations();
+  readonly #scratch = new Scratch();
+  /** Already counted against their nodes. */
+  readonly #forged = new WeakSet<AttestedState>();
+  #seed: { readonly epoch: number; readonly seed: Hash } | null = null;
 
-export interface Choice {
-  readonly ok: true;
-  readonly nodeId: number;
-  readonly keyEpoch: number;
-  readonly hotKey: Address;
-  /** The node's attested prices and slots for the model. */
-  readonly offer: Offer;
-  readonly model: ModelInfo;
-  readonly attestationHash: Hash;
-  readonly attestationSeq: bigint;
-  /** Canonical JSON text of the decision record; decisionHash is its keccak256. */
-  readonly decision: string;
-  readonly decisionHash: Hash;
-  readonly booking: Booking;
-}
-
-export type UnavailableReason = "unknown_model" | "no_node" | "saturated" | "unsupported" | "context" | "price";
-
-export interface Unavailable {
-  readonly ok: false;
-  readonly reason: UnavailableReason;
-  /** 0 where waiting does not help. */
-  readonly retryAfterMs: Millis;
-  /** One sentence for the client. */
-  readonly detail: string;
-}
-
-/** One entry of /v1/models. */
-export interface FleetModel {
-  readonly name: string;
-  readonly modelId: Hash;
-  readonly aliases: readonly string[];
-  readonly kind: "generate" | "embed";
-  /** The greatest among its nodes. */
-  readonly contextTokens: Tokens;
-  readonly dimensions: number;
-  /** Cheapest attested, smallest units per million tokens; null while no node has a valid attestation. */
-  readonly priceInPerMTok: TokenAmount | null;
-  readonly priceOutPerMTok: TokenAmount | null;
-  /** Nodes with a valid attestation. */
-  readonly nodes: number;
-  readonly tokenizer: string;
-  /** What at least one node honours. */
-  readonly capabilities: readonly string[];
-}
-
-/** Plain JSON values for the status page. */
-export interface FleetStatus {
-  readonly nodes: readonly NodeStatus[];
-  /** Nodes with a valid attestation. */
-  readonly attested: number;
-  readonly tableRoot: Hash | null;
-}
-
-export interface NodeStatus {
-  readonly nodeId: number;
-  readonly hardwareClass: number;
-  readonly engine: string;
-  readonly models: readonly string[];
-  readonly state: "serving" | "full" | "stale" | "unattested";
-  /** Granted: the least of attested and staked. */
-  readonly slots: number;
-  readonly prepSlots: number;
-  readonly inFlight: number;
-  /** As attested, corrected by what was dispatched since. */
-  readonly computeBps: number;
-  readonly memoryBps: number;
-  readonly queueBps: number;
-  readonly networkBps: number;
-  readonly scoreBps: number;
-  /** Null before the first. */
-  readonly attestationAgeMs: Millis | null;
-}
-
-export class Fleet {
   constructor(options: FleetOptions) {
-    void options;
+    const { clock, crypto, processId, onTable } = options;
+    this.#options = options;
+    this.#tables = new Tables({ clock, crypto, processId, onTable: onTable ?? (() => undefined) });
   }
 
   /** The link has proved the node's hot key; `chain` is what the registry and the vault say about it. Replaces an earlier connection. */
   connected(node: ConnectedNode, chain: ChainNode): void {
-    void [node, chain];
+    const known = this.#nodes.get(node.nodeId) ?? this.#remember(node.nodeId);
+    this.#models.remove(known);
+    known.connect(node, chain);
+    this.#models.add(known);
+    this.#tables.outdate();
   }
 
   /** Takes an attestation as it came; out of order, doubled or absurd ones change nothing or are clamped. */
   attested(nodeId: number, signed: SignedAttestation, receivedAtMs: Millis): void {
-    void [nodeId, signed, receivedAtMs];
+    const { clock, relayerId, metrics, deployment } = this.#options;
+    const node = this.#nodes.get(nodeId);
+    if (!node?.isConnected) return;
+    const nowMs = clock.monotonicMs();
+    const wasUsable = node.validState(nowMs) !== null;
+    // Time spent between the socket and here counts as age; a stepped wall clock must not make anything younger or ancient.
+    const waitedMs = Math.min(Math.max(0, clock.nowMs() - receivedAtMs), 60_000);
+    const ignored = node.attest(signed, relayerId, nowMs - waitedMs);
+    if (ignored) return metrics.count("attestations_ignored_total", { reason: ignored });
+    if (!wasUsable) this.#tables.outdate();
+    this.#epochs.hold(epochAt(receivedAtMs, deployment.epochSeconds), { state: node.state!, slotsMax: node.slotsMax });
   }
 
   /** The node takes nothing new from here on; bookings on it stay the caller's to release. */
   disconnected(nodeId: number): void {
-    void nodeId;
+    const node = this.#nodes.get(nodeId);
+    if (!node) return;
+    this.#models.remove(node);
+    node.disconnect();
   }
 
-  /** Picks a node softly and books a slot on it. */
+  /**
+   * Picks a node softly and books a slot on it. Choosing and booking are one step: no other choice can come between.
+   * @throws retryable `no_seed` outside the relayer's committed seed chain.
+   */
   async choose(request: ChooseRequest): Promise<Choice | Unavailable> {
-    void request;
-    throw new Error("not built yet");
+    for (let round = 0; round < CHECK_ROUNDS_MAX; round++) {
+      const unchecked = new Set<AttestedState>();
+      const outcome = this.#tryChoose(request, unchecked);
+      if (outcome) return outcome;
+      await Promise.all([...unchecked].map((state) => this.#check(state)));
+    }
+    return this.#unavailable(request, undefined);
   }
 
   /** @returns the id of a model by canonical name, alias or id; null where no node has declared it. */
   modelIdOf(name: string): Hash | null {
-    void name;
-    return null;
+    return this.#models.modelIdOf(name);
   }
 
   models(): readonly FleetModel[] {
-    return [];
+    return this.#models.list(this.#options.clock.monotonicMs());
   }
 
   status(): FleetStatus {
-    return { nodes: [], attested: 0, tableRoot: null };
+    const nowMs = this.#options.clock.monotonicMs();
+    const connected = [...this.#nodes.values()].filter((node) => node.isConnected).sort((one, other) => one.nodeId - other.nodeId);
+    const nodes = connected.map((node) => statusOf(node, nowMs));
+    return { nodes, attested: connected.filter((node) => node.validState(nowMs) !== null).length, tableRoot: this.#tables.root };
   }
+
+  /** Genuine attestations of epochs that have ended, each node's greatest, for the board; they are handed out once. */
+  async takeEpochs(upTo: number): Promise<{ readonly epoch: number; readonly held: readonly HeldAttestation[] }[]> {
+    const taken = this.#epochs.takeUpTo(upTo);
+    return Promise.all(taken.map(async ({ epoch, held }) => {
+      const genuine = await Promise.all(held.map((one) => one.state.check(this.#options.deployment.domain, this.#options.crypto)));
+      return { epoch, held: held.filter((_, i) => genuine[i]) };
+    }));
+  }
+
+  /** One synchronous try. @returns null where signatures of candidates (now in `unchecked`) have to be looked at first. */
+  #tryChoose(request: ChooseRequest, unchecked: Set<AttestedState>): Choice | Unavailable | null {
+    const picture = this.#tables.current(this.#nodes.values());
+    const shard = shardOf(picture, request.modelId);
+    if (!shard) return this.#unavailable(request, shard);
+    const nowMs = this.#options.clock.monotonicMs();
+    const task = this.#taskOf(request, picture, nowMs);
+    const { epoch, seed } = this.#epochSeed();
+    const draw = drawOf(seed, request, this.#options.crypto.keccak256);
+    const gate = (row: number): number => gateNumber(this.#gateOf(request, picture, shard.rows[row]!.nodeId, nowMs, unchecked));
+    const row = decide(shard, task, wordsOf(draw), gate, this.#scratch);
+    if (unchecked.size > 0 || (row < 0 && this.#tables.isOutdated)) return null;
+    if (row < 0) return this.#unavailable(request, shard);
+    const sequence = this.#tables.next();
+    const decision = decisionText({
+      processId: this.#options.processId, sequence, tableRoot: picture.table.root, epoch, draw, drawnFor: request, cause: request.cause, task,
+    }, shard, this.#scratch, row);
+    return this.#choice(request, picture, shard.rows[row]!.nodeId, decision, sequence, task);
+  }
+
+  #choice(request: ChooseRequest, picture: Picture, nodeId: number, decision: string, sequence: number, task: DecideTask): Choice {
+    const { crypto, deployment, clock, metrics } = this.#options;
+    const node = this.#nodes.get(nodeId)!;
+    const state = picture.stateOf.get(nodeId)!;
+    // The board must hold what assignments of this epoch name, also where the node attested it just before the epoch began.
+    this.#epochs.hold(epochAt(clock.nowMs(), deployment.epochSeconds), { state, slotsMax: node.slotsMax });
+    metrics.count("choices_total", { attempt: request.attempt === 0 ? "first" : "later" });
+    return {
+      ok: true, nodeId, keyEpoch: node.keyEpoch, hotKey: node.hotKey, offer: state.offerOf(request.modelId)!, model: infoOf(node, request)!,
+      attestationHash: state.hash(crypto), attestationSeq: state.signed.attestation.seq,
+      decision, decisionHash: decisionHashOf(decision, crypto.keccak256), booking: this.#book(request, node, sequence, task),
+    };
+  }
+
+  #book(request: ChooseRequest, node: FleetNode, sequence: number, task: DecideTask): Booking {
+    const { clock } = this.#options;
+    const { attested } = node.state!;
+    const load = correctLoad(attested, node.own, PARAMETERS.unknownContextTokens);
+    return new FleetBooking({
+      node, request, clock, fit: node.models.get(request.modelId)!.fit, expectedOutTokens: task.expectedOutTokens,
+      backlogTokens: load.backlogTokens, runningBefore: load.running,
+      tell: (kind) => this.#tables.tell(kind, sequence),
+      onReleased: (outcome, outTokens) => {
+        if (outcome !== "completed") return;
+        if (request.kind === "generate") this.#outputs.observe(request.sessionId, request.modelId, outTokens);
+        if (request.conversationKey === undefined) return;
+        this.#conversations.served(request.conversationKey, request.modelId, { nodeId: node.nodeId, tokens: request.inputTokens + outTokens }, clock.monotonicMs());
+      },
+    });
+  }
+
+  #taskOf(request: ChooseRequest, picture: Picture, nowMs: Millis): DecideTask {
+    const holder = request.conversationKey === undefined ? null : this.#conversations.holderOf(request.conversationKey, request.modelId, nowMs);
+    return {
+      inputTokens: request.inputTokens, expectedOutTokens: request.kind === "embed" ? 0 : this.#outputs.expect(request.sessionId, request.modelId, request.maxOutTokens),
+      affinityNodeId: holder?.nodeId ?? -1, cachedTokens: Math.min(holder?.tokens ?? 0, request.inputTokens), ageMs: Math.max(0, Math.floor(nowMs - picture.madeAtMs)),
+    };
+  }
+
+  /** What is known of a row's node beyond the table; a signature not looked at yet is collected, and passes for the moment. */
+  #gateOf(request: ChooseRequest, picture: Picture, nodeId: number, nowMs: Millis, unchecked: Set<AttestedState>): Gate {
+    const node = this.#nodes.get(nodeId);
+    const state = picture.stateOf.get(nodeId);
+    if (!node?.isConnected || !state || node.state === null) return "gone";
+    if (state.isGenuine === false || node.state.isGenuine === false) return "unsigned";
+    if (node.validState(nowMs) === null) return "stale";
+    if (!state.isValidAt(nowMs)) {
+      this.#tables.outdate();
+      return "stale";
+    }
+    if (request.exclude.includes(nodeId)) return "excluded";
+    if (infoOf(node, request)?.kind !== request.kind || !fitsContext(node, request) || !isCapable(node, request)) return "unfit";
+    if (!isAffordable(state.offerOf(request.modelId), request)) return "price";
+    if (node.isFull(request.modelId, node.state)) return "full";
+    if (state.isGenuine === null) unchecked.add(state);
+    return "open";
+  }
+
+  async #check(state: AttestedState): Promise<void> {
+    const { crypto, deployment, log, clock } = this.#options;
+    if (await state.check(deployment.domain, crypto) || this.#forged.has(state)) return;
+    this.#forged.add(state);
+    const { nodeId } = state.signed.attestation;
+    log.warn({ nodeId }, "a node's attestation is not signed by its hot key; it is left out until it attests anew");
+    this.#nodes.get(nodeId)?.score("silent", clock.monotonicMs());
+  }
+
+  #epochSeed(): { readonly epoch: number; readonly seed: Hash } {
+    const { clock, deployment, seeds } = this.#options;
+    const epoch = epochAt(clock.nowMs(), deployment.epochSeconds);
+    if (this.#seed?.epoch === epoch) return this.#seed;
+    const seed = seeds.seedOf(epoch);
+    if (seed === null) throw new TidelaneError("No routing seed is committed for this epoch; the board loop commits one within an epoch.", { code: "no_seed", retryable: true, details: { epoch } });
+    return (this.#seed = { epoch, seed });
+  }
+
+  #unavailable(request: ChooseRequest, shard: Shard | undefined): Unavailable {
+    const found = unavailable(request, this.#models.nodesOf(request.modelId), shard?.pressure.serviceMs ?? SERVICE_MS_GUESS, this.#options.clock.monotonicMs());
+    this.#options.metrics.count("unavailable_total", { reason: found.reason });
+    return found;
+  }
+
+  #remember(nodeId: number): FleetNode {
+    if (this.#nodes.size >= NODES_MAX) {
+      const gone = [...this.#nodes.values()].find((node) => !node.isConnected && node.own.inFlight === 0);
+      if (gone) this.#nodes.delete(gone.nodeId);
+    }
+    const node = new FleetNode(nodeId, this.#options.clock.monotonicMs());
+    this.#nodes.set(nodeId, node);
+    return node;
+  }
+}
+
+const GATE_NUMBERS: Readonly<Record<Gate, number>> = Object.fromEntries(GATES.map((name, i) => [name, i])) as Record<Gate, number>;
+const gateNumber = (gate: Gate): number => GATE_NUMBERS[gate];
+
+function statusOf(node: FleetNode, nowMs: Millis): NodeStatus {
+  const valid = node.validState(nowMs);
+  const load = node.state ? correctLoad(node.state.attested, node.own, PARAMETERS.unknownContextTokens) : null;
+  const isFull = valid !== null && node.own.inFlight >= valid.attested.slots;
+  return {
+    nodeId: node.nodeId, hardwareClass: node.hardwareClass, engine: node.engine, models: [...node.models.values()].map((model) => model.info.name),
+    state: node.state === null ? "unattested" : valid === null ? "stale" : isFull ? "full" : "serving",
+    slots: node.state?.attested.slots ?? 0, prepSlots: Math.min(node.state?.signed.attestation.prepSlots ?? 0, node.state?.attested.slots ?? 0),
+    inFlight: node.own.inFlight, computeBps: load?.computeBps ?? 0, memoryBps: load?.memoryBps ?? 0, queueBps: load?.queueBps ?? 0, networkBps: load?.networkBps ?? 0,
+    scoreBps: node.scoreBps(nowMs), attestationAgeMs: node.state === null ? null : Math.max(0, Math.floor(nowMs - node.state.atMs)),
+  };
 }

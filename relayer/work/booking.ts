@@ -1,0 +1,98 @@
+// A place on a node: counted from the choice on, given back once, and what it taught about the node kept.
+import type { FleetNode } from "./fleetNode.ts";
+import type { Booking, ChooseRequest, Outcome } from "./routingRequest.ts";
+import type { Clock } from "../ports.ts";
+import type { CurveFit } from "../routing/fit.ts";
+import type { LoadEvent } from "../routing/table.ts";
+import type { Deed } from "../routing/score.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
+
+/** Shorter outputs say too little about the time of one token. */
+const DECODED_TOKENS_MIN = 8;
+
+const DEEDS: Readonly<Record<Outcome, Deed | null>> = {
+  completed: "kept", cancelled: null, refused_full: "refused", refused: "refused", failed: "silent", unsent: null,
+};
+
+export interface BookingParts {
+  readonly node: FleetNode;
+  readonly fit: CurveFit;
+  readonly request: ChooseRequest;
+  readonly expectedOutTokens: Tokens;
+  /** Prompt tokens that were ahead, and sequences running, at dispatch. */
+  readonly backlogTokens: Tokens;
+  readonly runningBefore: number;
+  readonly clock: Clock;
+  /** Numbers an event of this booking in the process's sequence. */
+  readonly tell: (kind: LoadEvent["kind"]) => void;
+  /** Called once, with the output tokens that came. */
+  readonly onReleased: (outcome: Outcome, outTokens: Tokens) => void;
+}
+
+export class FleetBooking implements Booking {
+  readonly #parts: BookingParts;
+  readonly #bookedAtMs: Millis;
+  /** The attestation that a "full" refusal contradicts. */
+  readonly #state: FleetNode["state"];
+  #firstAtMs: Millis | null = null;
+  #lastAtMs: Millis = 0;
+  #firstTokens: Tokens = 0;
+  #outTokens: Tokens = 0;
+  #isReleased = false;
+
+  constructor(parts: BookingParts) {
+    const { node, request } = parts;
+    this.#parts = parts;
+    this.#bookedAtMs = parts.clock.monotonicMs();
+    this.#state = node.state;
+    node.count(request.modelId, 1);
+    node.own.prefillTokens += request.inputTokens;
+    node.own.contextTokens += request.inputTokens + parts.expectedOutTokens;
+  }
+
+  firstToken(sinceDispatchMs: Millis): void {
+    if (this.#isReleased || this.#firstAtMs !== null) return;
+    const { node, request, fit, backlogTokens, tell } = this.#parts;
+    this.#firstAtMs = this.#lastAtMs = this.#parts.clock.monotonicMs();
+    node.own.prefillTokens -= request.inputTokens;
+    fit.observePrefill(request.inputTokens, backlogTokens, sinceDispatchMs);
+    tell("first");
+  }
+
+  progress(outTokens: Tokens): void {
+    if (this.#isReleased || outTokens <= this.#outTokens) return;
+    if (this.#firstAtMs === null) this.firstToken(this.#parts.clock.monotonicMs() - this.#bookedAtMs);
+    if (this.#outTokens === 0) this.#firstTokens = outTokens;
+    this.#outTokens = outTokens;
+    this.#lastAtMs = this.#parts.clock.monotonicMs();
+  }
+
+  release(outcome: Outcome): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    const { node, request, expectedOutTokens, clock, tell, onReleased } = this.#parts;
+    this.#learn(outcome);
+    node.count(request.modelId, -1);
+    if (this.#firstAtMs === null) node.own.prefillTokens -= request.inputTokens;
+    node.own.contextTokens -= request.inputTokens + expectedOutTokens;
+    const deed = DEEDS[outcome];
+    if (deed !== null) node.score(deed, clock.monotonicMs());
+    if (outcome === "refused_full") node.refusedState = this.#state;
+    tell("release");
+    onReleased(outcome, this.#outTokens);
+  }
+
+  /** Only work that ran well tells how fast the node is; a stall is the score's business. */
+  #learn(outcome: Outcome): void {
+    if (outcome !== "completed" && outcome !== "cancelled") return;
+    const { request, fit, node, runningBefore } = this.#parts;
+    if (request.kind === "embed" && outcome === "completed" && this.#firstAtMs === null) {
+      fit.observePrefill(request.inputTokens, this.#parts.backlogTokens, this.#parts.clock.monotonicMs() - this.#bookedAtMs);
+    }
+    const decoded = this.#outTokens - this.#firstTokens;
+    if (this.#firstAtMs === null || decoded < DECODED_TOKENS_MIN) return;
+    const batch = (runningBefore + 1 + node.own.inFlight) / 2;
+    const contextTokens = batch * (request.inputTokens + this.#outTokens / 2);
+    fit.observeDecode(contextTokens, batch, (this.#lastAtMs - this.#firstAtMs) / decoded);
+  }
+}

@@ -1,0 +1,119 @@
+// What a task asks of the fleet, and what it gets: a booked node, or the reason why there is none.
+import type { ModelInfo, Offer } from "../../protocol/link.ts";
+import type { Address, Hash, Millis, TokenAmount, Tokens } from "../../protocol/units.ts";
+
+export interface ChooseRequest {
+  readonly taskId: Hash;
+  readonly sessionId: Hash;
+  readonly nonce: bigint;
+  /** protocol/constants Mode. */
+  readonly mode: number;
+  readonly subtask: number;
+  readonly attempt: number;
+  readonly modelId: Hash;
+  readonly kind: "generate" | "embed";
+  readonly inputTokens: Tokens;
+  /** 0 for embeddings. */
+  readonly maxOutTokens: Tokens;
+  readonly maxPriceIn: TokenAmount;
+  readonly maxPriceOut: TokenAmount;
+  /** OpenAI parameter names beyond the common ones that the request uses; the node must declare each. */
+  readonly capabilities: readonly string[];
+  /** Node ids that may not be chosen: those of earlier attempts. */
+  readonly exclude: readonly number[];
+  /** Why there is another attempt; null for attempt 0 only. */
+  readonly cause: string | null;
+  /** The same string for turns of one conversation: draws them to the node that holds their prefix. Never written down. */
+  readonly conversationKey?: string;
+}
+
+/**
+ * completed: a good receipt came. cancelled: client or relayer stopped it. refused_full: a signed refusal (full, draining).
+ * refused: a signed refusal for another reason. failed: cut, stalled, garbage, bad or no receipt. unsent: nothing was sent.
+ */
+export type Outcome = "completed" | "cancelled" | "refused_full" | "refused" | "failed" | "unsent";
+
+/** A place on a node, counted from the choice on; it must be released on every path. */
+export interface Booking {
+  /** Time from dispatch to the first output token. */
+  firstToken(sinceDispatchMs: Millis): void;
+  /** Output tokens so far, cumulative. */
+  progress(outTokens: Tokens): void;
+  /** Idempotent: only the first call counts. */
+  release(outcome: Outcome): void;
+}
+
+export interface Choice {
+  readonly ok: true;
+  readonly nodeId: number;
+  readonly keyEpoch: number;
+  readonly hotKey: Address;
+  /** The node's attested prices and slots for the model. */
+  readonly offer: Offer;
+  readonly model: ModelInfo;
+  readonly attestationHash: Hash;
+  readonly attestationSeq: bigint;
+  /** Canonical JSON text of the decision record; decisionHash is its keccak256. */
+  readonly decision: string;
+  readonly decisionHash: Hash;
+  readonly booking: Booking;
+}
+
+export type UnavailableReason = "unknown_model" | "no_node" | "saturated" | "unsupported" | "context" | "price";
+
+export interface Unavailable {
+  readonly ok: false;
+  readonly reason: UnavailableReason;
+  /** 0 where waiting does not help. */
+  readonly retryAfterMs: Millis;
+  /** One sentence for the client. */
+  readonly detail: string;
+}
+
+
+/** One entry of /v1/models. */
+export interface FleetModel {
+  readonly name: string;
+  readonly modelId: Hash;
+  readonly aliases: readonly string[];
+  readonly kind: "generate" | "embed";
+  /** The greatest among its nodes. */
+  readonly contextTokens: Tokens;
+  readonly dimensions: number;
+  /** Cheapest attested, smallest units per million tokens; null while no node has a valid attestation. */
+  readonly priceInPerMTok: TokenAmount | null;
+  readonly priceOutPerMTok: TokenAmount | null;
+  /** Nodes with a valid attestation. */
+  readonly nodes: number;
+  readonly tokenizer: string;
+  /** What at least one node honours. */
+  readonly capabilities: readonly string[];
+}
+
+/** Plain JSON values for the status page. */
+export interface FleetStatus {
+  readonly nodes: readonly NodeStatus[];
+  /** Nodes with a valid attestation. */
+  readonly attested: number;
+  readonly tableRoot: Hash | null;
+}
+
+export interface NodeStatus {
+  readonly nodeId: number;
+  readonly hardwareClass: number;
+  readonly engine: string;
+  readonly models: readonly string[];
+  readonly state: "serving" | "full" | "stale" | "unattested";
+  /** Granted: the least of attested and staked. */
+  readonly slots: number;
+  readonly prepSlots: number;
+  readonly inFlight: number;
+  /** As attested, corrected by what was dispatched since. */
+  readonly computeBps: number;
+  readonly memoryBps: number;
+  readonly queueBps: number;
+  readonly networkBps: number;
+  readonly scoreBps: number;
+  /** Null before the first. */
+  readonly attestationAgeMs: Millis | null;
+}
