@@ -1,0 +1,102 @@
+// What a request could cost at most, read from its body alone: the number that goes into the signed order.
+import { BPS, type Bps, type Hash, type TokenAmount, type Tokens } from "../protocol/units.ts";
+import { chargeDown, pricedDown } from "../protocol/fees.ts";
+import { inputTokensMax } from "../protocol/bounds.ts";
+import { InvalidValueError } from "../protocol/errors.ts";
+import { Tier, type TierValue } from "../protocol/constants.ts";
+
+export type RequestKind = "chat" | "completion" | "embeddings";
+
+/** What the price of a request depends on; never its text. */
+export interface PricedRequest {
+  readonly kind: RequestKind;
+  readonly model: string;
+  readonly isStream: boolean;
+  /** Bytes of the whole body: at least those of the prompt, for JSON only lengthens a text. */
+  readonly bodyBytes: number;
+  /** Parts that a chat template may wrap in control tokens. */
+  readonly parts: number;
+  /** What the client asked for; null where it left it to the server. */
+  readonly maxOutTokens: Tokens | null;
+  /** Answers asked for (`n`). */
+  readonly choices: number;
+  readonly tier: TierValue;
+  /** Bytes of the longest stop string: generated, but not delivered. */
+  readonly stopBytesMax: number;
+}
+
+export interface ModelPrice {
+  readonly modelId: Hash;
+  readonly contextTokens: Tokens;
+  readonly priceInPerMTok: TokenAmount;
+  readonly priceOutPerMTok: TokenAmount;
+}
+
+export interface PriceLimits {
+  readonly maxPriceInPerMTok: TokenAmount;
+  readonly maxPriceOutPerMTok: TokenAmount;
+  readonly maxPerTask: TokenAmount;
+  readonly feeBps: Bps;
+  /** Assumed where the client names no maximum. */
+  readonly defaultMaxOutTokens: Tokens;
+}
+
+export const BODY_BYTES_MAX = 1_048_576;
+/** Nodes differ in price, and prices move while a request waits: room above the cheapest, within the signed maxima. */
+const PRICE_HEADROOM_BPS = 20_000n;
+
+const kinds: Readonly<Record<string, RequestKind>> = { "/chat/completions": "chat", "/completions": "completion", "/embeddings": "embeddings" };
+
+/** @param path of the URL. @returns what kind of paid request it is, or null where nothing is to be paid for it. */
+export function kindOf(path: string): RequestKind | null {
+  const tail = /\/v1(\/.*)$/.exec(path)?.[1]?.replace(/\/+$/, "");
+  return tail !== undefined && Object.hasOwn(kinds, tail) ? kinds[tail]! : null;
+}
+
+/** @throws InvalidValueError where the body is no JSON object with a model, or too large. */
+export function readRequest(kind: RequestKind, body: Uint8Array): PricedRequest {
+  if (body.length > BODY_BYTES_MAX) throw new InvalidValueError("body", `at most ${BODY_BYTES_MAX} bytes`);
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    throw new InvalidValueError("body", "a JSON object in UTF-8", "invalid_json");
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json)) throw new InvalidValueError("body", "a JSON object");
+  const request = json as Record<string, unknown>;
+  if (typeof request.model !== "string" || request.model === "") throw new InvalidValueError("body.model", "the name of a model");
+  return {
+    kind, model: request.model, isStream: request.stream === true, bodyBytes: body.length, parts: partsOf(kind, request),
+    maxOutTokens: kind === "embeddings" ? 0 : limitOf(request.max_completion_tokens ?? request.max_tokens),
+    choices: Number.isSafeInteger(request.n) && (request.n as number) > 1 ? (request.n as number) : 1,
+    tier: request.service_tier === "priority" ? Tier.PRIORITY : request.service_tier === "flex" ? Tier.FLEX : Tier.DEFAULT,
+    stopBytesMax: Math.max(0, ...[request.stop].flat().filter((stop) => typeof stop === "string").map((stop) => new TextEncoder().encode(stop).length)),
+  };
+}
+
+function partsOf(kind: RequestKind, request: Record<string, unknown>): number {
+  const list = kind === "chat" ? request.messages : kind === "embeddings" ? request.input : request.prompt;
+  return Array.isArray(list) ? list.length : 1;
+}
+
+/** A malformed limit counts as none: the relayer answers the request with its own error. */
+const limitOf = (value: unknown): Tokens | null =>
+  (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32 ? value : null);
+
+/** @returns the greatest output and charge to sign for: within the context, the signed prices and maxPerTask. */
+export function quote(request: PricedRequest, model: ModelPrice, limits: PriceLimits): { maxOutTokens: Tokens; maxFee: TokenAmount } {
+  const maxOutTokens = request.kind === "embeddings" ? 0
+    : request.maxOutTokens ?? Math.min(limits.defaultMaxOutTokens, model.contextTokens);
+  // An embeddings request is many prompts, each with a context of its own; a chat is one.
+  const inTokens = request.kind === "chat" ? Math.min(inputTokensMax(request.bodyBytes, request.parts), model.contextTokens) : inputTokensMax(request.bodyBytes, request.parts);
+  const fee = pricedDown(inTokens * request.choices, maxOutTokens * request.choices, {
+    priceInPerMTok: withHeadroom(model.priceInPerMTok, limits.maxPriceInPerMTok), priceOutPerMTok: withHeadroom(model.priceOutPerMTok, limits.maxPriceOutPerMTok),
+  });
+  const charge = chargeDown(fee + 1n, limits.feeBps);
+  return { maxOutTokens, maxFee: charge < limits.maxPerTask ? charge : limits.maxPerTask };
+}
+
+function withHeadroom(price: TokenAmount, most: TokenAmount): TokenAmount {
+  const roomy = (price * PRICE_HEADROOM_BPS + BigInt(BPS - 1)) / BigInt(BPS);
+  return roomy < most ? roomy : most;
+}

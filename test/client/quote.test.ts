@@ -1,0 +1,58 @@
+import { expect } from "chai";
+import fc from "fast-check";
+import { chargeDown, pricedDown } from "../../protocol/fees.ts";
+import { kindOf, quote, readRequest, type PriceLimits } from "../../client/quote.ts";
+import { Tier } from "../../protocol/constants.ts";
+
+const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
+const limits: PriceLimits = { maxPriceInPerMTok: 10n ** 9n, maxPriceOutPerMTok: 10n ** 9n, maxPerTask: 10n ** 12n, feeBps: 300, defaultMaxOutTokens: 4_096 };
+const model = { modelId: `0x${"00".repeat(32)}` as const, contextTokens: 8_192, priceInPerMTok: 1_000_000n, priceOutPerMTok: 3_000_000n };
+
+describe("a quote", () => {
+  it("knows the paid endpoints", () => {
+    expect(["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/embeddings/"].map(kindOf)).to.deep.equal(["chat", "completion", "embeddings", "embeddings"]);
+    expect(["/v1/models", "/chat/completions", "/v1", "/v1/constructor", "/v1/files"].map(kindOf)).to.deep.equal([null, null, null, null, null]);
+  });
+
+  it("covers every charge that an honest node can come to, at twice the listed price", () => {
+    fc.assert(fc.property(
+      fc.array(fc.string({ unit: "binary", maxLength: 300 }), { minLength: 1, maxLength: 5 }), fc.integer({ min: 1, max: 500 }), fc.double({ min: 0, max: 1, noNaN: true }),
+      (contents, maxTokens, share) => {
+        const body = bytes({ model: "m", max_tokens: maxTokens, messages: contents.map((content) => ({ role: "user", content })) });
+        const { maxFee, maxOutTokens } = quote(readRequest("chat", body), model, limits);
+        const most = contents.reduce((sum, content) => sum + Buffer.byteLength(content) + 16, 16);
+        const honest = pricedDown(Math.min(Math.floor(most * share), model.contextTokens), maxTokens, { priceInPerMTok: 2_000_000n, priceOutPerMTok: 6_000_000n });
+        expect(maxOutTokens).to.equal(maxTokens);
+        expect(chargeDown(honest, limits.feeBps) <= maxFee).to.equal(true);
+      },
+    ));
+  });
+
+  it("stays within the signed prices and the greatest charge of a task", () => {
+    const request = readRequest("chat", bytes({ model: "m", max_tokens: 100, messages: [] }));
+    const free = quote(request, model, { ...limits, maxPriceInPerMTok: 0n, maxPriceOutPerMTok: 0n });
+    expect(free.maxFee).to.equal(1n);
+    expect(quote(request, model, { ...limits, maxPerTask: 5n }).maxFee).to.equal(5n);
+  });
+
+  it("takes the context's size where the client names no limit, and none for embeddings", () => {
+    const chat = readRequest("chat", bytes({ model: "m", messages: [] }));
+    expect(quote(chat, { ...model, contextTokens: 512 }, limits).maxOutTokens).to.equal(512);
+    expect(quote(chat, model, limits).maxOutTokens).to.equal(4_096);
+    expect(quote(readRequest("embeddings", bytes({ model: "m", input: ["a", "b"] })), model, limits).maxOutTokens).to.equal(0);
+  });
+
+  it("reads what the price depends on", () => {
+    const body = bytes({ model: "m", stream: true, n: 3, stop: ["ab", "äöü"], service_tier: "flex", max_completion_tokens: 7, max_tokens: 9, messages: [1, 2] });
+    expect(readRequest("chat", body)).to.deep.equal({
+      kind: "chat", model: "m", isStream: true, bodyBytes: body.length, parts: 2, maxOutTokens: 7, choices: 3, tier: Tier.FLEX, stopBytesMax: 6,
+    });
+    expect(readRequest("completion", bytes({ model: "m", prompt: "x", max_tokens: -1, n: "2" }))).to.include({ maxOutTokens: null, choices: 1, parts: 1 });
+  });
+
+  it("refuses a body that is no request", () => {
+    for (const body of ["", "[", "null", "3", "[]", `{"model":1}`, `{"model":""}`]) expect(() => readRequest("chat", bytes(body)), body).to.throw(/body/);
+    expect(() => readRequest("chat", new Uint8Array([0x7b, 0xff, 0x7d]))).to.throw(/UTF-8/);
+    expect(() => readRequest("chat", new Uint8Array(2 ** 20 + 1))).to.throw(/at most/);
+  });
+});
