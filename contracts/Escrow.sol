@@ -2,14 +2,18 @@
 pragma solidity ^0.8.27;
 
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
-import {IEscrow, SessionDebit, TabCredit} from "./interfaces/IEscrow.sol";
+import {Credit, Debit} from "./interfaces/IBatchSettlement.sol";
+import {IEscrow} from "./interfaces/IEscrow.sol";
 import {EscrowBase, EscrowWiring} from "./escrow/EscrowBase.sol";
 import {Sessions} from "./escrow/Sessions.sol";
 import {Tabs} from "./escrow/Tabs.sol";
+import {BatchHeader} from "./types/BatchHeader.sol";
 
 /// @title Payers' balances, sessions and their locks, nodes' tabs, relayers' fees
 /// @notice `multicall` joins calls of one sender, such as depositWithPermit and openSession.
 contract Escrow is Sessions, Tabs, Multicall {
+    /// @dev A batch of that many stays well below the gas that EIP-7825 leaves to one transaction.
+    uint256 private constant ITEMS_MAX = 500;
     uint48 private constant PAUSE_SECONDS = 7 days;
     uint48 private constant BETWEEN_PAUSES_SECONDS = 28 days;
 
@@ -24,21 +28,18 @@ contract Escrow is Sessions, Tabs, Multicall {
     }
 
     /// @inheritdoc IEscrow
-    function settle(uint32 relayerId, SessionDebit[] calldata debits, TabCredit[] calldata credits)
+    function settle(BatchHeader calldata header, bytes calldata, Debit[] calldata debits, Credit[] calldata credits)
         external
         override
-        returns (uint256 totalDebit, uint256 totalCredit)
     {
         if (msg.sender != batchSettlement) revert NotBatchSettlement(msg.sender);
-        for (uint256 i = 0; i < debits.length; ++i) {
-            _debit(relayerId, debits[i]);
-            totalDebit += debits[i].change;
+        if (debits.length + credits.length > ITEMS_MAX) revert TooManyItems(debits.length + credits.length, ITEMS_MAX);
+        uint256 totalDebit = _debitAll(header, debits);
+        uint256 totalCredit = _creditAll(header, credits);
+        if (totalDebit != header.totalDebit || totalCredit != header.totalCredit) {
+            revert WrongTotals(totalDebit, totalCredit, header.totalDebit, header.totalCredit);
         }
-        for (uint256 i = 0; i < credits.length; ++i) {
-            _credit(relayerId, credits[i]);
-            totalCredit += credits[i].change;
-        }
-        _account(relayerId, totalDebit, totalCredit);
+        _account(header.relayerId, totalDebit, totalCredit);
     }
 
     /// @inheritdoc IEscrow

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
+import {Debit} from "../interfaces/IBatchSettlement.sol";
 import {Party} from "../interfaces/IBondVault.sol";
-import {IEscrow, Session, SessionDebit} from "../interfaces/IEscrow.sol";
+import {IEscrow, Session} from "../interfaces/IEscrow.sol";
+import {Items} from "../libraries/Items.sol";
+import {Signatures} from "../libraries/Signatures.sol";
+import {BatchHeader} from "../types/BatchHeader.sol";
 import {SpendingAuthorization} from "../types/SpendingAuthorization.sol";
+import {VOUCHER_TYPEHASH} from "../types/Voucher.sol";
 import {Deposits} from "./Deposits.sol";
 
 /// @title Payers' signed budgets and their locks
@@ -135,42 +141,82 @@ abstract contract Sessions is Deposits {
         return book.payer == address(0) ? 0 : _closingSince(book);
     }
 
-    /// @dev One entry of a batch. Neither closing nor expiry is asked: what was ordered before them is settled after them, as
-    /// far as the lock reaches.
-    function _debit(uint32 relayerId, SessionDebit calldata debit) internal {
-        Book storage book = books[debit.sessionId];
-        if (book.relayerId != relayerId) revert SessionOfOtherRelayer(debit.sessionId, book.relayerId, relayerId);
-        if (debit.change == 0) revert ZeroChange(debit.sessionId);
-        uint96 charged = book.charged;
+    /// @return total of the changes of all debits, strictly ascending by session.
+    function _debitAll(BatchHeader calldata header, Debit[] calldata debits) internal returns (uint256 total) {
+        bytes memory list = Items.room(debits.length);
+        bytes32 separator = _domainSeparator();
+        uint256 previous;
+        for (uint256 i = 0; i < debits.length; ++i) {
+            Debit calldata debit = debits[i];
+            uint256 id = uint256(debit.sessionId);
+            uint256 change = debit.change;
+            if (id <= previous) revert ItemsNotAscending(previous, id);
+            previous = id;
+            // At most 500 amounts of 96 bits.
+            unchecked {
+                total += change;
+            }
+            Items.put(list, i, id, change);
+            _debit(header.relayerId, debit, separator);
+        }
+        bytes32 computed = Items.hash(list);
+        if (computed != header.debitsHash) revert WrongDebitsHash(header.debitsHash, computed);
+    }
+
+    /// @dev Neither closing nor expiry is asked: what was ordered before them is settled after them, as far as the lock reaches.
+    function _debit(uint32 relayerId, Debit calldata debit, bytes32 separator) private {
+        bytes32 sessionId = debit.sessionId;
+        Book storage book = books[sessionId];
+        // Read together, so that each slot is loaded once.
+        uint32 ofRelayer = book.relayerId;
+        uint8 mode = book.mode;
         uint96 provenCap = book.provenCap;
-        if (debit.cap > provenCap) provenCap = _raisedCap(book, debit);
+        uint256 charged = book.charged;
+        uint96 lock = book.lock;
+        uint256 spent = book.forced;
+        if (ofRelayer != relayerId) revert SessionOfOtherRelayer(sessionId, ofRelayer, relayerId);
+        uint96 change = debit.change;
+        if (change == 0) revert ZeroChange(uint256(sessionId));
+        // Sums of two and three 96-bit amounts.
+        unchecked {
+            charged += change;
+            spent += charged;
+        }
+        uint96 cap = debit.cumulativeCap;
+        if (cap > provenCap) provenCap = _raisedCap(book, mode, debit, separator);
+        if (spent > provenCap) revert ChargeAboveProvenCap(sessionId, spent, provenCap);
+        if (spent > lock) revert ChargeAboveLock(sessionId, spent, lock);
+        if (mode == ALLOWANCE) _drawBucket(book, sessionId, change);
 
-        uint256 newCharged = uint256(charged) + debit.change;
-        uint256 spent = newCharged + book.forced;
-        if (spent > provenCap) revert ChargeAboveProvenCap(debit.sessionId, spent, provenCap);
-        if (spent > book.lock) revert ChargeAboveLock(debit.sessionId, spent, book.lock);
-        if (book.mode == ALLOWANCE) _drawBucket(book, debit);
-
-        // Below the lock, hence within 96 bits.
-        book.charged = uint96(newCharged);
+        // At most the lock, hence within 96 bits.
+        book.charged = uint96(charged);
         book.provenCap = provenCap;
-        emit SessionDebited(debit.sessionId, debit.change, uint96(newCharged));
+        emit SessionDebited(sessionId, uint96(charged));
     }
 
     /// @return the voucher's cap, at most maxTotal.
-    function _raisedCap(Book storage book, SessionDebit calldata debit) private view returns (uint96) {
-        // In ALLOWANCE mode the proven cap is maxTotal from the start and no voucher raises it.
-        if (book.mode != VOUCHER) revert VoucherNotAccepted(debit.sessionId, book.mode);
+    function _raisedCap(Book storage book, uint8 mode, Debit calldata debit, bytes32 separator)
+        private
+        view
+        returns (uint96)
+    {
         address sessionKey = book.sessionKey;
-        if (debit.signer != sessionKey) revert VoucherSignatureInvalid(debit.sessionId, sessionKey, debit.signer);
         uint96 maxTotal = book.maxTotal;
-        return debit.cap < maxTotal ? debit.cap : maxTotal;
+        // In ALLOWANCE mode the proven cap is maxTotal from the start and no voucher raises it.
+        if (mode != VOUCHER) revert VoucherNotAccepted(debit.sessionId, mode);
+        uint96 cap = debit.cumulativeCap;
+        bytes32 structHash = keccak256(abi.encode(VOUCHER_TYPEHASH, debit.sessionId, cap, debit.taskId));
+        bytes32 digest = MessageHashUtils.toTypedDataHash(separator, structHash);
+        address recovered = Signatures.recoverCompact(digest, debit.r, debit.vs);
+        // A session key is never zero, so what recovers nothing is refused here too.
+        if (recovered != sessionKey) revert VoucherSignatureInvalid(debit.sessionId, sessionKey, recovered);
+        return cap < maxTotal ? cap : maxTotal;
     }
 
-    function _drawBucket(Book storage book, SessionDebit calldata debit) private {
+    function _drawBucket(Book storage book, bytes32 sessionId, uint96 change) private {
         uint96 level = _bucketLevel(book.bucketLevel, book.maxPerDay, book.bucketAt);
-        if (debit.change > level) revert ChargeAboveBucket(debit.sessionId, debit.change, level);
-        book.bucketLevel = level - debit.change;
+        if (change > level) revert ChargeAboveBucket(sessionId, change, level);
+        book.bucketLevel = level - change;
         book.bucketAt = uint48(block.timestamp);
     }
 

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
+import {Credit} from "../interfaces/IBatchSettlement.sol";
 import {Party} from "../interfaces/IBondVault.sol";
-import {IEscrow, RelayerAccount, Tab, TabCredit} from "../interfaces/IEscrow.sol";
+import {IEscrow, RelayerAccount, Tab} from "../interfaces/IEscrow.sol";
 import {Fees} from "../libraries/Fees.sol";
+import {Items} from "../libraries/Items.sol";
 import {Maturity, Trail} from "../libraries/Maturity.sol";
+import {Signatures} from "../libraries/Signatures.sol";
+import {BatchHeader} from "../types/BatchHeader.sol";
+import {TASK_RECEIPT_TYPEHASH} from "../types/TaskReceipt.sol";
 import {Deposits} from "./Deposits.sol";
 
 /// @title Nodes' tabs and relayers' fees: what was earned, what has matured, what was paid
@@ -106,22 +112,65 @@ abstract contract Tabs is Deposits {
         return most > unmatured ? most - unmatured : 0;
     }
 
-    /// @dev One entry of a batch.
-    function _credit(uint32 relayerId, TabCredit calldata credit) internal {
-        if (credit.change == 0) revert ZeroChange(bytes32(uint256(credit.nodeId)));
-        TabBook storage tab = tabs[relayerId][credit.nodeId];
-        uint96 earned = tab.earned;
-        uint96 proven = credit.proven > tab.provenEarned ? credit.proven : tab.provenEarned;
-        uint256 newEarned = uint256(earned) + credit.change;
-        if (newEarned > proven) revert CreditAboveProvenEarned(relayerId, credit.nodeId, newEarned, proven);
+    /// @return total of the changes of all credits, strictly ascending by node.
+    function _creditAll(BatchHeader calldata header, Credit[] calldata credits) internal returns (uint256 total) {
+        bytes memory list = Items.room(credits.length);
+        bytes32 separator = _domainSeparator();
         uint32 period = _creditPeriod();
+        uint256 previous;
+        for (uint256 i = 0; i < credits.length; ++i) {
+            Credit calldata credit = credits[i];
+            uint256 id = credit.nodeId;
+            uint256 change = credit.change;
+            if (id <= previous) revert ItemsNotAscending(previous, id);
+            previous = id;
+            // At most 500 amounts of 96 bits.
+            unchecked {
+                total += change;
+            }
+            Items.put(list, i, id, change);
+            _credit(header.relayerId, credit, period, separator);
+        }
+        bytes32 computed = Items.hash(list);
+        if (computed != header.creditsHash) revert WrongCreditsHash(header.creditsHash, computed);
+    }
+
+    function _credit(uint32 relayerId, Credit calldata credit, uint32 period, bytes32 separator) private {
+        uint32 nodeId = credit.nodeId;
+        uint96 change = credit.change;
+        if (change == 0) revert ZeroChange(nodeId);
+        TabBook storage tab = tabs[relayerId][nodeId];
+        // Read together, so that the slot is loaded once.
+        uint96 earned = tab.earned;
+        uint96 proven = tab.provenEarned;
         uint32 lastPeriod = tab.lastPeriod;
+        uint256 newEarned = uint256(earned) + change;
+        if (credit.nodeCumulative > proven) proven = _provenBy(relayerId, credit, separator);
+        if (newEarned > proven) revert CreditAboveProvenEarned(relayerId, nodeId, newEarned, proven);
         if (lastPeriod != period) tab.trail.roll(lastPeriod, earned);
         // At most `proven`, hence within 96 bits.
         tab.earned = uint96(newEarned);
         tab.provenEarned = proven;
         tab.lastPeriod = period;
-        emit TabCredited(relayerId, credit.nodeId, credit.change, uint96(newEarned));
+        emit TabCredited(relayerId, nodeId, uint96(newEarned));
+    }
+
+    /// @dev A receipt counts under the key epoch that it names even after a rotation: it can only raise what the node itself
+    /// claims, and debits bound what it is paid.
+    function _provenBy(uint32 relayerId, Credit calldata credit, bytes32 separator) private view returns (uint96) {
+        uint32 nodeId = credit.nodeId;
+        uint96 cumulative = credit.nodeCumulative;
+        address key = nodeRegistry.keyAddressOf(nodeId, credit.keyEpoch);
+        if (key == address(0)) revert UnknownNodeEpoch(nodeId, credit.keyEpoch);
+        bytes32 structHash = keccak256(
+            abi.encode(
+                TASK_RECEIPT_TYPEHASH, credit.bodyHash, nodeId, relayerId, credit.keyEpoch, credit.nodeSeq, cumulative
+            )
+        );
+        bytes32 digest = MessageHashUtils.toTypedDataHash(separator, structHash);
+        address recovered = Signatures.recoverCompact(digest, credit.r, credit.vs);
+        if (recovered != key) revert ReceiptSignatureInvalid(nodeId, key, recovered);
+        return cumulative;
     }
 
     /// @dev The batch's totals: leverage, the bound on fees, and the relayer's running totals.

@@ -60,18 +60,11 @@ interface IBatchSettlement {
     error WrongTimes(uint48 periodStart, uint48 periodEnd, uint48 postBy, uint256 timestamp);
     error LeafCountOutOfRange(uint32 leafCount, uint32 most);
     error EmptyRoot(bytes32 sessionRoot, bytes32 tabRoot);
-    error TooManyItems(uint256 items, uint256 most);
-    error ItemsNotAscending(bytes32 previous, bytes32 next);
-    error WrongDebitsHash(bytes32 debitsHash, bytes32 computed);
-    error WrongCreditsHash(bytes32 creditsHash, bytes32 computed);
-    error WrongTotals(uint256 totalDebit, uint256 totalCredit, uint96 headerDebit, uint96 headerCredit);
-    error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
-    error ReceiptSignatureInvalid(uint32 nodeId, address key, address recovered);
-    error VoucherSignatureMalformed(bytes32 sessionId);
     /// @notice A contract of the deployment names another settlement contract than this one.
     error Miswired(address sibling, address named);
 
     /// @notice Posts the next batch of a relayer. Sent by its poster; cannot be paused.
+    /// @dev Reverts with the errors above where the header is at fault, with those of IEscrow where an item is.
     /// @param signature the header's, with the relayer's signing key of header.relayerEpoch: 65 bytes r || s || v.
     /// @param debits strictly ascending by sessionId.
     /// @param credits strictly ascending by nodeId; together at most 500 items.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+import {BatchHeader} from "../types/BatchHeader.sol";
 import {SpendingAuthorization} from "../types/SpendingAuthorization.sol";
+import {Credit, Debit} from "./IBatchSettlement.sol";
 
 /// @notice A payer's signed, locked budget at one relayer.
 /// @dev Amounts in the pay token's smallest unit, times in unix seconds. `closingAt` is 0 where nobody closed it (validUntil
@@ -44,22 +46,6 @@ struct RelayerAccount {
     uint96 feesClaimed;
 }
 
-/// @notice One session's entry of a batch as BatchSettlement hands it on.
-/// @dev `cap` is the cumulativeCap of a voucher that `signer` signed; 0 where the batch carries none.
-struct SessionDebit {
-    bytes32 sessionId;
-    uint96 change;
-    uint96 cap;
-    address signer;
-}
-
-/// @notice One tab's entry of a batch. `proven` is a nodeCumulative that the node signed; 0 where the batch carries none.
-struct TabCredit {
-    uint32 nodeId;
-    uint96 change;
-    uint96 proven;
-}
-
 /// @title Payers' balances, sessions and their locks, nodes' tabs, relayers' fees
 /// @notice Every way out is a pull and cannot be paused. Money moves between books only through `settle`, which only
 /// BatchSettlement can call.
@@ -73,8 +59,10 @@ interface IEscrow {
     event SessionRevoked(bytes32 indexed sessionId, address indexed payer);
     event SessionClosing(bytes32 indexed sessionId, uint48 closingAt);
     event LockReleased(bytes32 indexed sessionId, address indexed payer, uint96 amount);
-    event SessionDebited(bytes32 indexed sessionId, uint96 change, uint96 charged);
-    event TabCredited(uint32 indexed relayerId, uint32 indexed nodeId, uint96 change, uint96 earned);
+    /// @notice `charged` in all; the change is the difference to the event before, and stands in the batch.
+    event SessionDebited(bytes32 indexed sessionId, uint96 charged);
+    /// @notice `earned` in all; the change is the difference to the event before, and stands in the batch.
+    event TabCredited(uint32 indexed relayerId, uint32 indexed nodeId, uint96 earned);
     event FeeAccrued(uint32 indexed relayerId, uint96 fee);
     event TabClaimed(uint32 indexed relayerId, uint32 indexed nodeId, address indexed payout, uint96 amount);
     event RelayerFeeClaimed(uint32 indexed relayerId, address indexed to, uint96 amount);
@@ -114,7 +102,8 @@ interface IEscrow {
     error NotPayer(bytes32 sessionId, address caller);
     error NotPayerOrPoster(bytes32 sessionId, address caller);
     error SessionOfOtherRelayer(bytes32 sessionId, uint32 relayerId, uint32 headerRelayerId);
-    error ZeroChange(bytes32 id);
+    /// @notice An item of a batch changes nothing.
+    error ZeroChange(uint256 id);
     /// @notice The voucher that would raise the proven cap is not signed by the session key.
     error VoucherSignatureInvalid(bytes32 sessionId, address sessionKey, address recovered);
     error VoucherNotAccepted(bytes32 sessionId, uint8 mode);
@@ -122,6 +111,14 @@ interface IEscrow {
     error ChargeAboveLock(bytes32 sessionId, uint256 charge, uint96 lock);
     error ChargeAboveBucket(bytes32 sessionId, uint96 change, uint96 level);
     error CreditAboveProvenEarned(uint32 relayerId, uint32 nodeId, uint256 earned, uint96 provenEarned);
+    error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
+    /// @notice The receipt that would raise the tab is not signed by the node's key of that epoch.
+    error ReceiptSignatureInvalid(uint32 nodeId, address key, address recovered);
+    error TooManyItems(uint256 items, uint256 most);
+    error ItemsNotAscending(uint256 previous, uint256 next);
+    error WrongDebitsHash(bytes32 debitsHash, bytes32 computed);
+    error WrongCreditsHash(bytes32 creditsHash, bytes32 computed);
+    error WrongTotals(uint256 totalDebit, uint256 totalCredit, uint96 headerDebit, uint96 headerCredit);
     error CreditAboveDebit(uint256 totalDebit, uint256 totalCredit);
     /// @notice The relayer's fee would exceed 1,000 bps of the credits.
     error FeeAboveLimit(uint256 fee, uint256 most);
@@ -180,12 +177,10 @@ interface IEscrow {
 
     // ---- settlement
 
-    /// @notice Moves debits to credits and the rest to the relayer's fees. BatchSettlement only; strictly ascending items.
-    /// @return totalDebit sum of the sessions' changes.
-    /// @return totalCredit sum of the tabs' changes.
-    function settle(uint32 relayerId, SessionDebit[] calldata debits, TabCredit[] calldata credits)
-        external
-        returns (uint256 totalDebit, uint256 totalCredit);
+    /// @notice Checks every item of a batch, moves debits to credits and the rest to the relayer's fees. BatchSettlement only,
+    /// after it has checked the header; its arguments are those of postBatch, handed on as they came.
+    function settle(BatchHeader calldata header, bytes calldata, Debit[] calldata debits, Credit[] calldata credits)
+        external;
 
     // ---- claims
 

@@ -44,6 +44,9 @@ interface IKeyRing {
     /// @return the key of an epoch; all zero where it never existed.
     function keyOf(uint32 id, uint32 epoch) external view returns (KeyEpoch memory);
 
+    /// @return the address alone, zero where the epoch never existed; for the settlement path.
+    function keyAddressOf(uint32 id, uint32 epoch) external view returns (address);
+
     /// @return epoch the newest epoch (0 where the id is unknown).
     /// @return current its key; closed once the id is retired.
     function currentKeyOf(uint32 id) external view returns (uint32 epoch, KeyEpoch memory current);

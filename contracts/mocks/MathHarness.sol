@@ -49,11 +49,10 @@ contract MathHarness {
     }
 
     function itemsHash(bytes32[] calldata ids, uint96[] calldata changes) external pure returns (bytes32) {
-        uint256[] memory pairs = new uint256[](2 * ids.length);
+        bytes memory list = Items.room(ids.length);
         for (uint256 i = 0; i < ids.length; ++i) {
-            pairs[2 * i] = uint256(ids[i]);
-            pairs[2 * i + 1] = changes[i];
+            Items.put(list, i, uint256(ids[i]), changes[i]);
         }
-        return Items.hash(pairs);
+        return Items.hash(list);
     }
 }

@@ -58,6 +58,11 @@ abstract contract KeyRing is IKeyRing, TidelaneDomain {
     }
 
     /// @inheritdoc IKeyRing
+    function keyAddressOf(uint32 id, uint32 epoch) external view override returns (address) {
+        return keys[id][epoch].key;
+    }
+
+    /// @inheritdoc IKeyRing
     function currentKeyOf(uint32 id) external view override returns (uint32 epoch, KeyEpoch memory current) {
         epoch = holders[id].epoch;
         current = keys[id][epoch];
