@@ -172,6 +172,23 @@ export interface Chain {
   receipt(hash: Hash): Promise<TransactionReceipt | null>;
 }
 
+/** A relayer's seed chain as SaturationBoard knows it; epochs 0 and zero hashes where there is none. */
+export interface BoardSeeds {
+  readonly firstEpoch: number;
+  readonly lastRevealed: number;
+  /** The seed last revealed, or the anchor. */
+  readonly reached: Hash;
+  readonly nextFirstEpoch: number;
+  readonly nextAnchor: Hash;
+}
+
+/** What the board loop asks of SaturationBoard. @throws retryable `chain_unreachable` */
+export interface BoardReader {
+  seeds(relayerId: number): Promise<BoardSeeds>;
+  /** The epoch last committed, 0 for none. */
+  lastEpoch(relayerId: number): Promise<number>;
+}
+
 // ---------------------------------------------------------------- journal
 
 export interface StoredSession {
