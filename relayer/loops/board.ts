@@ -1,0 +1,180 @@
+// Each epoch: commits what the nodes attested and reveals the seed that the choices of the epoch were drawn with.
+//
+//   seed chain committed ─▶ its first epoch ─▶ ... epoch e ends ─▶ commitEpoch(e), revealSeed(e) ─▶ ... ─▶ the next chain committed
+//
+// Every step asks the chain first what stands there, so a restart, a second process or a lost answer repeats nothing.
+import { encodeFunctionData, stringToHex } from "viem/utils";
+import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
+import { attestationToJson } from "../../protocol/link.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import { canonicalJson, type Canonical } from "../routing/canonical.ts";
+import { epochRoot, leavesOf, type PoolFigure } from "../routing/pool.ts";
+import { epochAt, provesSeed, type SeedChain } from "../routing/seeds.ts";
+import type { HeldAttestation } from "../work/epochAttestations.ts";
+import type { SeedKeeper } from "../work/seedKeeper.ts";
+import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
+import type { BoardReader, BoardSeeds, Clock, Crypto, Log, Metrics, RecordStore } from "../ports.ts";
+
+/** The chain's clock may lag; an epoch counts as over this much after its end. */
+const GRACE_MS: Millis = 2_000;
+const TICK_MS_MAX: Millis = 5_000;
+/** Epochs that could not be committed yet; older ones are given up. */
+const PENDING_MAX = 8;
+/** As SaturationBoard's POOLS_MAX and SEED_STEPS_MAX. */
+const POOLS_MAX = 64;
+const REVEAL_EPOCHS_MAX = 4_096;
+
+export interface BoardOptions {
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly relayerId: number;
+  /** SaturationBoard's. */
+  readonly address: Address;
+  readonly epochSeconds: Seconds;
+  readonly seeds: SeedKeeper;
+  readonly reader: BoardReader;
+  /** The poster's nonce queue; resolves when the call is mined. @throws `call_reverted` */
+  readonly submit: (call: { readonly to: Address; readonly data: Hex }) => Promise<unknown>;
+  readonly records: RecordStore;
+  readonly attested: { takeEpochs(upTo: number): Promise<readonly EpochHeld[]> };
+}
+
+interface EpochHeld {
+  readonly epoch: number;
+  readonly held: readonly HeldAttestation[];
+}
+
+export class Board {
+  readonly #options: BoardOptions;
+  #pending: readonly EpochHeld[] = [];
+  #hasWarned = false;
+
+  constructor(options: BoardOptions) {
+    this.#options = options;
+  }
+
+  /** Runs until aborted; nothing that goes wrong in a round ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, epochSeconds, log, metrics } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.tick();
+      } catch (error) {
+        metrics.count("board_failures_total");
+        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "the saturation board is tried again in the next round");
+      }
+      await clock.sleep(Math.min((epochSeconds * 1_000) / 4, TICK_MS_MAX), signal);
+    }
+  }
+
+  /** One round: whatever is due and not done. */
+  async tick(): Promise<void> {
+    const { clock, epochSeconds, seeds } = this.#options;
+    const epoch = epochAt(clock.nowMs() - GRACE_MS, epochSeconds);
+    // Attestations are taken first: they are kept here while chain or journal cannot be reached.
+    this.#pending = [...this.#pending, ...await this.#options.attested.takeEpochs(epoch - 1)].slice(-PENDING_MAX);
+    await seeds.load(epoch);
+    const onChain = await this.#options.reader.seeds(this.#options.relayerId);
+    await this.#commitChains(onChain, epoch);
+    await this.#reveal(onChain, epoch);
+    await this.#commitEpochs();
+  }
+
+  /** Puts every chain of ours on chain that is not there, the one in use first. */
+  async #commitChains(onChain: BoardSeeds, epoch: number): Promise<void> {
+    const { seeds, relayerId, log } = this.#options;
+    for (const chain of seeds.chains) {
+      if (this.#isCommitted(chain, onChain)) continue;
+      if (chain.firstEpoch <= epoch + 1) {
+        // Too late for the contract, which wants an epoch that has not begun.
+        log.warn({ relayerId, firstEpoch: chain.firstEpoch }, "the seed chain was not committed before its first epoch; it begins later");
+        await seeds.postpone(chain, epoch);
+        return this.#commitChains(onChain, epoch);
+      }
+      await this.#submit(encodeFunctionData({ abi: SaturationBoardAbi, functionName: "commitSeedChain", args: [relayerId, BigInt(chain.firstEpoch), chain.anchor] }));
+      log.info({ relayerId, firstEpoch: chain.firstEpoch, epochs: chain.length }, "seed chain committed");
+      // The contract holds one following chain; a further one waits until it has taken over.
+      return;
+    }
+  }
+
+  #isCommitted(chain: SeedChain, onChain: BoardSeeds): boolean {
+    if (onChain.nextFirstEpoch === chain.firstEpoch && onChain.nextAnchor === chain.anchor) return true;
+    return this.#isInUse(chain, onChain);
+  }
+
+  /** The chain's own record of our chain: the anchor before the first reveal, one of our seeds after it. */
+  #isInUse(chain: SeedChain, onChain: BoardSeeds): boolean {
+    if (onChain.firstEpoch !== chain.firstEpoch || onChain.lastRevealed > chain.lastEpoch) return false;
+    return onChain.reached === (onChain.lastRevealed < chain.firstEpoch ? chain.anchor : chain.seedOf(onChain.lastRevealed));
+  }
+
+  /** Reveals the seed of the last epoch that was drawn from, which proves all before it. */
+  async #reveal(onChain: BoardSeeds, epoch: number): Promise<void> {
+    const { seeds, relayerId, crypto } = this.#options;
+    const isSwitching = onChain.nextFirstEpoch !== 0 && onChain.lastRevealed + 1 === onChain.nextFirstEpoch;
+    const chain = seeds.chains.find((one) => (isSwitching ? onChain.nextFirstEpoch === one.firstEpoch && onChain.nextAnchor === one.anchor : this.#isInUse(one, onChain)));
+    if (!chain) return this.#warnOfForeignChain(onChain);
+    const reached = isSwitching ? onChain.nextAnchor : onChain.reached;
+    const drawnUpTo = Math.min(seeds.lastUsed, epoch - 1, chain.lastEpoch, onChain.lastRevealed + REVEAL_EPOCHS_MAX);
+    if (drawnUpTo <= onChain.lastRevealed) return;
+    const seed = chain.seedOf(drawnUpTo)!;
+    if (!provesSeed(seed, drawnUpTo - onChain.lastRevealed, reached, crypto.keccak256)) {
+      throw new TidelaneError("The seed chain on chain is not the one in the journal: the database is not this relayer's.", { code: "wrong_seed_chain", details: { relayerId, epoch: drawnUpTo } });
+    }
+    await this.#submit(encodeFunctionData({ abi: SaturationBoardAbi, functionName: "revealSeed", args: [relayerId, BigInt(drawnUpTo), seed] }));
+  }
+
+  /** Its seeds are lost with their journal, or ours begins after a gap: the contract's reveals stop there. Said once. */
+  #warnOfForeignChain(onChain: BoardSeeds): void {
+    if (this.#hasWarned || onChain.firstEpoch === 0) return;
+    this.#hasWarned = true;
+    const { log, relayerId } = this.#options;
+    log.warn({ relayerId, firstEpoch: onChain.firstEpoch, lastRevealed: onChain.lastRevealed }, "the board waits for seeds of a chain that this journal does not hold");
+  }
+
+  async #commitEpochs(): Promise<void> {
+    if (this.#pending.length === 0) return;
+    const { reader, relayerId, log } = this.#options;
+    const last = await reader.lastEpoch(relayerId);
+    for (const due of this.#pending) {
+      try {
+        if (due.epoch > last) await this.#commitEpoch(due);
+      } catch (error) {
+        // What the contract refuses it will refuse again: another process committed it, or a later epoch.
+        if (!(error instanceof TidelaneError) || error.code !== "call_reverted") throw error;
+        log.warn({ relayerId, epoch: due.epoch, error: error.message }, "the board refused an epoch's root");
+      }
+      this.#pending = this.#pending.filter((one) => one !== due);
+    }
+  }
+
+  async #commitEpoch({ epoch, held }: EpochHeld): Promise<void> {
+    const { relayerId, crypto, records, metrics, log } = this.#options;
+    const leaves = held.flatMap(({ state, slotsMax }) => leavesOf(state.signed.attestation, state.hash(crypto), state.signed.offers, slotsMax));
+    const root = epochRoot(leaves, crypto.keccak256);
+    if (!root) return;
+    const data = canonicalJson({
+      version: 1, relayerId, epoch, leaves: leaves.map((leaf) => ({ ...leaf })),
+      attestations: held.map(({ state }) => attestationToJson(state.signed) as Canonical),
+    });
+    const dataHash: Hash = crypto.keccak256(stringToHex(data));
+    await records.put(dataHash, new TextEncoder().encode(data));
+    await this.#submit(encodeFunctionData({
+      abi: SaturationBoardAbi, functionName: "commitEpoch",
+      args: [relayerId, BigInt(epoch), root.root, root.leafCount, dataHash, greatestPools(root.pools)],
+    }));
+    metrics.count("board_epochs_total");
+    log.debug({ relayerId, epoch, leaves: root.leafCount }, "saturation epoch committed");
+  }
+
+  #submit(data: Hex): Promise<unknown> {
+    return this.#options.submit({ to: this.#options.address, data });
+  }
+}
+
+/** The contract takes no figure without slots, and at most so many. */
+const greatestPools = (pools: readonly PoolFigure[]): PoolFigure[] =>
+  pools.filter((pool) => pool.slots > 0n).sort((one, other) => (one.slots === other.slots ? 0 : one.slots > other.slots ? -1 : 1)).slice(0, POOLS_MAX);

@@ -1,0 +1,102 @@
+// Keeps the relayer's seed chains over restarts and hands out the seed of each epoch.
+import { SeedChain, SEED_CHAIN_LENGTH_MAX } from "../routing/seeds.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { EpochSeeds } from "./fleet.ts";
+import type { Hash } from "../../protocol/units.ts";
+import type { Crypto, Dice, Journal } from "../ports.ts";
+
+/** A new chain begins this many epochs ahead, so that its anchor is on chain before its first epoch. */
+const LEAD_EPOCHS = 2;
+/** The following chain is made when so few epochs remain. */
+const REMAINING_EPOCHS_MIN = 1_024;
+const FACT = "routing_seed_chains";
+
+interface StoredChain {
+  /** The last seed; whoever knows it knows all draws to come. */
+  readonly secret: Hash;
+  readonly firstEpoch: number;
+  readonly length: number;
+}
+
+export interface SeedKeeperOptions {
+  readonly journal: Pick<Journal, "getFact" | "setFact">;
+  readonly dice: Dice;
+  readonly crypto: Crypto;
+  /** Shorter in tests. */
+  readonly length?: number;
+}
+
+export class SeedKeeper implements EpochSeeds {
+  readonly #options: SeedKeeperOptions;
+  /** By first epoch: the one in use and, near its end, the one that follows. */
+  #stored: readonly StoredChain[] = [];
+  #chains: readonly SeedChain[] = [];
+  #lastUsed = 0;
+
+  constructor(options: SeedKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Reads the chains, or makes the first one. Call before the first choice, and again each epoch. @throws retryable `journal_unavailable` */
+  async load(epoch: number): Promise<void> {
+    const known = await this.#options.journal.getFact(FACT);
+    this.#take(known === null ? [] : chainsFromFact(known));
+    const last = this.#stored.at(-1);
+    if (last === undefined || epoch > lastEpochOf(last)) await this.#add(epoch + LEAD_EPOCHS);
+    else if (lastEpochOf(last) - epoch < Math.min(REMAINING_EPOCHS_MIN, last.length / 2)) await this.#add(lastEpochOf(last) + 1);
+  }
+
+  get chains(): readonly SeedChain[] {
+    return this.#chains;
+  }
+
+  /** The greatest epoch whose seed was given out. */
+  get lastUsed(): number {
+    return this.#lastUsed;
+  }
+
+  /**
+   * The epochs before a relayer's very first chain have no secret seed; there the anchor stands in, in the open, so that the first
+   * question need not wait for an epoch to pass. Decision records name the epoch, so an auditor sees it.
+   */
+  seedOf(epoch: number): Hash | null {
+    const chain = this.#chains.find((one) => epoch >= one.firstEpoch && epoch <= one.lastEpoch);
+    const first = this.#chains[0];
+    const seed = chain ? chain.seedOf(epoch) : first && epoch < first.firstEpoch ? first.anchor : null;
+    if (seed !== null) this.#lastUsed = Math.max(this.#lastUsed, epoch);
+    return seed;
+  }
+
+  /** A chain that could not be committed in time begins later: nothing was ever promised of it. */
+  async postpone(chain: SeedChain, epoch: number): Promise<void> {
+    const moved = this.#stored.map((stored) => (stored.firstEpoch === chain.firstEpoch ? { ...stored, firstEpoch: epoch + LEAD_EPOCHS } : stored));
+    await this.#store(moved);
+  }
+
+  async #add(firstEpoch: number): Promise<void> {
+    const length = this.#options.length ?? SEED_CHAIN_LENGTH_MAX;
+    await this.#store([...this.#stored.slice(-1), { secret: this.#options.dice.bytes32(), firstEpoch, length }]);
+  }
+
+  async #store(chains: readonly StoredChain[]): Promise<void> {
+    await this.#options.journal.setFact(FACT, JSON.stringify(chains));
+    this.#take(chains);
+  }
+
+  /** Hashing a chain takes a while; it is done once for each. */
+  #take(stored: readonly StoredChain[]): void {
+    if (JSON.stringify(stored) === JSON.stringify(this.#stored)) return;
+    this.#stored = stored;
+    this.#chains = stored.map((one) => new SeedChain(one.secret, one.firstEpoch, one.length, this.#options.crypto.keccak256));
+  }
+}
+
+const lastEpochOf = (chain: StoredChain): number => chain.firstEpoch + chain.length - 1;
+
+function chainsFromFact(text: string): StoredChain[] {
+  try {
+    return JSON.parse(text) as StoredChain[];
+  } catch (cause) {
+    throw new TidelaneError(`The journal's fact ${FACT} is no JSON; restore the database from its backup.`, { code: "journal_corrupt", cause });
+  }
+}
