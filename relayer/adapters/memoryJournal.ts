@@ -5,6 +5,7 @@ import type { Hash, Millis } from "../../protocol/units.ts";
 import type {
   BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState,
 } from "../ports.ts";
+import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
 
 interface TaskRow {
@@ -20,7 +21,7 @@ export class MemoryJournal implements Journal {
   readonly #tasks = new Map<Hash, TaskRow>();
   readonly #tabs = new Map<number, AttemptRecord>();
   readonly #batches: StoredBatch[] = [];
-  readonly #idempotency = new Map<string, { requestHash: Hash; response: string | null }>();
+  readonly #idempotency = new Map<string, { requestHash: Hash; response: string | null; claimedAtMs: Millis }>();
   readonly #facts = new Map<string, string>();
   #fence = 0n;
   #isLed = false;
@@ -162,11 +163,14 @@ export class MemoryJournal implements Journal {
     return this.#batches.filter((batch) => batch.state === state).sort((a, b) => Number(b.header.batchId - a.header.batchId)).slice(0, limit);
   }
 
-  async claimIdempotency(...[scope, key, requestHash]: Parameters<Journal["claimIdempotency"]>): ReturnType<Journal["claimIdempotency"]> {
+  async claimIdempotency(...[scope, key, requestHash, nowMs]: Parameters<Journal["claimIdempotency"]>): ReturnType<Journal["claimIdempotency"]> {
     this.#requireUp();
     const known = this.#idempotency.get(`${scope}:${key}`);
-    if (!known) this.#idempotency.set(`${scope}:${key}`, { requestHash, response: null });
-    return known ?? null;
+    if (known && known.claimedAtMs >= nowMs - (known.response === null ? CLAIM_MS_MAX : IDEMPOTENCY_MS_MAX)) {
+      return { requestHash: known.requestHash, response: known.response };
+    }
+    this.#idempotency.set(`${scope}:${key}`, { requestHash, response: null, claimedAtMs: nowMs });
+    return null;
   }
 
   async completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void> {

@@ -1,0 +1,125 @@
+// The two writes of a task's life, each for many tasks at once.
+import { and, eq, inArray, sql } from "drizzle-orm";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import { recordToJson, type AttemptRecord } from "../../../protocol/records.ts";
+import { structToJson } from "../../../protocol/json.ts";
+import type { Hash, TokenAmount } from "../../../protocol/units.ts";
+import type { EndedAttempt, OpenedTask, SignedVoucher } from "../../ports.ts";
+import { journalErrors } from "./errors.ts";
+import { attemptToRow, taskToRow } from "./rows.ts";
+import { attempts, sessions, tabs, tasks } from "./schema.ts";
+
+export interface Opening {
+  readonly task: OpenedTask;
+  readonly voucher: SignedVoucher | null;
+}
+
+export interface Finish {
+  readonly taskId: Hash;
+  readonly state: "finished" | "failed";
+  readonly attempts: readonly EndedAttempt[];
+}
+
+interface Progress {
+  nextNonce: bigint;
+  cap: TokenAmount;
+  voucher: SignedVoucher | null;
+}
+
+/** Opens tasks in order. @returns for each what was wrong with it, or null. */
+export async function openTasks(db: NodePgDatabase, openings: readonly Opening[]): Promise<(Error | null)[]> {
+  if (openings.length === 0) return [];
+  const progress = await lockSessions(db, openings.map(({ task }) => task.sessionId));
+  const taskIds = openings.map(({ task }) => task.taskId);
+  const known = new Set((await db.select({ taskId: tasks.taskId }).from(tasks).where(inArray(tasks.taskId, taskIds))).map(({ taskId }) => taskId));
+  const errors = openings.map(({ task, voucher }) => {
+    const session = progress.get(task.sessionId);
+    if (!session) return journalErrors.unknownSession(task.sessionId);
+    if (known.has(task.taskId)) return journalErrors.replayed(task.taskId);
+    if (voucher === null && task.order.nonce !== session.nextNonce) return journalErrors.nonceTaken(task.sessionId, task.order.nonce);
+    known.add(task.taskId);
+    if (voucher === null) session.nextNonce += 1n;
+    else if (voucher.voucher.cumulativeCap > session.cap) [session.cap, session.voucher] = [voucher.voucher.cumulativeCap, voucher];
+    return null;
+  });
+  const good = openings.filter((_, i) => errors[i] === null);
+  if (good.length === 0) return errors;
+  await db.insert(tasks).values(good.map(({ task }) => taskToRow(task)));
+  for (const sessionId of new Set(good.map(({ task }) => task.sessionId))) await saveProgress(db, sessionId, progress.get(sessionId)!);
+  return errors;
+}
+
+/** In the order of their ids, so that two processes never wait for each other in a circle. */
+async function lockSessions(db: NodePgDatabase, sessionIds: readonly Hash[]): Promise<Map<Hash, Progress>> {
+  const rows = await db.select({ sessionId: sessions.sessionId, nextNonce: sessions.nextNonce, cap: sessions.cap })
+    .from(sessions).where(inArray(sessions.sessionId, [...new Set(sessionIds)])).orderBy(sessions.sessionId).for("update");
+  return new Map(rows.map((row) => [row.sessionId, { nextNonce: BigInt(row.nextNonce), cap: BigInt(row.cap), voucher: null }]));
+}
+
+async function saveProgress(db: NodePgDatabase, sessionId: Hash, progress: Progress): Promise<void> {
+  const voucher = progress.voucher && {
+    cap: String(progress.cap), voucher: structToJson("Voucher", progress.voucher.voucher), voucherSignature: progress.voucher.signature,
+  };
+  await db.update(sessions).set({ nextNonce: String(progress.nextNonce), ...voucher }).where(eq(sessions.sessionId, sessionId));
+}
+
+/** Ends tasks that are open; a task that ended before stays as it is. @returns for each what was wrong with it, or null. */
+export async function finishTasks(db: NodePgDatabase, finishes: readonly Finish[]): Promise<(Error | null)[]> {
+  if (finishes.length === 0) return [];
+  const first = new Map<Hash, Finish>();
+  for (const finish of finishes) if (!first.has(finish.taskId)) first.set(finish.taskId, finish);
+  const rows = await db.select({ taskId: tasks.taskId, sessionId: tasks.sessionId, state: tasks.state }).from(tasks)
+    .where(inArray(tasks.taskId, [...first.keys()])).orderBy(tasks.taskId).for("update");
+  const open = rows.filter((row) => row.state === "open").map((row) => ({ ...first.get(row.taskId)!, sessionId: row.sessionId }));
+  if (open.length > 0) await endTasks(db, open);
+  const known = new Set(rows.map((row) => row.taskId));
+  return finishes.map(({ taskId }) => (known.has(taskId) ? null : journalErrors.unknownTask(taskId)));
+}
+
+async function endTasks(db: NodePgDatabase, ending: readonly (Finish & { sessionId: Hash })[]): Promise<void> {
+  const acks = ending.map((finish) => oldestAckSeconds(finish.attempts));
+  await db.execute(sql`update tasks set state = ended.state, oldest_ack = ended.oldest_ack
+    from unnest(${sql.param(ending.map(({ taskId }) => taskId))}::text[], ${sql.param(ending.map(({ state }) => state))}::text[], ${sql.param(acks)}::bigint[])
+      as ended (task_id, state, oldest_ack) where tasks.task_id = ended.task_id`);
+  const rows = ending.flatMap((finish) => finish.attempts.map(attemptToRow));
+  if (rows.length > 0) await db.insert(attempts).values(rows);
+  await raiseCharges(db, ending);
+  await raiseTabs(db, ending.flatMap((finish) => finish.attempts.flatMap(({ signed }) => (signed ? [signed.record] : []))));
+}
+
+async function raiseCharges(db: NodePgDatabase, ending: readonly (Finish & { sessionId: Hash })[]): Promise<void> {
+  const charges = new Map<Hash, TokenAmount>();
+  for (const finish of ending) {
+    const charge = finish.attempts.reduce((sum, { signed }) => sum + (signed?.charge ?? 0n), 0n);
+    charges.set(finish.sessionId, (charges.get(finish.sessionId) ?? 0n) + charge);
+  }
+  for (const [sessionId, charge] of [...charges].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (charge > 0n) await db.update(sessions).set({ charged: sql`${sessions.charged} + ${String(charge)}::numeric` }).where(eq(sessions.sessionId, sessionId));
+  }
+}
+
+/** Keeps the greatest receipt of each tab: what proves its credits. */
+async function raiseTabs(db: NodePgDatabase, records: readonly AttemptRecord[]): Promise<void> {
+  const greatest = new Map<number, AttemptRecord>();
+  for (const record of records) {
+    const { nodeId, nodeSeq } = record.receipt;
+    if (nodeSeq > (greatest.get(nodeId)?.receipt.nodeSeq ?? -1n)) greatest.set(nodeId, record);
+  }
+  if (greatest.size === 0) return;
+  const rows = [...greatest].sort(([a], [b]) => a - b).map(([nodeId, record]) => ({ nodeId, nodeSeq: String(record.receipt.nodeSeq), record: recordToJson(record) }));
+  await db.insert(tabs).values(rows).onConflictDoUpdate({
+    target: tabs.nodeId, set: { nodeSeq: sql`excluded.node_seq`, record: sql`excluded.record` }, setWhere: sql`${tabs.nodeSeq} < excluded.node_seq`,
+  });
+}
+
+/** Claims ended tasks for a batch. @returns how many could be claimed. */
+export async function claimTasks(db: NodePgDatabase, headerHash: Hash, taskIds: readonly Hash[]): Promise<number> {
+  const claimed = await db.update(tasks).set({ batchHash: headerHash })
+    .where(and(sql`${tasks.taskId} = any(${sql.param([...taskIds])}::text[])`, sql`${tasks.batchHash} is null`, sql`${tasks.state} <> 'open'`));
+  return claimed.rowCount ?? 0;
+}
+
+function oldestAckSeconds(ended: readonly EndedAttempt[]): number | null {
+  const acks = ended.flatMap(({ signed }) => (signed ? [signed.ack.ack.ackedAt] : []));
+  return acks.length === 0 ? null : Math.min(...acks);
+}

@@ -1,0 +1,227 @@
+// What every journal promises; run against Postgres and against its twin in memory.
+import { expect } from "chai";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { Mode } from "../../../protocol/constants.ts";
+import { TidelaneError } from "../../../protocol/errors.ts";
+import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
+import type { BatchHeader } from "../../../protocol/generated/structs.ts";
+import type { Journal, Lead, StoredBatch } from "../../../relayer/ports.ts";
+import { ended, type Ended } from "../ended.ts";
+
+export interface OpenedJournal {
+  readonly journal: Journal;
+  close(): Promise<void>;
+}
+
+const hash = (n: number): Hash => `0x${n.toString(16).padStart(64, "0")}`;
+
+export function journalSuite(open: () => Promise<OpenedJournal>): void {
+  let opened: OpenedJournal;
+  let journal: Journal;
+  beforeEach(async () => {
+    opened = await open();
+    journal = opened.journal;
+  });
+  afterEach(() => opened.close());
+
+  const begin = async (one: Ended): Promise<void> => {
+    await journal.putSession(one.session);
+    await journal.openTask(one.task, one.voucher);
+  };
+  const finish = (one: Ended): Promise<void> => journal.finishTask(one.task.taskId, "finished", [one.attempt]);
+
+  it("gives a session back as it was put, and keeps the first of two", async () => {
+    const one = await ended();
+    await journal.putSession(one.session);
+    await journal.putSession({ ...one.session, charged: 99n });
+    expect(await journal.session(one.session.sessionId)).to.deep.equal(one.session);
+    expect(await journal.sessions()).to.deep.equal([one.session]);
+    expect(await journal.session(hash(1))).to.equal(null);
+  });
+
+  it("knows an API key until it expires", async () => {
+    const one = await ended();
+    await journal.putSession(one.session);
+    await journal.putApiKey(hash(5), one.session.sessionId, 2_000);
+    expect(await journal.sessionOfApiKey(hash(5), 1_999)).to.equal(one.session.sessionId);
+    expect(await journal.sessionOfApiKey(hash(5), 2_000)).to.equal(null);
+    expect(await journal.sessionOfApiKey(hash(6), 1_999)).to.equal(null);
+  });
+
+  it("opens a task once, and keeps the voucher with the greatest cap", async () => {
+    const [first, second] = await Promise.all([ended({ voucher: { cumulativeCap: 30_000n } }), ended({ order: { nonce: 2n }, voucher: { cumulativeCap: 20_000n } })]);
+    await begin(first);
+    await journal.openTask(second.task, second.voucher);
+    expect((await journal.session(first.session.sessionId))?.voucher).to.deep.equal(first.voucher);
+    expect(await codeOf(journal.openTask(first.task, first.voucher))).to.equal("order_replayed");
+    expect((await journal.task(first.task.taskId))?.state).to.equal("open");
+  });
+
+  it("lets only one of many equal openings through, and the others' failure does no harm", async () => {
+    const [one, other] = await Promise.all([ended(), ended({ order: { nonce: 2n } })]);
+    await journal.putSession(one.session);
+    const codes = await Promise.all([one, one, other, one].map((each) => codeOf(journal.openTask(each.task, each.voucher))));
+    expect(codes.toSorted()).to.deep.equal(["none", "none", "order_replayed", "order_replayed"]);
+    expect(codes[2]).to.equal("none");
+  });
+
+  it("takes an allowance's nonces one after the other", async () => {
+    const allowance = { authorization: { mode: Mode.ALLOWANCE } };
+    const [zero, one, two] = await Promise.all([0n, 1n, 2n].map((nonce) => ended({ ...allowance, order: { nonce } })));
+    await begin(zero!);
+    expect(await codeOf(journal.openTask(two!.task, null))).to.equal("nonce_taken");
+    expect(await Promise.all([one!, two!].map((each) => codeOf(journal.openTask(each.task, null))))).to.deep.equal(["none", "none"]);
+    expect((await journal.session(zero!.session.sessionId))?.nextNonce).to.equal(3n);
+  });
+
+  it("refuses a task of a session that it does not know", async () => {
+    const one = await ended();
+    expect(await codeOf(journal.openTask(one.task, one.voucher))).to.equal("unknown_session");
+  });
+
+  it("ends a task once: attempts, charge and tab together", async () => {
+    const one = await ended();
+    await begin(one);
+    await Promise.all([finish(one), finish(one), journal.finishTask(one.task.taskId, "failed", [])]);
+    const task = await journal.task(one.task.taskId);
+    expect(task).to.deep.equal({ opened: one.task, state: "finished", attempts: [one.attempt], batch: null });
+    expect((await journal.session(one.session.sessionId))?.charged).to.equal(one.attempt.signed!.charge);
+    expect(await journal.lastReceipts()).to.deep.equal(new Map([[7, one.record]]));
+    expect(await codeOf(journal.finishTask(hash(9), "failed", []))).to.equal("unknown_task");
+  });
+
+  it("keeps the greatest receipt of a tab in whatever order they come", async () => {
+    const receipts = await Promise.all([3n, 9n, 5n].map((seq, i) => ended({ order: { nonce: BigInt(i) }, receipt: { nodeSeq: seq << 20n } })));
+    for (const one of receipts) await begin(one);
+    for (const one of receipts) await finish(one);
+    expect((await journal.lastReceipts()).get(7)?.receipt.nodeSeq).to.equal(9n << 20n);
+  });
+
+  it("keeps attempts without a receipt, in their order", async () => {
+    const one = await ended();
+    const refused = { ...one.attempt, assignmentHash: hash(3), assignment: { nodeId: 7 }, signed: null, cause: "refused_full" };
+    await begin(one);
+    await journal.finishTask(one.task.taskId, "finished", [refused, one.attempt]);
+    expect((await journal.task(one.task.taskId))?.attempts).to.deep.equal([refused, one.attempt]);
+  });
+
+  it("lists what is unsettled by its oldest ack, and failures apart", async () => {
+    const [late, early, failed] = await Promise.all([
+      ended({ order: { nonce: 1n } }, 1_900_000_300), ended({ order: { nonce: 2n } }, 1_900_000_100), ended({ order: { nonce: 3n } }),
+    ]);
+    for (const one of [late, early, failed]) await begin(one);
+    await finish(late);
+    await finish(early);
+    await journal.finishTask(failed.task.taskId, "failed", [{ ...failed.attempt, signed: null, cause: "node_disconnected" }]);
+    expect((await journal.unsettled("receipt", 10)).map((task) => task.opened.taskId)).to.deep.equal([early.task.taskId, late.task.taskId]);
+    expect(await journal.unsettled("receipt", 1)).to.deep.equal([{ opened: early.task, state: "finished", attempts: [early.attempt] }]);
+    expect((await journal.unsettled("no receipt", 10)).map((task) => [task.opened.taskId, task.state])).to.deep.equal([[failed.task.taskId, "failed"]]);
+  });
+
+  it("ends as failed what was opened too long ago, and only that", async () => {
+    const [old, young] = await Promise.all([ended({ order: { nonce: 1n } }), ended({ order: { nonce: 2n } })]);
+    await begin(old);
+    await begin(young);
+    expect(await journal.expireTasks(young.task.openedAtMs)).to.equal(1);
+    expect((await journal.task(old.task.taskId))?.state).to.equal("failed");
+    expect((await journal.task(young.task.taskId))?.state).to.equal("open");
+  });
+
+  const batchOf = async (batchId: bigint, salt = 0): Promise<StoredBatch> => {
+    const header: BatchHeader = {
+      relayerId: 1, relayerEpoch: 1, batchId, prevBatchHash: ZERO_HASH, sessionRoot: hash(1), tabRoot: hash(2), leafCount: 1, debitsHash: hash(3), creditsHash: hash(4),
+      totalDebit: 2n ** 95n, totalCredit: 1n, dataHash: hash(5), periodStart: salt, periodEnd: 2, postBy: 3,
+    };
+    return {
+      header, headerHash: hashStruct("BatchHeader", header), signature: `0x${"ab".repeat(65)}`, debits: [{ id: hash(6), change: 2n ** 95n }], credits: [{ id: hash(7), change: 1n }],
+      transaction: { hash: hash(Number(batchId) + 100), raw: "0x02aa", nonce: 4 }, replaced: [], state: "built", blockNumber: null, gasUsed: null,
+    };
+  };
+  const lead = async (): Promise<Lead> => (await journal.lead())!;
+
+  it("claims a batch's tasks, each for one batch only", async () => {
+    const [one, other] = await Promise.all([ended(), ended({ order: { nonce: 2n } })]);
+    for (const each of [one, other]) {
+      await begin(each);
+      await finish(each);
+    }
+    const right = await lead();
+    const batch = await batchOf(1n);
+    await journal.putBatch(batch, [one.task.taskId], right);
+    expect(await journal.batch(1n)).to.deep.equal(batch);
+    expect((await journal.task(one.task.taskId))?.batch).to.deep.equal(batch);
+    expect((await journal.unsettled("receipt", 10)).map((task) => task.opened.taskId)).to.deep.equal([other.task.taskId]);
+    expect(await codeOf(journal.putBatch(await batchOf(2n), [one.task.taskId, other.task.taskId], right))).to.equal("already_batched");
+    expect(await journal.batch(2n)).to.equal(null);
+    expect(await codeOf(journal.putBatch(await batchOf(1n, 1), [other.task.taskId], right))).to.equal("already_batched");
+    expect((await journal.task(other.task.taskId))?.batch).to.equal(null);
+  });
+
+  it("does not batch a task that is still open", async () => {
+    const one = await ended();
+    await begin(one);
+    expect(await codeOf(journal.putBatch(await batchOf(1n), [one.task.taskId], await lead()))).to.equal("already_batched");
+  });
+
+  it("follows a batch through replacement to its block, and frees an abandoned one's tasks for a rebuild of the same id", async () => {
+    const one = await ended();
+    await begin(one);
+    await finish(one);
+    const right = await lead();
+    const batch = await batchOf(1n);
+    await journal.putBatch(batch, [one.task.taskId], right);
+    const bumped = { hash: hash(200), raw: "0x02bb", nonce: 4 } as const;
+    await journal.updateBatch(1n, "sent", undefined, bumped);
+    await journal.updateBatch(1n, "sent", undefined, bumped);
+    expect(await journal.batches("sent", 5)).to.deep.equal([{ ...batch, state: "sent", transaction: bumped, replaced: [batch.transaction.hash] }]);
+    await journal.updateBatch(1n, "abandoned");
+    expect(await journal.batch(1n)).to.equal(null);
+    expect((await journal.unsettled("receipt", 10)).length).to.equal(1);
+    const rebuilt = await batchOf(1n, 1);
+    await journal.putBatch(rebuilt, [one.task.taskId], right);
+    await journal.updateBatch(1n, "confirmed", { blockNumber: 12n, gasUsed: 345_678n });
+    expect(await journal.batch(1n)).to.deep.equal({ ...rebuilt, state: "confirmed", blockNumber: 12n, gasUsed: 345_678n });
+    expect((await journal.batches("abandoned", 5)).map((each) => each.headerHash)).to.deep.equal([batch.headerHash]);
+    expect(await codeOf(journal.updateBatch(2n, "sent"))).to.equal("unknown_batch");
+  });
+
+  it("lists batches newest first", async () => {
+    const right = await lead();
+    for (const id of [9n, 10n, 11n]) await journal.putBatch(await batchOf(id), [], right);
+    expect((await journal.batches("built", 2)).map((batch) => batch.header.batchId)).to.deep.equal([11n, 10n]);
+  });
+
+  it("gives the right to post to one at a time, and refuses a former holder", async () => {
+    const first = await lead();
+    expect(await journal.lead()).to.equal(null);
+    await first.release();
+    expect(first.isHeld()).to.equal(false);
+    const second = await lead();
+    expect(second.fence > first.fence).to.equal(true);
+    expect(await codeOf(journal.putBatch(await batchOf(1n), [], { ...first, fence: first.fence, isHeld: () => true }))).to.equal("lead_lost");
+    await journal.putBatch(await batchOf(1n), [], second);
+    await second.release();
+  });
+
+  it("remembers a request's answer under its key, and frees a claim that was given up or forgotten", async () => {
+    expect(await journal.claimIdempotency(hash(1), "k", hash(2), 1_000)).to.equal(null);
+    expect(await journal.claimIdempotency(hash(1), "k", hash(3), 1_001)).to.deep.equal({ requestHash: hash(2), response: null });
+    expect(await journal.claimIdempotency(hash(8), "k", hash(3), 1_001)).to.equal(null);
+    await journal.completeIdempotency(hash(1), "k", "{\"a\":1}");
+    expect(await journal.claimIdempotency(hash(1), "k", hash(2), 2_000)).to.deep.equal({ requestHash: hash(2), response: "{\"a\":1}" });
+    await journal.completeIdempotency(hash(8), "k", null);
+    expect(await journal.claimIdempotency(hash(8), "k", hash(4), 3_000)).to.equal(null);
+    expect(await journal.claimIdempotency(hash(8), "k", hash(5), 3_000 + 16 * 60_000)).to.equal(null);
+    expect(await journal.claimIdempotency(hash(1), "k", hash(5), 1_000 + 25 * 3_600_000)).to.equal(null);
+  });
+
+  it("keeps small facts", async () => {
+    expect(await journal.getFact("a")).to.equal(null);
+    await journal.setFact("a", "1");
+    await journal.setFact("a", "2");
+    expect(await journal.getFact("a")).to.equal("2");
+  });
+}
+
+export const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(() => "none", (error: unknown) => (error instanceof TidelaneError ? error.code : `not a TidelaneError: ${String(error)}`));
