@@ -1,0 +1,279 @@
+// One try of a task on one node: from the dispatched assignment to a receipt that holds, or to the reason why there is none.
+//
+//   dispatch ─▶ refusal                              signed: the node's answer, try another
+//           └─▶ start ─▶ delta ... ─▶ end(receipt)   checked against what was delivered before anybody believes it
+//                   └─▶ failed, cut, stalled, late   unsigned: nothing is owed
+//
+// A cancel (client gone, deadline) asks the node to stop and waits a little for its CANCELLED receipt: what was produced is
+// paid. A node that stalls or breaks the link's contract is only told to stop; nothing of it is accepted any more.
+import { hashStruct } from "../../protocol/typedData.ts";
+import { outputSalt } from "../../protocol/ids.ts";
+import { checkReceipt, type AttemptRecord } from "../../protocol/records.ts";
+import { RefusalReason, Status } from "../../protocol/constants.ts";
+import { HIDDEN_OUTPUT_TOKENS_MAX } from "../../protocol/bounds.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import { digest } from "../../protocol/typedData.ts";
+import type { AttemptEvent, AttemptRequest, Cancel, FinishReason } from "../../protocol/link.ts";
+import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
+import type { Clock, Crypto, Deployment, Log, NodeLinks, TokenCounter } from "../ports.ts";
+import type { Choice, Outcome } from "./routingRequest.ts";
+import { Watchdog } from "./watchdog.ts";
+import { outputMax } from "./recount.ts";
+import type { Tabs } from "./tabs.ts";
+
+export interface AttemptLimits {
+  /** From dispatch to the first event. */
+  readonly startMsMax: Millis;
+  /** From the start event to the first output. */
+  readonly firstTokenMsMax: Millis;
+  /** Between two outputs. */
+  readonly gapMsMax: Millis;
+  /** From a cancel to the node's receipt. */
+  readonly cancelMsMax: Millis;
+  readonly outputBytesMax: number;
+}
+
+export interface AttemptWorld {
+  readonly links: NodeLinks;
+  readonly clock: Clock;
+  readonly crypto: Crypto;
+  readonly tokens: TokenCounter;
+  readonly tabs: Tabs;
+  readonly deployment: Deployment;
+  readonly log: Log;
+  readonly limits: AttemptLimits;
+}
+
+export type OutputEvent = Extract<AttemptEvent, { type: "delta" | "embedding" }>;
+
+export interface AttemptEnd {
+  readonly record: AttemptRecord;
+  readonly receiptHash: Hash;
+  readonly finishReason: FinishReason;
+}
+
+/** Why an attempt ended without a receipt that counts; stands in the journal as its cause. */
+export class AttemptFailed extends TidelaneError {
+  readonly outcome: Outcome;
+
+  constructor(cause: string, outcome: Outcome, detail: string, underlying?: unknown) {
+    super(detail, { code: cause, retryable: true, cause: underlying });
+    this.name = "AttemptFailed";
+    this.outcome = outcome;
+  }
+}
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  [RefusalReason.FULL]: "refused_full", [RefusalReason.DRAINING]: "refused_draining", [RefusalReason.MODEL]: "refused_model",
+  [RefusalReason.UNPAID]: "refused_unpaid", [RefusalReason.INPUT]: "refused_input", [RefusalReason.UNACKED]: "refused_unacked",
+  [RefusalReason.ASSIGNMENT]: "refused_assignment",
+};
+
+export class Attempt {
+  readonly #world: AttemptWorld;
+  readonly #choice: Choice;
+  readonly #request: AttemptRequest;
+  readonly #assignmentHash: Hash;
+  readonly #inputTokensMax: Tokens;
+  readonly #stopListening = new AbortController();
+  readonly #dispatchedMs: Millis;
+  readonly #watch: Watchdog;
+  readonly #chunks: Buffer[] = [];
+  #text: string | null = "";
+  #outputBytes = 0;
+  #hasDelivered = false;
+  #announcedTokens: Tokens = 0;
+  #startedTokens: Tokens | null = null;
+  #cancelledFor: Cancel["reason"] | null = null;
+  #cancelDueMs: Millis = Infinity;
+  /** Set when this end gives up; then nothing that the node still says counts. */
+  #gaveUp: AttemptFailed | null = null;
+
+  constructor(world: AttemptWorld, choice: Choice, request: AttemptRequest, assignmentHash: Hash, inputTokensMax: Tokens) {
+    this.#world = world;
+    this.#choice = choice;
+    this.#request = request;
+    this.#assignmentHash = assignmentHash;
+    this.#inputTokensMax = inputTokensMax;
+    this.#dispatchedMs = world.clock.monotonicMs();
+    this.#watch = new Watchdog(world.clock, (reason) => this.#giveUp(reason));
+  }
+
+  get hasDelivered(): boolean {
+    return this.#hasDelivered;
+  }
+
+  get deliveredTokens(): Tokens {
+    return this.#announcedTokens;
+  }
+
+  /** The first reason for which the node was asked to stop, or null. */
+  get cancelledFor(): Cancel["reason"] | null {
+    return this.#cancelledFor;
+  }
+
+  /**
+   * Sends the assignment and passes the output on as it comes.
+   * @param client aborts when the client has gone: the node is cancelled, and the events go on until its receipt is here.
+   * @returns the checked end. @throws AttemptFailed
+   */
+  async *run(client: AbortSignal): AsyncGenerator<OutputEvent, AttemptEnd> {
+    const onClientGone = (): void => this.#cancel("client");
+    client.addEventListener("abort", onClientGone, { once: true });
+    let isOver = true;
+    const over = new AbortController();
+    void this.#keepDeadline(over.signal);
+    const events = this.#world.links.attempt(this.#choice.nodeId, this.#request, this.#stopListening.signal)[Symbol.asyncIterator]();
+    try {
+      if (client.aborted) throw new AttemptFailed("client_gone", "unsent", "The client has gone before the assignment was sent.");
+      for (;;) {
+        this.#expectNext();
+        isOver = true;
+        const next = await events.next();
+        this.#watch.rest();
+        if (this.#gaveUp) throw this.#gaveUp;
+        if (next.done) throw new AttemptFailed("no_receipt", "failed", "The node ended its answer without a receipt.");
+        const event = next.value;
+        if (event.type === "end") return await this.#checkedEnd(event);
+        if (event.type === "refusal") throw await this.#refusal(event);
+        if (event.type === "failed") throw new AttemptFailed("engine_failed", "failed", `The node's engine failed (${event.code}).`);
+        if (event.type === "start") this.#start(event.inputTokens);
+        else if (this.#take(event)) {
+          isOver = false;
+          this.#hasDelivered = true;
+          yield event;
+        }
+      }
+    } catch (error) {
+      throw this.#failureOf(error);
+    } finally {
+      // The reader has left in the middle: nobody wants the rest.
+      if (!isOver) this.#tellToStop("relayer");
+      this.#watch.stop();
+      over.abort();
+      client.removeEventListener("abort", onClientGone);
+      await events.return?.(undefined).catch(() => {});
+    }
+  }
+
+  /** Only the time is counted in which the node is waited for: a client that reads slowly is not the node's fault. */
+  #expectNext(): void {
+    const { limits } = this.#world;
+    if (this.#cancelledFor) this.#watch.expect(this.#cancelDueMs - this.#world.clock.monotonicMs(), "cancel_unanswered");
+    else if (this.#startedTokens === null) this.#watch.expect(limits.startMsMax, "no_answer");
+    else this.#watch.expect(this.#outputBytes === 0 ? limits.firstTokenMsMax : limits.gapMsMax, "stalled");
+  }
+
+  async #keepDeadline(over: AbortSignal): Promise<void> {
+    const { clock } = this.#world;
+    await clock.sleep(Math.max(0, this.#request.assignment.deadline * 1_000 - clock.nowMs()), over);
+    if (!over.aborted) this.#cancel("deadline");
+  }
+
+  #start(inputTokens: Tokens): void {
+    if (this.#startedTokens !== null) throw broken("it started twice");
+    if (inputTokens > this.#inputTokensMax) throw new AttemptFailed("bad_count", "failed", `The node claims ${inputTokens} input tokens; at most ${this.#inputTokensMax} are possible.`);
+    this.#startedTokens = inputTokens;
+  }
+
+  /** @returns true where there is something to pass on. */
+  #take(event: OutputEvent): boolean {
+    if (this.#startedTokens === null) throw broken("output came before the start");
+    if (this.#outputBytes === 0 && this.#announcedTokens === 0) this.#choice.booking.firstToken(this.#world.clock.monotonicMs() - this.#dispatchedMs);
+    const bytes = event.type === "delta" ? Buffer.from(event.text + (event.extra ?? ""), "utf8") : Buffer.from(event.vector, "base64");
+    this.#chunks.push(bytes);
+    this.#outputBytes += bytes.length;
+    this.#announcedTokens += event.type === "delta" ? event.tokens : 0;
+    if (this.#outputBytes > this.#world.limits.outputBytesMax) throw broken(`more than ${this.#world.limits.outputBytesMax} bytes of output`);
+    if (this.#announcedTokens > this.#request.covered.order.maxOutTokens + HIDDEN_OUTPUT_TOKENS_MAX) throw broken("more output than was ordered");
+    if (event.type === "embedding" || event.extra !== undefined) this.#text = null;
+    else if (this.#text !== null) this.#text += event.text;
+    this.#choice.booking.progress(this.#announcedTokens);
+    return event.type === "embedding" || event.text !== "" || event.extra !== undefined;
+  }
+
+  async #checkedEnd(event: Extract<AttemptEvent, { type: "end" }>): Promise<AttemptEnd> {
+    const { crypto, deployment, tabs, log } = this.#world;
+    const { covered, assignment, assignmentSignature } = this.#request;
+    const record: AttemptRecord = { ...covered, assignment, assignmentSignature, receipt: event.receipt, receiptSignature: event.signature };
+    const receiptHash = hashStruct("TaskReceipt", event.receipt, crypto.keccak256);
+    const found = await checkReceipt(record, this.#choice.hotKey, deployment.domain, crypto.recover, crypto.keccak256);
+    found.push(...this.#claimsBeyondDelivery(record));
+    // The tab changes only for a receipt that holds in all else.
+    const misfit = found.length > 0 ? null : this.#abortedOrMisfit(record, () => tabs.accept({ receipt: event.receipt, signature: event.signature }, receiptHash));
+    if (misfit) found.push(misfit);
+    if (found.length === 0) return { record, receiptHash, finishReason: event.finishReason };
+    log.warn({ nodeId: this.#choice.nodeId, assignmentHash: this.#assignmentHash, found }, "a node's receipt was refused");
+    const isAborted = event.receipt.body.status === Status.ABORTED;
+    throw new AttemptFailed(isAborted ? "node_aborted" : "bad_receipt", "failed", `The node's receipt does not hold: ${found.join("; ")}.`);
+  }
+
+  /** Until a task can go on elsewhere, half an answer through the node's fault is worth nothing to the client, so it is not paid. */
+  #abortedOrMisfit(record: AttemptRecord, accept: () => string | null): string | null {
+    return record.receipt.body.status === Status.ABORTED ? "the node aborted the attempt" : accept();
+  }
+
+  #claimsBeyondDelivery(record: AttemptRecord): string[] {
+    const { body } = record.receipt;
+    const found: string[] = [];
+    if (body.inputTokens !== this.#startedTokens) found.push(`${body.inputTokens} input tokens differ from the ${this.#startedTokens} at the start`);
+    const most = this.#request.input.kind === "embeddings" ? 0
+      : outputMax({ text: this.#text, bytes: this.#outputBytes, announcedTokens: this.#announcedTokens }, this.#choice.model.tokenizer, this.#world.tokens);
+    if (body.outputTokens > most) found.push(`${body.outputTokens} output tokens are claimed; what was delivered can be ${most} at most`);
+    if (body.outputCommit !== this.#outputCommit()) found.push("the output's commitment is not that of what was delivered");
+    if (body.status === Status.CANCELLED && this.#cancelledFor === null) found.push("nobody cancelled the attempt");
+    return found;
+  }
+
+  #outputCommit(): Hash {
+    const salt = outputSalt(this.#request.input.salt, this.#assignmentHash);
+    return this.#world.crypto.keccak256(`${salt}${Buffer.concat(this.#chunks).toString("hex")}`);
+  }
+
+  async #refusal(event: Extract<AttemptEvent, { type: "refusal" }>): Promise<AttemptFailed> {
+    const { refusal } = event;
+    const { crypto, deployment } = this.#world;
+    const isGenuine = refusal.assignmentHash === this.#assignmentHash && refusal.nodeId === this.#choice.nodeId
+      && await crypto.recover(digest(deployment.domain, "Refusal", refusal, crypto.keccak256), event.signature) === this.#choice.hotKey;
+    const reason = REFUSALS[refusal.reason];
+    if (!isGenuine || reason === undefined) return new AttemptFailed("unsigned_refusal", "failed", "The node refused without a valid signature.");
+    const isFull = refusal.reason === RefusalReason.FULL || refusal.reason === RefusalReason.DRAINING;
+    return new AttemptFailed(reason, isFull ? "refused_full" : "refused", `The node refused the assignment (${reason}).`);
+  }
+
+  /** The first reason stands. The node's receipt still comes on the stream. */
+  #cancel(reason: Cancel["reason"]): void {
+    if (this.#cancelledFor || this.#gaveUp) return;
+    this.#cancelledFor = reason;
+    this.#cancelDueMs = this.#world.clock.monotonicMs() + this.#world.limits.cancelMsMax;
+    if (this.#watch.isWaiting) this.#expectNext();
+    this.#tellToStop(reason);
+  }
+
+  #giveUp(cause: string): void {
+    if (this.#gaveUp) return;
+    const isUnanswered = cause === "cancel_unanswered";
+    this.#gaveUp = new AttemptFailed(cause, isUnanswered ? "cancelled" : "failed", isUnanswered ? "The node did not answer a cancel." : `The node stopped answering (${cause}).`);
+    if (!isUnanswered) this.#tellToStop("relayer");
+    this.#stopListening.abort();
+  }
+
+  #tellToStop(reason: Cancel["reason"]): void {
+    this.#world.links.cancel(this.#choice.nodeId, { assignmentHash: this.#assignmentHash, reason }).catch((error: Error) => {
+      this.#world.log.debug({ nodeId: this.#choice.nodeId, error: error.message }, "a cancel did not reach the node");
+    });
+  }
+
+  #failureOf(error: unknown): AttemptFailed {
+    if (this.#gaveUp) return this.#gaveUp;
+    if (error instanceof AttemptFailed) {
+      // What broke the contract may still be working: it should stop.
+      if (error.code === "node_protocol_error" || error.code === "bad_count") this.#tellToStop("relayer");
+      return error;
+    }
+    if (error instanceof TidelaneError) return new AttemptFailed(error.code, "failed", error.message, error);
+    throw error;
+  }
+}
+
+const broken = (how: string): AttemptFailed => new AttemptFailed("node_protocol_error", "failed", `The node broke the link protocol: ${how}.`);

@@ -1,0 +1,49 @@
+// What a client is told when a task cannot be done: one place that turns the fleet's and the attempts' reasons into typed errors.
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { Tokens } from "../../protocol/units.ts";
+import type { AttemptFailed } from "./attempt.ts";
+import type { Unavailable, UnavailableReason } from "./routingRequest.ts";
+
+const CODES: Readonly<Record<UnavailableReason, string>> = {
+  unknown_model: "model_not_found", no_node: "no_node", saturated: "saturated", unsupported: "unsupported_parameter",
+  context: "context_length_exceeded", price: "price_above_maximum",
+};
+
+/** @returns `retryAfterMs` in the details where waiting helps. */
+export function unavailableError(reason: Unavailable): TidelaneError {
+  const canWait = reason.retryAfterMs > 0;
+  return new TidelaneError(reason.detail, { code: CODES[reason.reason], retryable: canWait, details: canWait ? { retryAfterMs: reason.retryAfterMs } : {} });
+}
+
+export const modelNotFound = (name: string): TidelaneError =>
+  new TidelaneError(`The model ${JSON.stringify(name.slice(0, 200))} is not served here; GET /v1/models lists those that are.`, { code: "model_not_found" });
+
+export const wrongModelKind = (name: string, kind: "generate" | "embed"): TidelaneError =>
+  new TidelaneError(`${name} ${kind === "embed" ? "makes embeddings: use /v1/embeddings" : "generates text: use /v1/chat/completions or /v1/completions"}.`, { code: "wrong_model_kind" });
+
+export const contextExceeded = (contextTokens: Tokens, inputTokens: Tokens, outTokens: Tokens): TidelaneError =>
+  new TidelaneError(
+    `This model's context window is ${contextTokens} tokens; the request needs ${inputTokens + outTokens} (${inputTokens} in the prompt, ${outTokens} for the answer). Shorten the prompt or lower max_tokens.`,
+    { code: "context_length_exceeded", details: { contextTokens, inputTokens, outTokens } },
+  );
+
+export const unsupported = (names: readonly string[], model: string): TidelaneError =>
+  new TidelaneError(`No node that serves ${model} supports ${names.join(", ")}. Leave ${names.length === 1 ? "it" : "them"} out.`, { code: "unsupported_parameter", details: { parameter: names[0] ?? null } });
+
+export const shuttingDown = (): TidelaneError =>
+  new TidelaneError("This relayer is shutting down and takes no new work; try again in a moment.", { code: "shutting_down", retryable: true, details: { retryAfterMs: 2_000 } });
+
+/** After the last attempt, nothing having been delivered. Nothing was charged. */
+export function attemptsFailed(last: AttemptFailed, attempts: number): TidelaneError {
+  const details = { reason: last.code, attempts };
+  if (last.code === "refused_input") return new TidelaneError("The nodes refused the request: prompt and answer exceed the context window, or a parameter is not supported.", { code: "input_refused", details, cause: last });
+  if (last.code === "refused_unpaid") return new TidelaneError("The nodes do not see this order covered on chain; check the session's lock and the voucher.", { code: "payment_refused", details, cause: last });
+  if (last.outcome === "refused_full") return new TidelaneError("Every node that was asked is working at its limit.", { code: "saturated", retryable: true, details: { ...details, retryAfterMs: 1_000 }, cause: last });
+  return new TidelaneError(`No answer came: ${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed, the last with ${last.code}. Nothing was charged.`, { code: "generation_failed", retryable: true, details, cause: last });
+}
+
+/** After the first output has left. What was delivered stays with the client and is not charged. */
+export const interrupted = (failure: AttemptFailed, deliveredTokens: Tokens): TidelaneError =>
+  new TidelaneError(`The answer broke off after ${deliveredTokens} tokens (${failure.code}). Nothing was charged; ask again for a whole answer.`, {
+    code: "stream_interrupted", retryable: true, details: { reason: failure.code, deliveredTokens }, cause: failure,
+  });

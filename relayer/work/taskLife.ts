@@ -1,0 +1,198 @@
+// The life of one covered task: assigned to a node, streamed, checked, journaled, charged, acked.
+//
+//   choose ─▶ assign ─▶ attempt ─▶ receipt checked ─▶ journaled ─▶ charged ─▶ acked ─▶ the client sees the end
+//     ▲                    │ nothing delivered yet, at most ATTEMPTS_MAX
+//     └──── with a cause ──┘
+//
+// The reservation becomes a charge in one place only, right after the receipt is durable, and is released on every other path.
+// An answer that breaks off in the middle ends with a typed error and costs nothing; going on elsewhere would begin where
+// `interrupted` is thrown.
+import { chargeDown } from "../../protocol/fees.ts";
+import { Status } from "../../protocol/constants.ts";
+import { digest } from "../../protocol/typedData.ts";
+import type { Cost } from "../../protocol/payment.ts";
+import type { FinishReason, SignedAck } from "../../protocol/link.ts";
+import type { Hash, TokenAmount, Tokens } from "../../protocol/units.ts";
+import type { EndedAttempt, Identity, Journal, Metrics, SignedAttempt } from "../ports.ts";
+import { Attempt, AttemptFailed, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
+import { assignmentToJson, signAssignment, type SignedAssignment } from "./assignment.ts";
+import { attemptsFailed, interrupted, unavailableError } from "./taskErrors.ts";
+import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Choice, Outcome } from "./routingRequest.ts";
+import type { Cover } from "./sessions.ts";
+
+export const ATTEMPTS_MAX = 3;
+
+export interface TaskWorld extends AttemptWorld {
+  readonly fleet: Pick<Fleet, "choose">;
+  readonly journal: Pick<Journal, "finishTask">;
+  readonly identity: Identity;
+  readonly metrics: Metrics;
+}
+
+export interface TaskEnd {
+  readonly type: "end";
+  readonly finishReason: FinishReason;
+  readonly inputTokens: Tokens;
+  readonly outputTokens: Tokens;
+  readonly cost: Cost;
+}
+
+export type TaskEvent = OutputEvent | TaskEnd;
+
+export class TaskLife {
+  readonly #world: TaskWorld;
+  readonly #plan: Plan;
+  readonly #cover: Cover;
+  readonly #onOver: () => void;
+  readonly #ended: EndedAttempt[] = [];
+  #isFinished = false;
+  #nodeId = 0;
+
+  /** @param onOver called once, when nothing is left to do */
+  constructor(world: TaskWorld, plan: Plan, cover: Cover, onOver: () => void) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#cover = cover;
+    this.#onOver = onOver;
+  }
+
+  /** Of the latest attempt. */
+  get nodeId(): number {
+    return this.#nodeId;
+  }
+
+  /** @throws TidelaneError as Tasks.start and RunningTask.events say. Leaving early abandons the task: nothing is charged. */
+  async *run(): AsyncGenerator<TaskEvent> {
+    try {
+      for (let attempt = 0, failure: AttemptFailed | null = null; ; attempt++) {
+        failure = yield* this.#attempt(attempt, failure);
+        if (!failure) return;
+        if (attempt + 1 >= ATTEMPTS_MAX || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
+      }
+    } finally {
+      if (!this.#isFinished) await this.#abandon();
+      this.#world.metrics.count("tasks_total", { kind: this.#plan.request.kind, state: this.#isFinished ? "finished" : "failed" });
+      this.#onOver();
+    }
+  }
+
+  /** @returns null when the task has ended well, or why another attempt is due. @throws TidelaneError where none may follow. */
+  async *#attempt(number: number, earlier: AttemptFailed | null): AsyncGenerator<TaskEvent, AttemptFailed | null> {
+    const choice = await this.#choose(number, earlier);
+    this.#nodeId = choice.nodeId;
+    let outcome: Outcome = "unsent";
+    let cause: string | null = "abandoned";
+    let signed: SignedAssignment | null = null;
+    try {
+      signed = await this.#assign(choice, number);
+      const attempt = this.#dispatch(choice, signed);
+      outcome = "failed";
+      try {
+        const held: OutputEvent[] = [];
+        const outputs = attempt.run(this.#plan.request.signal);
+        const end = this.#plan.request.isStreamed ? yield* outputs : await collect(outputs, held);
+        const isCancelled = end.record.receipt.body.status === Status.CANCELLED;
+        const taskEnd = await this.#finish(choice, signed, end);
+        cause = null;
+        outcome = isCancelled ? "cancelled" : "completed";
+        yield* held;
+        // The order's deadline is a limit that the payer set, as max_tokens is.
+        yield isCancelled && attempt.cancelledFor === "deadline" ? { ...taskEnd, finishReason: "length" } : taskEnd;
+        return null;
+      } catch (error) {
+        cause = "not_journaled";
+        if (!(error instanceof AttemptFailed)) throw error;
+        ({ code: cause, outcome } = error);
+        if (this.#plan.request.isStreamed && attempt.hasDelivered) throw interrupted(error, attempt.deliveredTokens);
+        return error;
+      }
+    } finally {
+      choice.booking.release(outcome);
+      if (signed && cause !== null) this.#ended.push({ ...this.#recordOf(choice, signed), signed: null, cause });
+      this.#world.metrics.count("attempts_total", { outcome });
+    }
+  }
+
+  async #choose(number: number, earlier: AttemptFailed | null): Promise<Choice> {
+    const { request, model, routed, priceMax } = this.#plan;
+    const { authorization, order } = this.#cover.covered;
+    const choice = await this.#world.fleet.choose({
+      taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
+      modelId: model.modelId, kind: model.kind, ...routed,
+      maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
+      capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? null,
+      ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
+    });
+    if (choice.ok) return choice;
+    // What went wrong before says more than that nobody is left to ask.
+    throw earlier ? attemptsFailed(earlier, number) : unavailableError(choice);
+  }
+
+  #assign(choice: Choice, attempt: number): Promise<SignedAssignment> {
+    const { identity, deployment, crypto, clock } = this.#world;
+    const terms = { covered: this.#cover.covered, taskId: this.#cover.taskId, kind: this.#plan.request.kind, choice, attempt, nowMs: clock.nowMs() };
+    return signAssignment(terms, identity, deployment, crypto);
+  }
+
+  #dispatch(choice: Choice, signed: SignedAssignment): Attempt {
+    const { request } = this.#plan;
+    return new Attempt(this.#world, choice, {
+      covered: this.#cover.covered, assignment: signed.assignment, assignmentSignature: signed.signature,
+      input: { kind: request.kind, salt: this.#cover.promptSalt, body: request.text },
+    }, signed.hash, inputTokensMaxOf(this.#plan, choice.model.contextTokens));
+  }
+
+  /** Durable first: journal, then charge, then ack, and only then may the client see the end. */
+  async #finish(choice: Choice, signed: SignedAssignment, end: AttemptEnd): Promise<TaskEnd> {
+    const { record, receiptHash, finishReason } = end;
+    const { fee, inputTokens, outputTokens } = record.receipt.body;
+    const charge = chargeDown(fee, record.assignment.feeBps);
+    const attempt: SignedAttempt = { record, receiptHash, charge, ack: await this.#ack(receiptHash) };
+    await this.#world.journal.finishTask(this.#cover.taskId, "finished", [...this.#ended, { ...this.#recordOf(choice, signed), signed: attempt, cause: null }]);
+    this.#cover.charged(charge);
+    this.#isFinished = true;
+    this.#send(choice.nodeId, attempt.ack);
+    this.#world.metrics.count("tokens_total", { direction: "in" }, inputTokens);
+    this.#world.metrics.count("tokens_total", { direction: "out" }, outputTokens);
+    const cost: Cost = { task: this.#cover.taskId, node: choice.nodeId, fee: String(fee), charge: String(charge), receipt: receiptHash };
+    return { type: "end", finishReason, inputTokens, outputTokens, cost };
+  }
+
+  async #ack(receiptHash: Hash): Promise<SignedAck> {
+    const { identity, clock, deployment, crypto } = this.#world;
+    const ack = { receiptHash, relayerId: identity.relayerId, relayerEpoch: identity.epoch, ackedAt: Math.floor(clock.nowMs() / 1_000) };
+    return { ack, signature: await identity.signer.sign(digest(deployment.domain, "Ack", ack, crypto.keccak256)) };
+  }
+
+  /** The client does not wait for it: the link sends it again until the node has taken it. */
+  #send(nodeId: number, ack: SignedAck): void {
+    const { links, log } = this.#world;
+    links.ack(nodeId, [ack]).catch((error: Error) => log.debug({ nodeId, error: error.message }, "an ack did not reach its node"));
+  }
+
+  #recordOf(choice: Choice, signed: SignedAssignment): Omit<EndedAttempt, "signed" | "cause"> {
+    return { taskId: this.#cover.taskId, assignmentHash: signed.hash, nodeId: choice.nodeId, decision: choice.decision, assignment: assignmentToJson(signed) };
+  }
+
+  async #abandon(): Promise<void> {
+    this.#cover.release();
+    try {
+      await this.#world.journal.finishTask(this.#cover.taskId, "failed", this.#ended);
+    } catch (error) {
+      // It stays open in the journal, which ends such tasks by itself after a while; nothing is owed for it.
+      this.#world.log.error({ taskId: this.#cover.taskId, error: (error as Error).message }, "a failed task could not be journaled");
+    }
+  }
+}
+
+async function collect(outputs: AsyncGenerator<OutputEvent, AttemptEnd>, into: OutputEvent[]): Promise<AttemptEnd> {
+  for (;;) {
+    const next = await outputs.next();
+    if (next.done) return next.value;
+    into.push(next.value);
+  }
+}
+
+const least = (signed: TokenAmount, own: TokenAmount | undefined): TokenAmount => (own !== undefined && own < signed ? own : signed);

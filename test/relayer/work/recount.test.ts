@@ -1,0 +1,88 @@
+// Recounting tokens, and what a request needs: exact where the tokenizer is at hand, bounds where it is not.
+import { expect } from "chai";
+import fc from "fast-check";
+import { LLAMA_2, tokenCounter } from "../../../relayer/adapters/tokens.ts";
+import { countInput, outputMax } from "../../../relayer/work/recount.ts";
+import { estimatedMaxFee, inputTokensMaxOf, planOf } from "../../../relayer/work/taskPlan.ts";
+import { chargeDown, pricedDown } from "../../../protocol/fees.ts";
+import type { FleetModel } from "../../../relayer/work/fleet.ts";
+import { embedder, model, requestOf } from "./world.ts";
+
+const promptOf = (...texts: string[]) => ({ texts, bytes: texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0), isPlainText: true });
+const fleetOf = (one: FleetModel) => ({ models: () => [one], modelIdOf: () => one.modelId });
+
+describe("recounting", () => {
+  it("is exact for a known tokenizer, with room for the template's control tokens only", () => {
+    const input = countInput(promptOf("Once upon a time", "hello world"), LLAMA_2, tokenCounter);
+    expect(input).to.deep.equal({ expected: 7, longest: 5, max: 6 + 16 * 3, isExact: true });
+  });
+
+  it("accepts the honest count of any text, by bytes and by tokenizer", () => {
+    fc.assert(fc.property(fc.array(fc.string({ unit: "grapheme", maxLength: 60 }), { minLength: 1, maxLength: 5 }), (texts) => {
+      const honest = texts.reduce((sum, text) => sum + tokenCounter.count(LLAMA_2, text)!, 1);
+      // SentencePiece puts a space before each text, which may be a token of its own: the template's room covers it.
+      expect(honest).to.be.at.most(countInput(promptOf(...texts), LLAMA_2, tokenCounter).max);
+      expect(honest).to.be.at.most(countInput(promptOf(...texts), "", tokenCounter).max);
+      const text = texts.join("");
+      const output = tokenCounter.count(LLAMA_2, text)!;
+      for (const tokenizer of [LLAMA_2, ""]) expect(output).to.be.at.most(outputMax({ text, bytes: Buffer.byteLength(text), announcedTokens: output }, tokenizer, tokenCounter));
+    }));
+  });
+
+  it("refuses a doubled output count once it passes the hidden tokens", () => {
+    const text = "Once upon a time there was a little girl named Lily. ".repeat(10);
+    const honest = tokenCounter.count(LLAMA_2, text)!;
+    const most = outputMax({ text, bytes: text.length, announcedTokens: 10_000 }, LLAMA_2, tokenCounter);
+    expect(most).to.be.within(honest, honest * 1.05 + 17);
+    expect(outputMax({ text, bytes: text.length, announcedTokens: 10 }, LLAMA_2, tokenCounter), "no more than was announced").to.equal(26);
+  });
+
+  it("does not take texts that are not all for an exact count", () => {
+    expect(countInput({ ...promptOf("hello"), bytes: Infinity, isPlainText: false }, LLAMA_2, tokenCounter)).to.include({ isExact: false, max: Infinity });
+  });
+});
+
+describe("a task's plan", () => {
+  it("reserves at least what any node within the price headroom can charge", () => {
+    fc.assert(fc.property(fc.integer({ min: 1, max: 900 }), fc.integer({ min: 0, max: 1_000 }), (out, letters) => {
+      const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)) }), fleetOf(model), tokenCounter);
+      const dearest = { priceInPerMTok: plan.priceMax!.in, priceOutPerMTok: plan.priceMax!.out };
+      const worst = chargeDown(pricedDown(inputTokensMaxOf(plan, model.contextTokens), out, dearest), 300);
+      expect(estimatedMaxFee(plan, 300) >= worst).to.equal(true);
+    }));
+  });
+
+  it("never asks routing for more than the context, unless it is certain that it does not fit", () => {
+    fc.assert(fc.property(fc.option(fc.integer({ min: 1, max: 999 })), fc.integer({ min: 0, max: 50_000 }), (out, letters) => {
+      const { routed } = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)) }), fleetOf(model), tokenCounter);
+      expect(routed.inputTokens + routed.maxOutTokens).to.be.at.most(model.contextTokens);
+      expect(Math.min(routed.inputTokens, routed.maxOutTokens)).to.be.at.least(1);
+    }));
+  });
+
+  it("refuses what is certain not to fit: a prompt, an answer, both together", () => {
+    const exact = { ...model, tokenizer: LLAMA_2, contextTokens: 20 };
+    const codeOf = (maxOutTokens: number | null, text: string): string | null => {
+      try {
+        planOf(requestOf({ maxOutTokens, prompt: promptOf(text) }), fleetOf(exact), tokenCounter);
+        return null;
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    expect(codeOf(null, "a b c d e f g h i j k l m n o p q r s t u v w")).to.equal("context_length_exceeded");
+    expect(codeOf(21, "a")).to.equal("context_length_exceeded");
+    expect(codeOf(18, "a b c d")).to.equal("context_length_exceeded");
+    expect(codeOf(14, "a b c d")).to.equal(null);
+    expect(codeOf(null, "a b c d")).to.equal(null);
+  });
+
+  it("measures embeddings text by text", () => {
+    const exact = { ...embedder, tokenizer: LLAMA_2, contextTokens: 5 };
+    const request = (...texts: string[]) => requestOf({ kind: "embeddings", prompt: promptOf(...texts), maxOutTokens: null });
+    const plan = planOf(request("a b c", "d e f", "g h i"), fleetOf(exact), tokenCounter);
+    expect(plan.routed).to.deep.equal({ inputTokens: 5, maxOutTokens: 0 });
+    expect(inputTokensMaxOf(plan, 5)).to.equal(15);
+    expect(() => planOf(request("a", "a b c d e f"), fleetOf(exact), tokenCounter)).to.throw("context window is 5");
+  });
+});

@@ -1,0 +1,307 @@
+// The life of a task against scripted nodes: what is delivered, journaled, charged, acked and released on every path.
+import { expect } from "chai";
+import { Status, RefusalReason } from "../../../protocol/constants.ts";
+import { chargeDown } from "../../../protocol/fees.ts";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { isSignedBy, signerOfKey } from "../../../protocol/signing.ts";
+import { TidelaneError } from "../../../protocol/errors.ts";
+import type { RunningTask } from "../../../relayer/work/tasks.ts";
+import type { TaskEnd, TaskEvent } from "../../../relayer/work/taskLife.ts";
+import type { StoredTask } from "../../../relayer/ports.ts";
+import { domain, relayer } from "../../protocol/honest.ts";
+import { answers, cut, requestOf, worldOf, type Script, type TestWorld } from "./world.ts";
+
+const textOf = (events: readonly TaskEvent[]): string => events.map((event) => (event.type === "delta" ? event.text : "")).join("");
+const endOf = (events: readonly TaskEvent[]): TaskEnd => events.at(-1) as TaskEnd;
+
+async function all(task: RunningTask): Promise<TaskEvent[]> {
+  const events: TaskEvent[] = [];
+  for await (const event of task.events) events.push(event);
+  return events;
+}
+
+async function failure(work: Promise<unknown>): Promise<TidelaneError> {
+  const error = await work.then(() => null, (thrown: unknown) => thrown);
+  expect(error).to.be.instanceOf(TidelaneError);
+  return error as TidelaneError;
+}
+
+async function stored(world: TestWorld, at = 0): Promise<StoredTask> {
+  const { order } = world.requests[at]!.covered;
+  return (await world.journal.task(hashStruct("TaskOrder", order)))!;
+}
+
+/** Nothing owed, nothing kept: the promise of every path that ends without a good receipt. */
+async function expectNothingCharged(world: TestWorld): Promise<void> {
+  expect(world.covers.map(({ charged, released }) => ({ charged, released }))).to.deep.equal(world.covers.map(() => ({ charged: null, released: true })));
+  expect(world.acks).to.deep.equal([]);
+  expect(world.outcomes).to.have.length(world.chosen.length - (world.chosen.length > world.requests.length ? 1 : 0));
+  if (world.requests.length > 0) expect(await stored(world)).to.include({ state: "failed" });
+  expect(world.tasks.running).to.equal(0);
+}
+
+describe("a task", () => {
+  it("streams, and is journaled, charged and acked before the client sees its end", async () => {
+    const world = await worldOf(answers("Once", " upon", " a time"));
+    const task = await world.tasks.start(requestOf());
+    expect(task).to.include({ nodeId: 7, mode: "allowance", model: "tidelane/test@q8_0" });
+    const seen: TaskEvent[] = [];
+    let stepsAtEnd: string[] = [];
+    for await (const event of task.events) {
+      seen.push(event);
+      if (event.type === "end") stepsAtEnd = [...world.steps];
+    }
+    expect(textOf(seen)).to.equal("Once upon a time");
+    expect(stepsAtEnd).to.deep.equal(["journaled finished", "charged", "acked"]);
+    const { attempts, state } = await stored(world);
+    const { record, charge, ack } = attempts[0]!.signed!;
+    expect(state).to.equal("finished");
+    expect(record.receipt.body.fee).to.equal(11n);
+    expect(charge).to.equal(chargeDown(11n, 300));
+    expect(world.covers[0]).to.include({ charged: charge, released: false });
+    expect(await isSignedBy(relayer.address, domain, "Ack", ack.ack, ack.signature)).to.equal(true);
+    expect(endOf(seen)).to.deep.include({ finishReason: "stop", inputTokens: 5, outputTokens: 3 });
+    expect(endOf(seen).cost).to.deep.equal({ task: task.taskId, node: 7, fee: "11", charge: "11", receipt: hashStruct("TaskReceipt", record.receipt) });
+    expect(world.outcomes).to.deep.equal(["completed"]);
+    expect(world.tasks.running).to.equal(0);
+  });
+
+  it("signs an assignment that holds, within the window and the order's limits", async () => {
+    const world = await worldOf(answers("x"));
+    await all(await world.tasks.start(requestOf()));
+    const { assignment, assignmentSignature, covered } = world.requests[0]!;
+    expect(await isSignedBy(relayer.address, domain, "Assignment", assignment, assignmentSignature)).to.equal(true);
+    expect(assignment.deadline).to.be.at.most(assignment.issuedAt + 20);
+    expect(assignment.shareCap).to.equal(covered.order.maxFee);
+    expect(assignment.inputCommit).to.equal(covered.order.promptCommit);
+  });
+
+  it("holds a plain answer back until its receipt is good, and tries again whole where a node dies in the middle", async () => {
+    const dies: Script = async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.delta("half an ans");
+      throw cut();
+    };
+    const world = await worldOf(dies, answers("whole"));
+    const seen = await all(await world.tasks.start(requestOf({ isStreamed: false })));
+    expect(textOf(seen)).to.equal("whole");
+    expect(world.chosen.map((one) => ({ attempt: one.attempt, cause: one.cause, exclude: one.exclude }))).to.deep.equal([
+      { attempt: 0, cause: null, exclude: [] }, { attempt: 1, cause: "node_disconnected", exclude: [7] },
+    ]);
+    expect((await stored(world)).attempts.map((one) => [one.nodeId, one.cause, one.signed !== null])).to.deep.equal([[7, "node_disconnected", false], [8, null, true]]);
+    expect(world.outcomes).to.deep.equal(["failed", "completed"]);
+  });
+
+  it("goes to another node after a signed refusal or an early failure, with the cause on record, and stops after three", async () => {
+    const full: Script = async function* (attempt) { yield await attempt.refuse(RefusalReason.FULL); };
+    const engine: Script = async function* () { yield { type: "start", inputTokens: 5 }; yield { type: "failed", code: "engine_down", message: "" }; };
+    const world = await worldOf(full, engine, answers("third"));
+    expect(textOf(await all(await world.tasks.start(requestOf())))).to.equal("third");
+    expect((await stored(world)).attempts.map((one) => one.cause)).to.deep.equal(["refused_full", "engine_failed", null]);
+    expect(world.outcomes).to.deep.equal(["refused_full", "failed", "completed"]);
+    const hopeless = await worldOf(engine, engine, engine, answers("fourth"));
+    expect(await failure(hopeless.tasks.start(requestOf()))).to.deep.include({ code: "generation_failed", details: { reason: "engine_failed", attempts: 3 } });
+    expect(hopeless.requests).to.have.length(3);
+    await expectNothingCharged(hopeless);
+  });
+
+  it("tells what the nodes' refusals mean for the client", async () => {
+    const refuses = (reason: number): Script => async function* (attempt) { yield await attempt.refuse(reason); };
+    const codeOf = async (reason: number): Promise<string> => (await failure((await worldOf(refuses(reason))).tasks.start(requestOf()))).code;
+    expect(await codeOf(RefusalReason.FULL)).to.equal("saturated");
+    expect(await codeOf(RefusalReason.DRAINING)).to.equal("saturated");
+    expect(await codeOf(RefusalReason.INPUT)).to.equal("input_refused");
+    expect(await codeOf(RefusalReason.UNPAID)).to.equal("payment_refused");
+    expect(await codeOf(RefusalReason.ASSIGNMENT)).to.equal("generation_failed");
+  });
+
+  it("does not believe a refusal that the node did not sign", async () => {
+    const world = await worldOf(async function* (attempt) { yield await attempt.refuse(RefusalReason.FULL, signerOfKey(`0x${"66".repeat(32)}`)); });
+    expect((await failure(world.tasks.start(requestOf()))).details).to.deep.equal({ reason: "unsigned_refusal", attempts: 1 });
+    expect(world.outcomes).to.deep.equal(["failed"]);
+    await expectNothingCharged(world);
+  });
+
+  it("ends a stream that breaks off with a typed error that says how far it came, and charges nothing", async () => {
+    const breaks: Record<string, Script> = {
+      node_disconnected: async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("Once"); throw cut(); },
+      engine_failed: async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("Once"); yield { type: "failed", code: "x", message: "" }; },
+      no_receipt: async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("Once"); },
+      stalled: async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("Once"); await attempt.hang(); },
+      node_aborted: async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("Once"); yield await attempt.end({ body: { status: Status.ABORTED } }); },
+    };
+    for (const [reason, script] of Object.entries(breaks)) {
+      const world = await worldOf(script, answers("never asked"));
+      const task = await world.tasks.start(requestOf());
+      expect((await task.events.next()).value, reason).to.include({ text: "Once" });
+      expect(await failure(task.events.next() as Promise<unknown>), reason).to.deep.include({ code: "stream_interrupted", details: { reason, deliveredTokens: 1 } });
+      expect((await stored(world)).attempts.map((one) => one.cause)).to.deep.equal([reason]);
+      await expectNothingCharged(world);
+      expect(world.requests).to.have.length(1);
+    }
+  });
+
+  it("does not wait for ever for a node that says nothing at all", async () => {
+    const world = await worldOf(async function* (attempt) { await attempt.hang(); });
+    expect((await failure(world.tasks.start(requestOf()))).details.reason).to.equal("no_answer");
+    expect(world.cancels.map((one) => one.reason)).to.deep.equal(["relayer"]);
+    await expectNothingCharged(world);
+  });
+
+  it("refuses every receipt that does not hold, before it is journaled", async () => {
+    const stranger = signerOfKey(`0x${"66".repeat(32)}`);
+    const bends: Record<string, Parameters<Parameters<Script>[0]["end"]>[0]> = {
+      "another's signature": { signer: stranger },
+      "a fee above the tokens": { body: { fee: 12n } },
+      "more output than was delivered": { body: { outputTokens: 30 } },
+      "more input than it said at the start": { body: { inputTokens: 6 } },
+      "another output": { body: { outputCommit: `0x${"00".repeat(32)}` } },
+      "another task": { body: { taskId: `0x${"00".repeat(32)}` } },
+      "another assignment": { body: { assignmentHash: `0x${"00".repeat(32)}` } },
+      "cancelled by nobody": { body: { status: Status.CANCELLED } },
+      "another node's tab": { receipt: { nodeId: 8 } },
+      "a total below the fee": { receipt: { nodeCumulative: 3n } },
+    };
+    for (const [what, bend] of Object.entries(bends)) {
+      const world = await worldOf(async function* (attempt) {
+        yield { type: "start", inputTokens: 5 };
+        yield attempt.delta("Once", 3);
+        yield await attempt.end(bend);
+      });
+      const task = await world.tasks.start(requestOf());
+      expect((await failure(all(task))).details.reason, what).to.equal("bad_receipt");
+      await expectNothingCharged(world);
+      expect(world.tabs.last(7), what).to.equal(null);
+    }
+  });
+
+  it("refuses counts beyond what the text can be", async () => {
+    const input = await worldOf(async function* () { yield { type: "start", inputTokens: 15 + 33 }; });
+    expect((await failure(input.tasks.start(requestOf()))).details.reason).to.equal("bad_count");
+    const output = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("ab", 40); yield await attempt.end(); });
+    expect((await failure(all(await output.tasks.start(requestOf())))).details.reason).to.equal("bad_receipt");
+    const flood = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; for (;;) yield attempt.delta("x"); });
+    expect((await failure(all(await flood.tasks.start(requestOf())))).details.reason).to.equal("node_protocol_error");
+    expect(flood.cancels.map((one) => one.reason)).to.deep.equal(["relayer"]);
+    for (const world of [input, output, flood]) await expectNothingCharged(world);
+  });
+
+  it("bills a client that hangs up for what was produced, and cancels upstream", async () => {
+    const world = await worldOf(async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.delta("Once");
+      await attempt.cancelled;
+      yield attempt.delta(" upon");
+      yield await attempt.end({ body: { status: Status.CANCELLED }, finishReason: "cancelled" });
+    });
+    const client = new AbortController();
+    const task = await world.tasks.start(requestOf({ signal: client.signal }));
+    await task.events.next();
+    client.abort();
+    expect(textOf(await all(task))).to.equal(" upon");
+    expect(world.cancels.map((one) => one.reason)).to.deep.equal(["client"]);
+    expect((await stored(world)).attempts[0]!.signed!.record.receipt.body).to.include({ status: Status.CANCELLED, outputTokens: 2 });
+    expect(world.covers[0]).to.include({ charged: 9n });
+    expect(world.outcomes).to.deep.equal(["cancelled"]);
+  });
+
+  it("gives up on a node that does not answer a cancel, and starts no other attempt for a client that has gone", async () => {
+    const world = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; await attempt.hang(); }, answers("never"));
+    const client = new AbortController();
+    const starting = failure(world.tasks.start(requestOf({ signal: client.signal })));
+    while (world.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    client.abort();
+    expect((await starting).details.reason).to.equal("cancel_unanswered");
+    expect(world.requests).to.have.length(1);
+    await expectNothingCharged(world);
+  });
+
+  it("abandons a task whose reader leaves without reading on", async () => {
+    const world = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; for (let i = 0; i < 40; i++) yield attempt.delta("x"); yield await attempt.end(); });
+    const task = await world.tasks.start(requestOf());
+    await task.events.next();
+    await task.events.return?.();
+    expect(world.cancels.map((one) => one.reason)).to.deep.equal(["relayer"]);
+    expect((await stored(world)).attempts.map((one) => one.cause)).to.deep.equal(["abandoned"]);
+    await expectNothingCharged(world);
+  });
+
+  it("lets no client see the end of what could not be journaled", async () => {
+    const world = await worldOf(answers("Once"));
+    world.journal.finishTask = async () => { throw new TidelaneError("down", { code: "journal_unavailable", retryable: true }); };
+    const task = await world.tasks.start(requestOf());
+    expect((await failure(all(task))).code).to.equal("journal_unavailable");
+    expect(world.covers[0]).to.include({ charged: null, released: true });
+    expect(world.acks).to.deep.equal([]);
+  });
+
+  it("finishes and charges while the database is down, for the journal has a spool", async () => {
+    const world = await worldOf(answers("Once"));
+    const task = await world.tasks.start(requestOf());
+    world.journal.setUp(false);
+    expect(endOf(await all(task)).type).to.equal("end");
+    expect(world.covers[0]!.charged).to.not.equal(null);
+  });
+
+  it("refuses before anybody pays: unknown model, wrong kind, no room, parameters that no node has", async () => {
+    const world = await worldOf(answers("x"));
+    const codeOf = async (over: Parameters<typeof requestOf>[0]): Promise<string> => (await failure(world.tasks.start(requestOf(over)))).code;
+    expect(await codeOf({ model: "gpt-9" })).to.equal("model_not_found");
+    expect(await codeOf({ model: "__proto__" })).to.equal("model_not_found");
+    expect(await codeOf({ model: "embed" })).to.equal("wrong_model_kind");
+    expect(await codeOf({ kind: "embeddings" })).to.equal("wrong_model_kind");
+    expect(await codeOf({ maxOutTokens: 1_001 })).to.equal("context_length_exceeded");
+    expect(await codeOf({ capabilities: ["logprobs", "tools"] })).to.equal("unsupported_parameter");
+    expect(world.covers).to.deep.equal([]);
+    expect(world.tasks.running).to.equal(0);
+  });
+
+  it("passes the fleet's reasons on, with the time to wait, and gives the reservation back", async () => {
+    const world = await worldOf(answers("x"));
+    world.unavailable = { ok: false, reason: "saturated", retryAfterMs: 1_500, detail: "All are busy." };
+    const error = await failure(world.tasks.start(requestOf()));
+    expect(error).to.deep.include({ code: "saturated", retryable: true, message: "All are busy.", details: { retryAfterMs: 1_500 } });
+    expect(world.covers[0]).to.include({ charged: null, released: true });
+  });
+
+  it("returns embeddings, which have no output tokens", async () => {
+    const world = await worldOf(async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.embedding(0, [0.5, -1]);
+      yield attempt.embedding(1, [2, 3]);
+      yield await attempt.end();
+    });
+    const seen = await all(await world.tasks.start(requestOf({ kind: "embeddings", model: "embed", isStreamed: false, maxOutTokens: null })));
+    expect(seen.map((event) => event.type)).to.deep.equal(["embedding", "embedding", "end"]);
+    expect(endOf(seen)).to.include({ inputTokens: 5, outputTokens: 0 });
+  });
+
+  it("keeps one tab right while many of a node's receipts come back at once", async () => {
+    const slow = (ms: number): Script => async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.delta("x");
+      const end = await attempt.end();
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      yield end;
+    };
+    const world = await worldOf(slow(0));
+    const node = world.nodes[0]!;
+    let nth = 0;
+    node.script = (attempt) => slow(((nth++ * 7) % 10) * 3)(attempt);
+    const ends = await Promise.all(Array.from({ length: 20 }, async () => endOf(await all(await world.tasks.start(requestOf())))));
+    expect(ends.every((end) => end.type === "end")).to.equal(true);
+    expect(world.acks).to.have.length(20);
+    expect(world.tabs.last(7)!.receipt.nodeCumulative).to.equal(node.cumulative);
+  });
+
+  it("takes nothing new while it drains, and says when the last has ended", async () => {
+    const world = await worldOf(answers("Once", " upon"));
+    const task = await world.tasks.start(requestOf());
+    let isDrained = false;
+    const draining = world.tasks.drain().then(() => (isDrained = true));
+    expect((await failure(world.tasks.start(requestOf()))).code).to.equal("shutting_down");
+    expect(isDrained).to.equal(false);
+    await all(task);
+    await draining;
+  });
+});
