@@ -1,0 +1,74 @@
+// The data behind each batch on disk, named by its hash: whole and synced before the batch is, never changed after.
+import { open, mkdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { Hash } from "../../protocol/units.ts";
+import type { RecordStore } from "../ports.ts";
+
+export class DiskRecords implements RecordStore {
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Idempotent: the same hash is the same bytes. @throws `records_unavailable` with what the disk said. */
+  async put(dataHash: Hash, bytes: Uint8Array): Promise<void> {
+    const folder = this.#folder(dataHash);
+    const unfinished = join(folder, `.${dataHash}.${process.pid}`);
+    try {
+      await mkdir(folder, { recursive: true });
+      const file = await open(unfinished, "w", 0o644);
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(unfinished, this.#path(dataHash));
+      await syncFolder(folder);
+      await syncFolder(this.#dir);
+    } catch (cause) {
+      throw new TidelaneError("A batch's data cannot be written to disk; settlement waits.", { code: "records_unavailable", retryable: true, cause });
+    }
+  }
+
+  async get(dataHash: Hash): Promise<Uint8Array | null> {
+    try {
+      return await readFile(this.#path(dataHash));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw new TidelaneError("A batch's data cannot be read from disk.", { code: "records_unavailable", retryable: true, cause: error });
+    }
+  }
+
+  /** 256 folders, so that none grows too large to list. */
+  #folder(dataHash: Hash): string {
+    return join(this.#dir, dataHash.slice(2, 4));
+  }
+
+  #path(dataHash: Hash): string {
+    return join(this.#folder(dataHash), `${dataHash}.json`);
+  }
+}
+
+export class MemoryRecords implements RecordStore {
+  readonly #bytes = new Map<Hash, Uint8Array>();
+
+  async put(dataHash: Hash, bytes: Uint8Array): Promise<void> {
+    this.#bytes.set(dataHash, bytes);
+  }
+
+  async get(dataHash: Hash): Promise<Uint8Array | null> {
+    return this.#bytes.get(dataHash) ?? null;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

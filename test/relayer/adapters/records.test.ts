@@ -1,0 +1,42 @@
+// Batch data on disk and in memory: one suite.
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { DiskRecords, MemoryRecords } from "../../../relayer/adapters/records.ts";
+import type { RecordStore } from "../../../relayer/ports.ts";
+import type { Hash } from "../../../protocol/units.ts";
+import { codeOf } from "./journalSuite.ts";
+
+const hash: Hash = `0x${"ab".repeat(32)}`;
+const bytes = new TextEncoder().encode("{\"tasks\":[]}");
+
+describe("batch data", () => {
+  let dir = "";
+  before(() => { dir = mkdtempSync(join(tmpdir(), "tidelane-records-")); });
+  after(() => { rmSync(dir, { recursive: true, force: true }); });
+
+  const stores: [string, () => RecordStore][] = [["on disk", () => new DiskRecords(join(dir, "records"))], ["in memory", () => new MemoryRecords()]];
+  for (const [name, make] of stores) {
+    describe(name, () => {
+      it("comes back byte by byte, put once or twice", async () => {
+        const store = make();
+        expect(await store.get(hash)).to.equal(null);
+        await store.put(hash, bytes);
+        await store.put(hash, bytes);
+        expect(new Uint8Array((await store.get(hash))!)).to.deep.equal(bytes);
+      });
+    });
+  }
+
+  it("is found by another process, and leaves no unfinished file", async () => {
+    expect(new Uint8Array((await new DiskRecords(join(dir, "records")).get(hash))!)).to.deep.equal(bytes);
+    expect(readdirSync(join(dir, "records", "ab"))).to.deep.equal([`${hash}.json`]);
+  });
+
+  it("says so when the disk does not take it", async () => {
+    const store = new DiskRecords("/dev/null/records");
+    expect(await codeOf(store.put(hash, bytes))).to.equal("records_unavailable");
+    expect(await codeOf(store.get(hash))).to.equal("records_unavailable");
+  });
+});
