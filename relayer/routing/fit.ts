@@ -11,9 +11,9 @@ type Vector = number[];
 const SIZE = 5;
 const UNITS = { prefill: 512, context: 4_096, batch: 8, attention: 512 * 512 } as const;
 /** What a coefficient may be at first sight though the node states nothing of it. */
-const LEAST_NS: Vector = [1e6, 5e6, 4e4, 1e5, 1e4];
+const LEAST_NS: Vector = [1e6, 5e6, 5e5, 1e5, 1e6];
 /** About this many observations are remembered. */
-const FORGETTING = 1 - 1 / 200;
+const FORGETTING = 1 - 1 / 100;
 /** An observation further off than this part of the prediction counts as if it were that far off. */
 const CLIP = 0.5;
 /** Trust in one observation: its standard deviation as a part of the prediction. */
@@ -53,9 +53,11 @@ export class CurveFit {
     if (!Number.isFinite(observedNs) || observedNs <= 0) return;
     const px = this.#covariance.map((row) => dot(row, x));
     const predicted = dot(this.#weights, x);
-    const noise = (NOISE * Math.max(predicted, 1)) ** 2;
+    // A node that states nothing predicts nothing; a part of nothing would never let it learn.
+    const scale = Math.max(predicted, dot(LEAST_NS, x));
+    const noise = (NOISE * scale) ** 2;
     const spread = FORGETTING * noise + dot(x, px);
-    const error = clamp(observedNs - predicted, -CLIP * predicted, CLIP * predicted);
+    const error = clamp(observedNs - predicted, -CLIP * scale, CLIP * scale);
     this.#weights = this.#weights.map((weight, i) => Math.max(0, weight + (px[i]! * error) / spread));
     this.#covariance = this.#covariance.map((row, i) => row.map((value, j) => (value - (px[i]! * px[j]!) / spread) / FORGETTING));
     this.#bound();

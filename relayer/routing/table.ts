@@ -159,7 +159,8 @@ function pressureOf(rows: readonly TableRow[], parameters: RoutingParameters): S
     const now = correctLoad(row, row.base, parameters.unknownContextTokens);
     const more = correctLoad(row, oneMore(row.base, task), parameters.unknownContextTokens);
     serviceUs += prefillUs(row.curve, task.inputTokens) + decodeUs(row.curve, task.expectedOutTokens, now.contextTokens + task.inputTokens, now.running + 1);
-    slopeUs += clamp(costUs(row, more, task, 0, 0, parameters) - costUs(row, now, task, 0, 0, parameters), 0, 2 ** 32);
+    // A node about to be full has a wall for a slope; it must not make all the others seem uncertain.
+    slopeUs += clamp(costUs(row, more, task, 0, 0, parameters) - costUs(row, now, task, 0, 0, parameters), 0, parameters.temperatureUsMax);
   }
   const mean = (sum: number): number => Math.floor(sum / Math.max(1, count));
   return { nodes: rows.length, othersInFlight: others, serviceMs: Math.max(1, mean(Math.floor(serviceUs / 1_000))), slopeUs: mean(slopeUs), attestedAgeMs: mean(ageMs) };
