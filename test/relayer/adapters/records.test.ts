@@ -30,8 +30,9 @@ describe("batch data", () => {
   }
 
   it("is found by another process, and leaves no unfinished file", async () => {
-    expect(new Uint8Array((await new DiskRecords(join(dir, "records")).get(hash))!)).to.deep.equal(bytes);
-    expect(readdirSync(join(dir, "records", "ab"))).to.deep.equal([`${hash}.json`]);
+    await new DiskRecords(join(dir, "shared")).put(hash, bytes);
+    expect(new Uint8Array((await new DiskRecords(join(dir, "shared")).get(hash))!)).to.deep.equal(bytes);
+    expect(readdirSync(join(dir, "shared", "ab"))).to.deep.equal([`${hash}.json`]);
   });
 
   it("says so when the disk does not take it", async () => {
