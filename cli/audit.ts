@@ -5,8 +5,8 @@ import { auditTask, type Audit } from "../auditor/main.ts";
 import { relayerReceipts } from "../auditor/sources.ts";
 import { leafOf } from "../protocol/records.ts";
 import { taskViewFromJson, taskViewToJson, type TaskView } from "../protocol/taskView.ts";
-import { TidelaneError } from "../protocol/errors.ts";
-import { ExitCode, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
+import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
+import { ExitCode, EXIT_CODES_HELP, run, step, table, type ExitCodeValue, type OutputOptions, type Report } from "./output.ts";
 import { jsonFile, placeOf, relayerOf, withPlace, type PlaceOptions } from "./place.ts";
 import type { Address, Hash } from "../protocol/units.ts";
 
@@ -15,12 +15,16 @@ type Options = PlaceOptions & OutputOptions;
 export function auditCommand(): Command {
   const audit = new Command("audit").description("verify receipts against the chain, trusting no word of the relayer").addHelpText("after", EXIT_CODES_HELP);
   withPlace(audit.command("verify <task|file>").description("check a task's receipt, or a saved receipt file, and name each check"))
-    .action((what: string, options: Options) => run(options, () => verify(what, options)));
+    .action((what: string, options: Options) => run(options, () => verify(what, options), exitCodeOf));
   withPlace(audit.command("receipt <task>").description("save a task's receipt as a file that verifies from the chain alone"))
     .option("--out <file>", "where to write it (default <task>.receipt.json)")
-    .action((task: string, options: Options & { out?: string }) => run(options, () => save(task, options)));
+    .action((task: string, options: Options & { out?: string }) => run(options, () => save(task, options), exitCodeOf));
   return audit;
 }
+
+/** A receipt that has no receipt's form is wrong; whatever else goes wrong, nothing could be checked. */
+const exitCodeOf = (error: unknown): ExitCodeValue =>
+  (error instanceof InvalidValueError || (error instanceof TidelaneError && ["relayer_answer_invalid", "invalid_file"].includes(error.code)) ? ExitCode.FAILED : ExitCode.TRY_AGAIN);
 
 export interface VerifyRequest {
   readonly taskId: Hash;

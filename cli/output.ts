@@ -25,23 +25,28 @@ export interface OutputOptions {
   readonly json?: boolean;
 }
 
-/** Runs a command's work, prints its report or its error, and sets the exit code. */
-export async function run(options: OutputOptions, work: () => Promise<Report>): Promise<void> {
+/**
+ * Runs a command's work, prints its report or its error, and sets the exit code.
+ * @param exitCodeOf the exit code of an error, where a command has its own table.
+ */
+export async function run(options: OutputOptions, work: () => Promise<Report>, exitCodeOf = exitCodeOfError): Promise<void> {
   try {
     const report = await work();
     print(options, report.json, report.text);
     process.exitCode = report.exitCode ?? ExitCode.OK;
   } catch (error) {
-    fail(options, error);
+    fail(options, error, exitCodeOf);
   }
 }
+
+const exitCodeOfError = (error: unknown): ExitCodeValue => (error instanceof TidelaneError && error.retryable ? ExitCode.TRY_AGAIN : ExitCode.FAILED);
 
 function print(options: OutputOptions, json: unknown, text: string): void {
   process.stdout.write(options.json ? `${JSON.stringify(json, bigintsAsStrings)}\n` : `${text}\n`);
 }
 
 /** Says what went wrong. What Tidelane did not raise on purpose is a fault of ours, so its stack is shown. */
-export function fail(options: OutputOptions, error: unknown): void {
+export function fail(options: OutputOptions, error: unknown, exitCodeOf = exitCodeOfError): void {
   const known = error instanceof TidelaneError ? error : null;
   const message = known?.message ?? (error instanceof Error ? error.stack ?? error.message : String(error));
   if (options.json) {
@@ -50,7 +55,7 @@ export function fail(options: OutputOptions, error: unknown): void {
   } else {
     process.stderr.write(`tidelane: ${message}\n`);
   }
-  process.exitCode = known?.retryable ? ExitCode.TRY_AGAIN : ExitCode.FAILED;
+  process.exitCode = exitCodeOf(error);
 }
 
 /** Names a step on stderr if it takes over a second, and again every ten. */

@@ -1,0 +1,238 @@
+// `tidelane payer`: money in, a session with signed limits, a local server that pays, money out.
+import { Command } from "commander";
+import { rmSync } from "node:fs";
+import { openPayer, payerWorld } from "../client/main.ts";
+import { issueKey, openSession, type SessionTerms } from "../client/session.ts";
+import { ownerChain, ownerOfKey, payerChain } from "../client/adapters/chain.ts";
+import { readOrNull } from "../client/adapters/fileStore.ts";
+import { RelayerClient } from "../client/relayer.ts";
+import { stateFromText, type PayerState } from "../client/state.ts";
+import { startSidecar } from "../client/sidecar.ts";
+import { hashStruct } from "../protocol/typedData.ts";
+import { Mode } from "../protocol/constants.ts";
+import { TidelaneError } from "../protocol/errors.ts";
+import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
+import { ownerKeyOf, placeOf, relayerOf, sessionFileOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
+import type { OwnerChain } from "../client/ports.ts";
+import type { Address, Hash } from "../protocol/units.ts";
+
+type Options = PlaceOptions & OutputOptions;
+
+interface OpenOptions extends Options {
+  readonly lock: string;
+  readonly allowance?: boolean;
+  readonly ownTransaction?: boolean;
+  readonly days: string;
+  readonly maxPerTask?: string;
+  readonly maxPerDay?: string;
+  readonly maxPriceIn?: string;
+  readonly maxPriceOut?: string;
+}
+
+const PROXY_PORT = 8_788;
+const SECONDS_PER_DAY = 86_400;
+
+export function payerCommand(): Command {
+  const payer = new Command("payer").description("deposit, open a session, pay from any OpenAI client, get the rest back").addHelpText("after", EXIT_CODES_HELP);
+  const owned = (name: string, description: string): Command =>
+    withPlace(payer.command(name).description(description)).option("--key-file <file>", "the owner's private key in hex (TIDELANE_OWNER_KEY)");
+  const sessioned = (command: Command): Command => command.option("--session <file>", "the session's file (TIDELANE_SESSION)");
+
+  owned("balance", "what the owner's wallet holds, and what lies free in the escrow").action((options: Options) => run(options, () => balance(options)));
+  owned("deposit <amount>", "move tokens from the wallet into the escrow").action((amount: string, options: Options) => run(options, () => deposit(amount, options)));
+  owned("withdraw <amount>", "move free tokens out of the escrow").option("--to <address>", "where to (default: the owner)")
+    .action((amount: string, options: Options & { to?: string }) => run(options, () => withdraw(amount, options)));
+  sessioned(owned("open", "sign limits, lock a budget, open a session"))
+    .requiredOption("--lock <amount>", "the session's whole budget, in tokens")
+    .option("--allowance", "a plain API key instead of signed orders: simpler, bounded by --max-per-day")
+    .option("--days <number>", "how long it is valid", "30")
+    .option("--max-per-task <amount>", "most for one request (default: a tenth of the lock)")
+    .option("--max-per-day <amount>", "with --allowance: refill for each 24 h (default: half of the lock)")
+    .option("--max-price-in <amount>", "most for a million input tokens (default: four times the dearest listed)")
+    .option("--max-price-out <amount>", "most for a million output tokens (default: likewise)")
+    .option("--own-transaction", "send the opening transaction yourself instead of through the relayer")
+    .action((options: OpenOptions) => run(options, () => open(options)));
+  sessioned(withPlace(payer.command("proxy").description("serve OpenAI's API on this machine and pay each request")))
+    .option("--port <port>", "0 chooses a free one", String(PROXY_PORT))
+    .addHelpText("after", "\nWhere TIDELANE_PROXY_KEY is set, clients must give it as their API key.\n")
+    .action((options: Options & { port: string }) => run(options, () => proxy(options)));
+  sessioned(withPlace(payer.command("keys").description("a further API key for an allowance session"))).action((options: Options) => run(options, () => keys(options)));
+  sessioned(withPlace(payer.command("sessions").description("the session in the file, by its own count, the relayer's and the chain's")))
+    .action((options: Options) => run(options, () => sessions(options)));
+  sessioned(owned("top-up <amount>", "add to the session's lock")).action((amount: string, options: Options) => run(options, () => topUp(amount, options)));
+  sessioned(owned("close", "end the session; its rest is free three windows later")).action((options: Options) => run(options, () => close(options)));
+  sessioned(owned("release", "free a closed session's rest, and forget its file")).action((options: Options) => run(options, () => release(options)));
+  return payer;
+}
+
+/** The owner's chain with its token's decimals. */
+async function owned(options: Options): Promise<{ place: Place; chain: OwnerChain; decimals: number; symbol: string; wallet: bigint; free: bigint }> {
+  const place = placeOf(options);
+  const chain = ownerChain(place, ownerKeyOf(options, place));
+  return { place, chain, ...await step("reading the chain", chain.balances()) };
+}
+
+async function balance(options: Options): Promise<Report> {
+  const { chain, wallet, free, decimals, symbol } = await owned(options);
+  return {
+    json: { owner: chain.owner, wallet, free, decimals, symbol },
+    text: table([["owner", chain.owner], ["wallet", `${amountToText(wallet, decimals)} ${symbol}`], ["free in escrow", `${amountToText(free, decimals)} ${symbol}`]]),
+  };
+}
+
+async function deposit(text: string, options: Options): Promise<Report> {
+  const { chain, decimals, symbol } = await owned(options);
+  const amount = amountFromText(text, decimals);
+  const transaction = await step("waiting for the deposit to be mined", chain.deposit(amount));
+  return { json: { amount, transaction }, text: `Deposited ${amountToText(amount, decimals)} ${symbol} in transaction ${transaction}.` };
+}
+
+async function withdraw(text: string, options: Options & { to?: string }): Promise<Report> {
+  const { chain, decimals, symbol } = await owned(options);
+  const amount = amountFromText(text, decimals);
+  const to = options.to ?? chain.owner;
+  if (!/^0x[0-9a-fA-F]{40}$/.test(to)) throw new TidelaneError(`"${to}" is no address.`, { code: "invalid_address" });
+  const transaction = await step("waiting for the withdrawal to be mined", chain.withdraw(amount, to.toLowerCase() as Address));
+  return { json: { amount, to, transaction }, text: `Withdrew ${amountToText(amount, decimals)} ${symbol} to ${to} in transaction ${transaction}.` };
+}
+
+async function open(options: OpenOptions): Promise<Report> {
+  const { place, chain, decimals, symbol } = await owned(options);
+  const file = sessionFileOf(options, place);
+  const terms = termsOf(options, decimals);
+  const world = await payerWorld({ ...place, sessionFile: file });
+  try {
+    const own = options.ownTransaction ? chain : undefined;
+    const { sessionId, authorization, apiKey } = await step("opening the session on chain",
+      openSession(world, ownerOfKey(ownerKeyOf(options, place)), relayerOf(place), terms, own));
+    const money = (amount: bigint): string => `${amountToText(amount, decimals)} ${symbol}`;
+    const rows: [string, string][] = [
+      ["session", sessionId], ["file", file], ["locked", money(authorization.lock)], ["most per task", money(authorization.maxPerTask)],
+      ["most per million", `${money(authorization.maxPriceInPerMTok)} in, ${money(authorization.maxPriceOutPerMTok)} out`],
+      ["valid until", new Date(authorization.validUntil * 1_000).toISOString()],
+    ];
+    const next = apiKey ? `API key (shown once): ${apiKey}\nUse it with base URL ${relayerOf(place)}/v1` : "Now pay with it: tidelane payer proxy";
+    return {
+      json: { sessionId, file, mode: apiKey ? "allowance" : "voucher", lock: authorization.lock, maxPerTask: authorization.maxPerTask, validUntil: authorization.validUntil, apiKey },
+      text: `${table(rows)}\n\n${next}`,
+    };
+  } finally {
+    await world.store.close();
+  }
+}
+
+function termsOf(options: OpenOptions, decimals: number): SessionTerms {
+  const days = Number(options.days);
+  if (!(days > 0 && days <= 3_650)) throw new TidelaneError("--days takes a number above 0, at most 3650.", { code: "invalid_days" });
+  const amount = <Name extends string>(name: Name, text: string | undefined): Partial<Record<Name, bigint>> =>
+    (text === undefined ? {} : { [name]: amountFromText(text, decimals) } as Record<Name, bigint>);
+  return {
+    lock: amountFromText(options.lock, decimals), mode: options.allowance ? Mode.ALLOWANCE : Mode.VOUCHER, validSeconds: Math.ceil(days * SECONDS_PER_DAY),
+    ...amount("maxPerTask", options.maxPerTask), ...amount("maxPerDay", options.maxPerDay),
+    ...amount("maxPriceInPerMTok", options.maxPriceIn), ...amount("maxPriceOutPerMTok", options.maxPriceOut),
+  };
+}
+
+/** Serves until it is told to end; then lets running answers end. */
+async function proxy(options: Options & { port: string }): Promise<Report> {
+  const port = Number(options.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new TidelaneError("--port takes a whole number from 0 to 65535.", { code: "invalid_port" });
+  const place = placeOf(options);
+  const payer = await step("asking about earlier orders", openPayer({ ...place, sessionFile: sessionFileOf(options, place) }, {
+    onOutcome: (outcome) => {
+      const doubt = outcome.findings[0] ?? (outcome.answerMatches === false ? "the answer that arrived is not the one that the node signed" : null);
+      process.stderr.write(`task ${outcome.taskId}: ${outcome.inputTokens} tokens in, ${outcome.outputTokens} out, ${outcome.charge} charged${doubt === null ? "" : `; DOES NOT HOLD: ${doubt}`}\n`);
+    },
+  }));
+  try {
+    const ended = new Promise<void>((end) => {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => end());
+    });
+    const key = process.env.TIDELANE_PROXY_KEY;
+    const sidecar = await startSidecar(payer, { port, ...(key ? { key } : {}), onRequest: (line) => process.stderr.write(`${line.method} ${line.path} ${line.status} ${line.ms} ms\n`) });
+    process.stdout.write(options.json ? `${JSON.stringify({ ready: true, what: "proxy", url: sidecar.baseUrl, sessionId: payer.sessionId })}\n` : `Point any OpenAI client at ${sidecar.baseUrl} (any API key). Ctrl-C ends it.\n`);
+    await ended;
+    await sidecar.close();
+  } finally {
+    await payer.close();
+  }
+  const { sessionId, charged, inFlight } = payer.status();
+  return { json: { sessionId, charged, inFlight }, text: `Ended. ${charged} charged in this session so far, ${inFlight} still open.` };
+}
+
+async function keys(options: Options): Promise<Report> {
+  const { place, file, state } = await saved(options);
+  const world = await payerWorld({ ...place, sessionFile: file });
+  try {
+    const apiKey = await issueKey(world, state);
+    return { json: { sessionId: idOf(state), apiKey }, text: `API key (shown once): ${apiKey}\nUse it with base URL ${state.relayerUrl}/v1` };
+  } finally {
+    await world.store.close();
+  }
+}
+
+async function sessions(options: Options): Promise<Report> {
+  const { place, file, state } = await saved(options);
+  const sessionId = idOf(state);
+  const relayer = await new RelayerClient(state.relayerUrl, fetch).session(sessionId).catch(unlessUnreachable);
+  const chain = await payerChain(place).session(sessionId).catch(unlessUnreachable);
+  const inFlight = state.orders.reduce((sum, order) => sum + order.maxFee, 0n);
+  const own = { charged: state.charged, inFlight, orders: state.orders.length, distrust: state.distrust };
+  const rows: [string, string][] = [
+    ["session", sessionId], ["file", file], ["relayer", state.relayerUrl], ["mode", state.authorization.mode === Mode.VOUCHER ? "voucher" : "allowance"],
+    ["locked", String(state.authorization.lock)], ["own count", `${state.charged} charged, ${inFlight} open in ${state.orders.length} orders`],
+    ["relayer's count", relayer ? `${String(relayer.charged)} charged, ${String(relayer.settled)} settled, ${String(relayer.state)}` : "not reachable"],
+    ["chain", chain ? `${chain.charged} charged${chain.closingSinceSeconds > 0 ? ", closing" : ""}` : "not opened, or not reachable"],
+    ["trust", state.distrust ?? "nothing found"],
+  ];
+  return { json: { sessionId, file, relayerUrl: state.relayerUrl, own, relayer, chain: chain && { ...chain } }, text: table(rows) };
+}
+
+async function topUp(text: string, options: Options): Promise<Report> {
+  const { state } = await saved(options);
+  const { chain, decimals, symbol } = await owned(options);
+  const amount = amountFromText(text, decimals);
+  const transaction = await step("waiting for the transaction to be mined", chain.topUp(idOf(state), amount));
+  return { json: { sessionId: idOf(state), amount, transaction }, text: `Added ${amountToText(amount, decimals)} ${symbol} to the lock. What may be charged in all stays as it was signed.` };
+}
+
+async function close(options: Options): Promise<Report> {
+  const { state } = await saved(options);
+  const { chain } = await owned(options);
+  const transaction = await step("waiting for the transaction to be mined", chain.closeSession(idOf(state)));
+  return { json: { sessionId: idOf(state), transaction }, text: "The session is closing. What was ordered is settled within three windows; then free the rest: tidelane payer release" };
+}
+
+async function release(options: Options): Promise<Report> {
+  const { place, file, state } = await saved(options);
+  const { chain } = await owned(options);
+  // Held, so that no proxy pays from the session while its file goes.
+  const world = await payerWorld({ ...place, sessionFile: file });
+  try {
+    const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)));
+    const rest = (await world.chain.session(idOf(state)))?.lock ?? 0n;
+    if (rest === 0n) rmSync(file);
+    return {
+      json: { sessionId: idOf(state), transaction, stillLocked: rest },
+      text: rest === 0n ? "The rest is free again: tidelane payer withdraw <amount>" : `Freed, but for ${rest} that open claims of nodes still hold. Release again later.`,
+    };
+  } finally {
+    await world.store.close();
+  }
+}
+
+/** The session's file as it is, without taking it from a proxy that runs on it. @throws `no_session` */
+async function saved(options: Options): Promise<{ place: Place; file: string; state: PayerState }> {
+  const place = placeOf(options);
+  const file = sessionFileOf(options, place);
+  const text = await readOrNull(file);
+  if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
+  return { place, file, state: stateFromText(text) };
+}
+
+const idOf = (state: PayerState): Hash => hashStruct("SpendingAuthorization", state.authorization);
+
+function unlessUnreachable(error: unknown): null {
+  if (error instanceof TidelaneError && error.retryable) return null;
+  throw error;
+}
