@@ -147,6 +147,7 @@ export interface NodeChain {
   /** W of the protocol. */
   readonly windowSeconds: Seconds;
   self(nodeId: number): Promise<ChainSelf | null>;
+  nodeKey(nodeId: number, keyEpoch: number): Promise<ChainKey | null>;
   relayerKey(relayerId: number, relayerEpoch: number): Promise<ChainKey | null>;
   /** Null where it was never opened. */
   session(sessionId: Hash): Promise<ChainSession | null>;
@@ -173,7 +174,16 @@ export interface AttestationHead {
 export interface UnackedReceipt {
   readonly receiptHash: Hash;
   readonly relayerId: number;
+  readonly sessionId: Hash;
+  readonly charge: TokenAmount;
   readonly signedAtMs: Millis;
+}
+
+/** What must be remembered of a receipt before its signature leaves. */
+export interface ReceiptEntry extends UnackedReceipt {
+  readonly head: TabHead;
+  readonly assignmentHash: Hash;
+  readonly assignmentDeadline: Seconds;
 }
 
 /**
@@ -183,18 +193,20 @@ export interface UnackedReceipt {
 export interface NodeStore {
   tab(relayerId: number): TabHead | null;
   attestation(relayerId: number): AttestationHead | null;
-  /** Charges of this node's receipts in a session, settled or not. */
+  /** Charges of this node's acked receipts in a session, settled or not. */
   sessionCharges(sessionId: Hash): TokenAmount;
   /** Assignments that were worked on and whose deadline has not passed. */
   assignmentsSince(nowSeconds: Seconds): ReadonlyMap<Hash, Seconds>;
   unacked(): readonly UnackedReceipt[];
   /** Before a receipt's signature leaves. */
-  putReceipt(relayerId: number, head: TabHead, sessionId: Hash, charge: TokenAmount): Promise<void>;
+  putReceipt(entry: ReceiptEntry): Promise<void>;
   /** Before an attestation's signature leaves. */
   putAttestation(relayerId: number, head: AttestationHead): Promise<void>;
   /** The evidence for a force: kept until it cannot be used any more. */
-  putRecord(receiptHash: Hash, record: AttemptRecord, signedAtMs: Millis): Promise<void>;
+  putRecord(record: AttemptRecord): Promise<void>;
   putAck(signed: SignedAck): Promise<void>;
+  /** A receipt whose ack is not waited for any more. */
+  forget(receiptHash: Hash): void;
   close(): Promise<void>;
 }
 
@@ -228,9 +240,10 @@ export interface LinkHandler {
   info(): NodeInfo;
   /** Ends when the signal is aborted. */
   attestations(peer: RelayerPeer, signal: AbortSignal): AsyncIterable<SignedAttestation>;
-  attempt(peer: RelayerPeer, request: AttemptRequest): AsyncIterable<AttemptEvent>;
+  /** The work goes on when the signal is aborted: only listening ends. */
+  attempt(peer: RelayerPeer, request: AttemptRequest, signal: AbortSignal): AsyncIterable<AttemptEvent>;
   /** The events of a running or lately ended attempt from the given one on; null where there is none. */
-  attach(peer: RelayerPeer, assignmentHash: Hash, offset: number): AsyncIterable<AttemptEvent> | null;
+  attach(peer: RelayerPeer, assignmentHash: Hash, offset: number, signal: AbortSignal): AsyncIterable<AttemptEvent> | null;
   cancel(peer: RelayerPeer, cancel: Cancel): void;
   acks(peer: RelayerPeer, acks: readonly SignedAck[]): Promise<void>;
 }

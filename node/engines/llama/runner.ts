@@ -77,7 +77,7 @@ export class LlamaRunner {
     let finishReason: "stop" | "length" = "stop";
     const emit = ({ text: ready, tokens }: { text: string; tokens: Tokens }): EngineEvent[] => {
       outputTokens += tokens;
-      return ready === "" ? [] : [{ type: "delta", text: ready, tokens }];
+      return ready === "" && tokens === 0 ? [] : [{ type: "delta", text: ready, tokens }];
     };
     let generated = 0;
     if (outTokensMax === 0) finishReason = "length";

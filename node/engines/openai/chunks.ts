@@ -23,10 +23,10 @@ const choice = z.object({
   index: z.number().int().nullish(),
   delta: z.record(z.string(), z.unknown()).nullish(),
   text: z.string().nullish(),
-  logprobs: z.unknown(),
+  logprobs: z.unknown().optional(),
   finish_reason: z.string().nullish(),
 });
-const chunk = z.object({ choices: z.array(choice).max(1).nullish(), usage: usage.nullish(), error: z.unknown() });
+const chunk = z.object({ choices: z.array(choice).max(1).nullish(), usage: usage.nullish(), error: z.unknown().optional() });
 
 /** Members of a delta that are text or say nothing. */
 const PLAIN = new Set(["content", "role"]);

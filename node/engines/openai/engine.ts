@@ -53,6 +53,7 @@ export class OpenAiEngine implements Engine {
   constructor(options: OpenAiOptions, world: { clock: Clock; log: Log }) {
     this.#options = { ...options, baseUrl: options.baseUrl.replace(/\/+$/, "") };
     this.#limits = { ...READ_LIMITS, ...options.limits };
+    this.#contextTokens = options.contextTokens;
     this.#clock = world.clock;
     this.#log = world.log;
     this.#flight = new InFlight(options.places);

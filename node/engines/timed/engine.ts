@@ -41,11 +41,12 @@ export class TimedEngine implements Engine {
   }
 
   load(): EngineLoad {
-    const waiting = [...this.#waiting, ...this.#batch.filter((job) => job.prefilled < job.inputTokens)];
+    const batch = this.#batch.filter((job) => !job.done);
+    const waiting = this.#waiting.filter((job) => !job.done);
     return {
-      up: !this.#stopped, running: this.#batch.length, queued: this.#waiting.length, kvTokens: this.#options.kvTokens,
-      queuedTokens: waiting.reduce((sum, job) => sum + job.inputTokens - job.prefilled, 0),
-      kvUsedTokens: this.#batch.reduce((sum, job) => sum + job.prefilled + job.outputTokens, 0),
+      up: !this.#stopped, running: batch.length, queued: waiting.length, kvTokens: this.#options.kvTokens,
+      queuedTokens: [...waiting, ...batch].reduce((sum, job) => sum + job.inputTokens - job.prefilled, 0),
+      kvUsedTokens: batch.reduce((sum, job) => sum + job.prefilled + job.outputTokens, 0),
     };
   }
 
@@ -176,7 +177,7 @@ class Job {
 
   #emit({ text, tokens }: { text: string; tokens: Tokens }): void {
     this.#delivered += tokens;
-    if (text !== "") this.#queue.push({ type: "delta", text, tokens });
+    if (text !== "" || tokens > 0) this.#queue.push({ type: "delta", text, tokens });
   }
 
   #end(finishReason: "stop" | "length"): void {

@@ -1,0 +1,144 @@
+// The node's end of the link: dials a relayer, has it prove itself, turns round and serves it over HTTP/2 on the same socket.
+// The wire is described in protocol/link.ts.
+import { once } from "node:events";
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import * as https from "node:https";
+import type { Duplex } from "node:stream";
+import { LINK_PATH, LINK_PROTOCOL, LinkHeader } from "../../protocol/link.ts";
+import { hexOfLength, structFromJson } from "../../protocol/json.ts";
+import { signatureFromJson } from "../../protocol/records.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import { serveStreams } from "./linkStreams.ts";
+import type { Clock, Dice, LinkChallenge, LinkHandler, Log, RelayerLinks, RelayerPeer } from "../ports.ts";
+import type { Millis } from "../../protocol/units.ts";
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly log: Log;
+  readonly dialWithinMs?: Millis;
+  readonly pingEveryMs?: Millis;
+}
+
+const DIAL_WITHIN_MS = 10_000;
+const PING_EVERY_MS = 5_000;
+const TAB_BYTES_MAX = 65_536;
+/** A node cancels by small requests, but a relayer's client may reset streams by the thousand. */
+const SESSION: http2.ServerSessionOptions = {
+  maxSessionMemory: 256, streamResetBurst: 100_000, streamResetRate: 10_000,
+  settings: { maxConcurrentStreams: 10_000, initialWindowSize: 1_048_576, enablePush: false },
+};
+
+export class HttpLinks implements RelayerLinks {
+  readonly #options: LinkOptions;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  async serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal): Promise<void> {
+    const { socket, peer, challenge } = await this.#dial(url, nodeId, signal);
+    try {
+      const answer = await handler.authenticate(challenge);
+      await this.#serveOn(socket, peer, handler, answer, signal);
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  async lastReceipt(url: string, nodeId: number): ReturnType<RelayerLinks["lastReceipt"]> {
+    const from = new URL(`/tidelane/v1/nodes/${nodeId}/tab`, checkedUrl(url));
+    const stop = AbortSignal.timeout(this.#options.dialWithinMs ?? DIAL_WITHIN_MS);
+    try {
+      const answer = await fetch(from, { signal: stop, redirect: "error" });
+      if (answer.status === 404) return null;
+      const text = await answer.text();
+      if (!answer.ok || text.length > TAB_BYTES_MAX) throw new Error(`HTTP ${answer.status}`);
+      const json: unknown = JSON.parse(text);
+      if (json === null || typeof json !== "object" || !("receipt" in json) || json.receipt === null) return null;
+      return { receipt: structFromJson("TaskReceipt", json.receipt), signature: signatureFromJson("receiptSignature" in json ? json.receiptSignature : null, "receiptSignature") };
+    } catch (error) {
+      throw new TidelaneError(`${from.origin} does not tell this node's last receipt.`, { code: "relayer_unreachable", retryable: true, cause: error });
+    }
+  }
+
+  /** Upgrades one connection. @throws retryable `link_failed` */
+  async #dial(url: string, nodeId: number, signal: AbortSignal): Promise<{ socket: Duplex; peer: RelayerPeer; challenge: LinkChallenge }> {
+    const target = new URL(LINK_PATH, checkedUrl(url));
+    const nodeNonce = this.#options.dice.bytes32();
+    const stop = AbortSignal.any([signal, AbortSignal.timeout(this.#options.dialWithinMs ?? DIAL_WITHIN_MS)]);
+    const request = (target.protocol === "https:" ? https : http).request(target, {
+      agent: false, signal: stop, headers: { connection: "Upgrade", upgrade: LINK_PROTOCOL, [LinkHeader.nodeId]: String(nodeId), [LinkHeader.nonce]: nodeNonce },
+    });
+    request.end();
+    try {
+      const upgraded = once(request, "upgrade", { signal: stop }) as Promise<[http.IncomingMessage, Duplex, Buffer]>;
+      const refused = (once(request, "response", { signal: stop }) as Promise<[http.IncomingMessage]>).then(([response]) => {
+        response.destroy();
+        throw new Error(`the relayer answered HTTP ${response.statusCode}`);
+      });
+      refused.catch(() => undefined);
+      const [response, socket, head] = await Promise.race([upgraded, refused]);
+      // The time limit was for the handshake: from here on only the connection's own signal may end it.
+      socket.on("error", () => undefined);
+      if (head.length > 0) socket.unshift(head);
+      const challenge = challengeOf(response.headers, nodeNonce);
+      const peer: RelayerPeer = { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch, backlogBytes: () => socket.writableLength };
+      return { socket, peer, challenge };
+    } catch (error) {
+      request.destroy();
+      throw new TidelaneError(`${target.origin} did not take the link: ${error instanceof Error ? error.message : "unknown"}`, { code: "link_failed", retryable: true, cause: error });
+    }
+  }
+
+  async #serveOn(socket: Duplex, peer: RelayerPeer, handler: LinkHandler, answer: Awaited<ReturnType<LinkHandler["authenticate"]>>, signal: AbortSignal): Promise<void> {
+    const session = http2.performServerHandshake(socket, SESSION);
+    const closed = new AbortController();
+    const end = (): void => session.destroy();
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    session.on("error", (error) => this.#options.log.debug({ url: peer.url, error: String(error) }, "the link broke"));
+    serveStreams(session, { peer, handler, answer, log: this.#options.log, closed: closed.signal });
+    const pings = this.#ping(session, closed.signal);
+    try {
+      if (!session.destroyed) await once(session, "close");
+    } finally {
+      signal.removeEventListener("abort", end);
+      closed.abort();
+      await pings;
+    }
+  }
+
+  /** A connection that swallows pings is dead, whatever the operating system believes. */
+  async #ping(session: http2.ServerHttp2Session, closed: AbortSignal): Promise<void> {
+    const everyMs = this.#options.pingEveryMs ?? PING_EVERY_MS;
+    while (!closed.aborted && !session.destroyed) {
+      let answered = false;
+      session.ping((error) => { answered = error === null; });
+      await this.#options.clock.sleep(everyMs, closed);
+      if (!answered && !closed.aborted) session.destroy();
+    }
+  }
+}
+
+/** Plain TCP stays on this machine; anything further needs TLS. @throws TidelaneError `relayer_url_invalid` */
+export function checkedUrl(url: string): URL {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const loopback = parsed !== null && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(parsed.hostname);
+  if (parsed?.protocol === "https:" || (parsed?.protocol === "http:" && loopback)) return parsed;
+  throw new TidelaneError(`${url}: a relayer's address is https://..., or http:// on this machine only.`, { code: "relayer_url_invalid" });
+}
+
+function challengeOf(headers: http.IncomingHttpHeaders, nodeNonce: `0x${string}`): LinkChallenge {
+  return {
+    relayerId: idOf(headers[LinkHeader.relayerId], LinkHeader.relayerId), relayerEpoch: idOf(headers[LinkHeader.relayerEpoch], LinkHeader.relayerEpoch),
+    nodeNonce, relayerNonce: hexOfLength(headers[LinkHeader.nonce], 32, LinkHeader.nonce), signature: signatureFromJson(headers[LinkHeader.signature], LinkHeader.signature),
+  };
+}
+
+function idOf(value: string | string[] | undefined, name: string): number {
+  const id = typeof value === "string" && /^[1-9]\d{0,9}$/.test(value) ? Number(value) : 0;
+  if (id < 1 || id >= 2 ** 32) throw new Error(`${name} is no id`);
+  return id;
+}
