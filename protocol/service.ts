@@ -1,0 +1,84 @@
+// What a relayer tells about itself: GET /tidelane/v1/info, and what stands as `tidelane` beside OpenAI's members of a model.
+// For showing and for choosing; a payer checks each number against what it signs.
+import { z } from "zod";
+import { hexOfLength, parse } from "./json.ts";
+import { modelIdOf } from "./ids.ts";
+import { InvalidValueError } from "./errors.ts";
+import type { Domain } from "./typedData.ts";
+import type { Address, Bps, Hash, Seconds, TokenAmount, Tokens } from "./units.ts";
+
+export interface RelayerInfo {
+  readonly domain: Domain;
+  /** By name: BatchSettlement, Escrow, NodeRegistry, ... */
+  readonly contracts: Readonly<Record<string, Address>>;
+  readonly relayerId: number;
+  /** Of its signing key. */
+  readonly epoch: number;
+  readonly feeBps: Bps;
+  readonly windowSeconds: Seconds;
+  readonly payToken: Address;
+}
+
+/** A model as the fleet serves it now; prices are null while no node has a valid attestation. */
+export interface ListedModel {
+  /** Canonical, `org/model@quantisation`; stands as OpenAI's `id`. */
+  readonly name: string;
+  readonly modelId: Hash;
+  readonly aliases: readonly string[];
+  readonly kind: "generate" | "embed";
+  readonly contextTokens: Tokens;
+  readonly dimensions: number;
+  /** Cheapest attested, smallest units per million tokens; decimal strings in JSON. */
+  readonly priceInPerMTok: TokenAmount | null;
+  readonly priceOutPerMTok: TokenAmount | null;
+  readonly nodes: number;
+  readonly tokenizer: string;
+  readonly capabilities: readonly string[];
+}
+
+export const infoToJson = (info: RelayerInfo): Record<string, unknown> => ({
+  chainId: info.domain.chainId, verifyingContract: info.domain.verifyingContract, contracts: info.contracts, relayerId: info.relayerId, epoch: info.epoch,
+  feeBps: info.feeBps, windowSeconds: info.windowSeconds, payToken: info.payToken,
+});
+
+/** @throws InvalidValueError */
+export function infoFromJson(json: unknown): RelayerInfo {
+  const from = parse(infoSchema, json, "info");
+  return {
+    domain: { chainId: from.chainId, verifyingContract: hexOfLength(from.verifyingContract, 20, "info.verifyingContract") },
+    contracts: Object.fromEntries(Object.entries(from.contracts).map(([name, address]) => [name, hexOfLength(address, 20, `info.contracts.${name}`)])),
+    relayerId: from.relayerId, epoch: from.epoch, feeBps: from.feeBps, windowSeconds: from.windowSeconds, payToken: hexOfLength(from.payToken, 20, "info.payToken"),
+  };
+}
+
+/** One entry of /v1/models, OpenAI's members included. @param createdSeconds since when it is listed. */
+export const modelToJson = (model: ListedModel, createdSeconds: Seconds): Record<string, unknown> => ({
+  id: model.name, object: "model", created: createdSeconds, owned_by: "tidelane",
+  tidelane: {
+    modelId: model.modelId, aliases: model.aliases, kind: model.kind, contextTokens: model.contextTokens, dimensions: model.dimensions,
+    priceInPerMTok: model.priceInPerMTok?.toString() ?? null, priceOutPerMTok: model.priceOutPerMTok?.toString() ?? null,
+    nodes: model.nodes, tokenizer: model.tokenizer, capabilities: model.capabilities,
+  },
+});
+
+/** The answer of /v1/models. @throws InvalidValueError, also where a modelId is not the hash of its name. */
+export function modelsFromJson(json: unknown): readonly ListedModel[] {
+  return parse(z.object({ data: z.array(modelSchema).max(10_000) }), json, "models").data.map(({ id, tidelane }) => {
+    if (modelIdOf(id) !== tidelane.modelId) throw new InvalidValueError(`models.${id}`, "the modelId that is the hash of the name");
+    return { name: id, ...tidelane, modelId: modelIdOf(id) };
+  });
+}
+
+const count = z.number().int().min(0).max(2 ** 32 - 1);
+const amount = z.string().regex(/^(0|[1-9]\d{0,28})$/).transform((value) => BigInt(value));
+const infoSchema = z.object({
+  chainId: z.number().int().min(1), verifyingContract: z.string(), contracts: z.record(z.string().max(64), z.string()), relayerId: count.min(1), epoch: count,
+  feeBps: z.number().int().min(0).max(10_000), windowSeconds: count.min(1), payToken: z.string(),
+});
+const modelSchema = z.object({
+  id: z.string().min(1).max(200),
+  tidelane: z.object({
+    modelId: z.string(), aliases: z.array(z.string().max(200)).max(64), kind: z.enum(["generate", "embed"]), contextTokens: count.min(1), dimensions: count,
+    priceInPerMTok: amount.nullable(), priceOutPerMTok: amount.nullable(), nodes: count, tokenizer: z.string().max(200), capabilities: z.array(z.string().max(64)).max(256),
+  }),
+});
