@@ -15,7 +15,7 @@ import { signerOfKey, signStruct, type DigestSigner } from "../protocol/signing.
 import { Answer, tapped } from "./delivered.ts";
 import { OrderBook } from "./orderBook.ts";
 import { errorResponse } from "./problems.ts";
-import { errorOf, modelNamed, RelayerClient, unreachable, type ListedModel } from "./relayer.ts";
+import { errorOf, modelNamed, RelayerClient, unreachable, type PricedModel } from "./relayer.ts";
 import { kindOf, quote, readRequest, type PricedRequest, type RequestKind } from "./quote.ts";
 import { stateFromText, type PayerState } from "./state.ts";
 import type { SentOrder, TaskOutcome } from "./receipt.ts";
@@ -52,7 +52,7 @@ export interface PayerStatus {
 }
 
 interface Prices {
-  readonly models: readonly ListedModel[];
+  readonly models: readonly PricedModel[];
   readonly feeBps: Bps;
   readonly readAtMs: Millis;
 }
@@ -162,7 +162,7 @@ export class TidelanePayer {
     return this.#book.tally.charged > before ? this.#payOnce(http, request, model, prices.feeBps) : first;
   }
 
-  async #payOnce(http: PlainRequest, request: PricedRequest, model: ListedModel, feeBps: Bps): Promise<Response> {
+  async #payOnce(http: PlainRequest, request: PricedRequest, model: PricedModel, feeBps: Bps): Promise<Response> {
     const { authorization, domain } = this.#session;
     const { maxOutTokens, maxFee } = quote(request, model, { ...authorization, feeBps, defaultMaxOutTokens: this.#options.defaultMaxOutTokens ?? DEFAULT_MAX_OUT_TOKENS });
     const promptSalt = this.#world.dice.bytes32();

@@ -1,12 +1,11 @@
 // The relayer's Tidelane endpoints as a payer uses them. Nothing that it says about money is believed; it is checked elsewhere.
 import { z } from "zod";
 import { hexOfLength, parse, structToJson } from "../protocol/json.ts";
-import { modelIdOf } from "../protocol/ids.ts";
+import { infoFromJson, modelsFromJson, type RelayerInfo } from "../protocol/service.ts";
 import { taskViewFromJson, type TaskView } from "../protocol/taskView.ts";
-import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
-import type { Domain } from "../protocol/typedData.ts";
+import { TidelaneError } from "../protocol/errors.ts";
 import type { SpendingAuthorization } from "../protocol/generated/structs.ts";
-import type { Address, Bps, Hash, Hex, Seconds, Signature } from "../protocol/units.ts";
+import type { Hash, Hex, Seconds, Signature } from "../protocol/units.ts";
 import type { Fetch } from "./ports.ts";
 import type { ModelPrice, RequestKind } from "./quote.ts";
 
@@ -14,32 +13,12 @@ const TIMEOUT_MS = 15_000;
 /** Opening a session waits for a transaction. */
 const OPEN_TIMEOUT_MS = 120_000;
 
-export interface RelayerInfo {
-  readonly domain: Domain;
-  readonly relayerId: number;
-  readonly feeBps: Bps;
-  readonly windowSeconds: Seconds;
-  readonly payToken: Address;
-}
-
-export interface ListedModel extends ModelPrice {
+/** A model that can be paid for now. */
+export interface PricedModel extends ModelPrice {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly kind: "generate" | "embed";
 }
-
-const amount = z.string().regex(/^(0|[1-9]\d{0,28})$/).transform((value) => BigInt(value));
-const infoSchema = z.object({
-  chainId: z.number().int().min(1), verifyingContract: z.string(), relayerId: z.number().int().min(1), feeBps: z.number().int().min(0).max(10_000),
-  windowSeconds: z.number().int().min(1), payToken: z.string(),
-});
-const modelSchema = z.object({
-  id: z.string().min(1).max(200),
-  tidelane: z.object({
-    modelId: z.string(), aliases: z.array(z.string()).max(64), kind: z.enum(["generate", "embed"]), contextTokens: z.number().int().min(1),
-    priceInPerMTok: amount.nullable(), priceOutPerMTok: amount.nullable(),
-  }),
-});
 
 export class RelayerClient {
   readonly url: string;
@@ -52,21 +31,13 @@ export class RelayerClient {
   }
 
   async info(): Promise<RelayerInfo> {
-    const from = parse(infoSchema, await this.#json("/tidelane/v1/info"), "info");
-    return {
-      domain: { chainId: from.chainId, verifyingContract: hexOfLength(from.verifyingContract, 20, "info.verifyingContract") },
-      relayerId: from.relayerId, feeBps: from.feeBps, windowSeconds: from.windowSeconds, payToken: hexOfLength(from.payToken, 20, "info.payToken"),
-    };
+    return infoFromJson(await this.#json("/tidelane/v1/info"));
   }
 
-  /** Models with a price at the moment; their ids are checked against their names. */
-  async models(): Promise<readonly ListedModel[]> {
-    const list = parse(z.object({ data: z.array(modelSchema).max(10_000) }), await this.#json("/v1/models"), "models");
-    return list.data.flatMap(({ id, tidelane }) => {
-      if (modelIdOf(id) !== tidelane.modelId) throw new InvalidValueError(`models.${id}`, "the modelId that is the hash of the name");
-      if (tidelane.priceInPerMTok === null || tidelane.priceOutPerMTok === null) return [];
-      return [{ ...tidelane, modelId: modelIdOf(id), name: id, priceInPerMTok: tidelane.priceInPerMTok, priceOutPerMTok: tidelane.priceOutPerMTok }];
-    });
+  /** Models with a price at the moment. */
+  async models(): Promise<readonly PricedModel[]> {
+    return modelsFromJson(await this.#json("/v1/models")).flatMap(({ priceInPerMTok, priceOutPerMTok, ...model }) =>
+      (priceInPerMTok === null || priceOutPerMTok === null ? [] : [{ ...model, priceInPerMTok, priceOutPerMTok }]));
   }
 
   /** @returns null where the relayer does not know the task. */
@@ -137,5 +108,5 @@ export function errorOf(json: unknown): { readonly code: string | null; readonly
 }
 
 /** @returns the model that a request names, by name or alias, for its kind. */
-export const modelNamed = (models: readonly ListedModel[], name: string, kind: RequestKind): ListedModel | null =>
+export const modelNamed = (models: readonly PricedModel[], name: string, kind: RequestKind): PricedModel | null =>
   models.find((model) => (model.name === name || model.aliases.includes(name) || model.modelId === name) && (model.kind === "embed") === (kind === "embeddings")) ?? null;

@@ -4,7 +4,8 @@ import { Mode, type ModeValue } from "../protocol/constants.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import { signerOfKey } from "../protocol/signing.ts";
-import { RelayerClient, type ListedModel, type RelayerInfo } from "./relayer.ts";
+import { RelayerClient, type PricedModel } from "./relayer.ts";
+import type { RelayerInfo } from "../protocol/service.ts";
 import { stateToText, type PayerState } from "./state.ts";
 import type { SpendingAuthorization } from "../protocol/generated/structs.ts";
 import type { Bps, Hash, Seconds, TokenAmount } from "../protocol/units.ts";
@@ -97,7 +98,7 @@ function expectDeployment(info: RelayerInfo, chain: PayerChain): void {
   );
 }
 
-function authorizationFor(world: SessionWorld, owner: Owner, info: RelayerInfo, models: readonly ListedModel[], terms: SessionTerms, sessionKey: PayerState["sessionPrivateKey"]): SpendingAuthorization {
+function authorizationFor(world: SessionWorld, owner: Owner, info: RelayerInfo, models: readonly PricedModel[], terms: SessionTerms, sessionKey: PayerState["sessionPrivateKey"]): SpendingAuthorization {
   const nowSeconds = Math.floor(world.clock.nowMs() / 1000);
   const mode = terms.mode ?? Mode.VOUCHER;
   const greatest = (prices: readonly TokenAmount[]): TokenAmount => prices.reduce((most, price) => (price > most ? price : most), 0n);

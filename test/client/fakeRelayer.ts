@@ -9,6 +9,7 @@ import { PAYMENT_HEADER, paymentFromHeader, ResponseHeader, type Payment } from 
 import { Role, Status } from "../../protocol/constants.ts";
 import { signStruct } from "../../protocol/signing.ts";
 import { structFromJson } from "../../protocol/json.ts";
+import { infoToJson, modelToJson } from "../../protocol/service.ts";
 import { taskViewToJson, type TaskView } from "../../protocol/taskView.ts";
 import { ZERO_HASH, type Hash } from "../../protocol/units.ts";
 import { domain, node, relayer } from "../protocol/honest.ts";
@@ -95,7 +96,7 @@ export class FakeRelayer implements PayerChain {
     const body = Buffer.concat(chunks);
     this.headers.push(request.headers);
     if (path === "/tidelane/v1/info") {
-      return json(response, 200, { ...domain, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` });
+      return json(response, 200, infoToJson({ domain, contracts: {}, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` }));
     }
     if (path === "/v1/models") return json(response, 200, { object: "list", data: [listed(MODEL, ALIAS, "generate"), listed("tidelane/embed@f32", "embed", "embed")] });
     const task = /^\/tidelane\/v1\/receipts\/(0x[0-9a-f]{64})$/.exec(path)?.[1] as Hash | undefined;
@@ -183,10 +184,9 @@ export class FakeRelayer implements PayerChain {
 export const honestCharge = (outputTokens: number): bigint =>
   chargeDown((20n * PRICES.priceInPerMTok + BigInt(outputTokens) * PRICES.priceOutPerMTok) / 1_000_000n, FEE_BPS);
 
-const listed = (name: string, alias: string, kind: string): object => ({
-  id: name, object: "model", created: 0, owned_by: "tidelane",
-  tidelane: { modelId: modelIdOf(name), aliases: [alias], kind, contextTokens: 2_048, priceInPerMTok: String(PRICES.priceInPerMTok), priceOutPerMTok: String(PRICES.priceOutPerMTok) },
-});
+const listed = (name: string, alias: string, kind: "generate" | "embed"): object => modelToJson({
+  name, modelId: modelIdOf(name), aliases: [alias], kind, contextTokens: 2_048, dimensions: 0, ...PRICES, nodes: 1, tokenizer: "", capabilities: [],
+}, 0);
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
   response.writeHead(status, { "content-type": "application/json", ...headers });
