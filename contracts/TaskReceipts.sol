@@ -23,7 +23,7 @@ contract TaskReceipts is ITaskReceipts {
         SumProof calldata tabProof
     ) external view override returns (bool) {
         if (leaf.receiptHash != receipt.hash() || leaf.fee != receipt.body.fee) return false;
-        Batch memory batch = batchOf(receipt.relayerId, batchId);
+        Batch memory batch = batchSettlement.batchOf(receipt.relayerId, batchId);
         (bool inSessions,) = _stands(batch, Tree.SESSION, leaf, sessionProof);
         (bool inTabs,) = _stands(batch, Tree.TAB, leaf, tabProof);
         return inSessions && inTabs;
@@ -36,7 +36,7 @@ contract TaskReceipts is ITaskReceipts {
         override
         returns (bool stands, uint256 leftSum)
     {
-        return _stands(batchOf(relayerId, batchId), tree, leaf, proof);
+        return _stands(batchSettlement.batchOf(relayerId, batchId), tree, leaf, proof);
     }
 
     /// @inheritdoc ITaskReceipts
@@ -50,7 +50,7 @@ contract TaskReceipts is ITaskReceipts {
     }
 
     /// @inheritdoc ITaskReceipts
-    function batchOf(uint32 relayerId, uint64 batchId) public view override returns (Batch memory batch) {
+    function batchOf(uint32 relayerId, uint64 batchId) external view override returns (Batch memory batch) {
         batch = batchSettlement.batchOf(relayerId, batchId);
         if (batch.batchHash == 0) revert UnknownBatch(relayerId, batchId);
     }

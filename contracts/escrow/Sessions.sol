@@ -105,8 +105,8 @@ abstract contract Sessions is Deposits {
         uint48 releasableAt = since + CLOSING_WINDOWS * windowSeconds;
         if (block.timestamp < releasableAt) revert LockNotReleasable(sessionId, releasableAt);
         uint96 kept = book.charged + book.forced + book.reserved;
+        if (book.lock <= kept) revert NothingToRelease(sessionId);
         amount = book.lock - kept;
-        if (amount == 0) revert NothingToRelease(sessionId);
         book.lock = kept;
         freeBalanceOf[book.payer] += amount;
         emit LockReleased(sessionId, book.payer, amount);

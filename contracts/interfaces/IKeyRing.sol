@@ -35,7 +35,8 @@ interface IKeyRing {
     function rotateKey(uint32 id, address key, bytes calldata keySignature) external returns (uint32 epoch);
 
     /// @notice Ends the id for good: no new work, no new key. Claims, settlement of signed work and unbonding go on.
-    /// @dev Owner only.
+    /// @dev Owner only. It closes the current key epoch: what is signed for a time later than W after it no longer counts, so
+    /// drain first.
     function retire(uint32 id) external;
 
     /// @return the cold owner, or zero where the id is unknown.

@@ -17,7 +17,8 @@ enum Tree {
 interface ITaskReceipts {
     error UnknownBatch(uint32 relayerId, uint64 batchId);
 
-    /// @notice Whether a receipt stands in both trees of a batch, at the fee that it claims.
+    /// @notice Whether a receipt stands in both trees of a batch, at the fee that it claims. False also where the batch was
+    /// never posted.
     /// @param leaf must carry the receipt's struct hash and fee.
     function isSettled(
         TaskReceipt calldata receipt,
@@ -28,7 +29,7 @@ interface ITaskReceipts {
     ) external view returns (bool);
 
     /// @notice Whether a leaf stands at the proof's index of one tree.
-    /// @return stands false also for a proof of the wrong length or an index beyond leafCount.
+    /// @return stands false also for an unknown batch, a proof of the wrong length, or an index beyond leafCount.
     /// @return leftSum the sum of everything left of it; the total of a session, tab or task is a difference of two.
     function verifyLeaf(uint32 relayerId, uint64 batchId, Tree tree, Leaf calldata leaf, SumProof calldata proof)
         external
