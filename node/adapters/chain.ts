@@ -1,0 +1,111 @@
+// The chain as a node agent reads it, through viem: registrations, keys, stake, sessions, what a tab has proof of.
+import { BaseError, createPublicClient, fallback, http, type PublicClient } from "viem";
+import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
+import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
+import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
+import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { Address, Seconds } from "../../protocol/units.ts";
+import type { ChainKey, ChainSelf, ChainSession, NodeChain } from "../ports.ts";
+
+export interface ChainAccess {
+  readonly rpcUrls: readonly string[];
+  readonly chainId: number;
+  /** By name: NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement. */
+  readonly contracts: Readonly<Record<string, Address>>;
+}
+
+const TIMEOUT_MS = 5_000;
+const SLOTS_MAX = 65_535n;
+
+/** @throws TidelaneError `wrong_chain`, `incomplete_deployment`, retryable `chain_unreachable` */
+export async function openChain(access: ChainAccess): Promise<NodeChain> {
+  const client = createPublicClient({ transport: fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 }))) });
+  const found = await reached(async () => client.getChainId());
+  if (found !== access.chainId) {
+    throw new TidelaneError(`The RPC address serves chain ${found}; the deployment is on chain ${access.chainId}.`, { code: "wrong_chain", details: { found, expected: access.chainId } });
+  }
+  const windowSeconds = await reached(async () => client.readContract({ address: contract(access, "BatchSettlement"), abi: BatchSettlementAbi, functionName: "windowSeconds" }));
+  return new ViemChain(client, access, Number(windowSeconds));
+}
+
+class ViemChain implements NodeChain {
+  readonly domain;
+  readonly windowSeconds: Seconds;
+  readonly #client: PublicClient;
+  readonly #access: ChainAccess;
+
+  constructor(client: PublicClient, access: ChainAccess, windowSeconds: Seconds) {
+    this.#client = client;
+    this.#access = access;
+    this.windowSeconds = windowSeconds;
+    this.domain = { chainId: access.chainId, verifyingContract: contract(access, "BatchSettlement") };
+  }
+
+  async self(nodeId: number): Promise<ChainSelf | null> {
+    const registry = { address: this.#at("NodeRegistry"), abi: NodeRegistryAbi } as const;
+    const [[keyEpoch, current], live, slots] = await reached(async () => Promise.all([
+      this.#client.readContract({ ...registry, functionName: "currentKeyOf", args: [nodeId] }),
+      this.#client.readContract({ ...registry, functionName: "isLive", args: [nodeId] }),
+      this.#client.readContract({ address: this.#at("BondVault"), abi: BondVaultAbi, functionName: "slotsOf", args: [nodeId] }),
+    ]));
+    if (keyEpoch === 0) return null;
+    return { hotKey: lower(current.key), keyEpoch, live, slots: Number(slots < SLOTS_MAX ? slots : SLOTS_MAX) };
+  }
+
+  nodeKey(nodeId: number, keyEpoch: number): Promise<ChainKey | null> {
+    return this.#key("NodeRegistry", nodeId, keyEpoch);
+  }
+
+  relayerKey(relayerId: number, relayerEpoch: number): Promise<ChainKey | null> {
+    return this.#key("RelayerRegistry", relayerId, relayerEpoch);
+  }
+
+  async session(sessionId: Address): Promise<ChainSession | null> {
+    const escrow = { address: this.#at("Escrow"), abi: EscrowAbi } as const;
+    const [session, closingSince] = await reached(async () => Promise.all([
+      this.#client.readContract({ ...escrow, functionName: "sessionOf", args: [sessionId] }),
+      this.#client.readContract({ ...escrow, functionName: "closingSince", args: [sessionId] }),
+    ]));
+    if (isZero(session.payer)) return null;
+    return {
+      mode: session.mode, relayerId: session.relayerId, lock: session.lock - session.charged - session.forced, reserved: session.reserved,
+      charged: session.charged, maxTotal: session.maxTotal, bucketLevel: session.bucketLevel, validUntil: session.validUntil, closing: closingSince !== 0,
+    };
+  }
+
+  async provenEarned(relayerId: number, nodeId: number): Promise<bigint> {
+    const tab = await reached(async () => this.#client.readContract({ address: this.#at("Escrow"), abi: EscrowAbi, functionName: "tabOf", args: [relayerId, nodeId] }));
+    return tab.provenEarned;
+  }
+
+  async #key(registry: "NodeRegistry" | "RelayerRegistry", id: number, epoch: number): Promise<ChainKey | null> {
+    const found = await reached(async () => this.#client.readContract({
+      address: this.#at(registry), abi: registry === "NodeRegistry" ? NodeRegistryAbi : RelayerRegistryAbi, functionName: "keyOf", args: [id, epoch],
+    }));
+    return isZero(found.key) ? null : { key: lower(found.key), openedAt: found.openedAt, closedAt: found.closedAt };
+  }
+
+  #at(name: string): Address {
+    return contract(this.#access, name);
+  }
+}
+
+function contract(access: ChainAccess, name: string): Address {
+  const address = access.contracts[name];
+  if (!address) throw new TidelaneError(`The deployment names no ${name}.`, { code: "incomplete_deployment", details: { name } });
+  return lower(address);
+}
+
+async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    const message = error instanceof BaseError ? error.shortMessage : String(error);
+    throw new TidelaneError(`The chain cannot be reached, or did not answer as expected: ${message}`, { code: "chain_unreachable", retryable: true, cause: error });
+  }
+}
+
+const lower = (address: string): Address => address.toLowerCase() as Address;
+const isZero = (address: string): boolean => /^0x0{40}$/.test(address);
