@@ -1,0 +1,37 @@
+// Fleets: the reference one and those from files.
+import { expect } from "chai";
+import { chunkTokensFor, multiplied, parseFleet, PROFILES, REFERENCE_FLEET } from "../../../bench/sim/profiles.ts";
+
+describe("fleets", () => {
+  it("the reference has 64 nodes of seven kinds", () => {
+    const counts = new Map<string, number>();
+    for (const node of REFERENCE_FLEET.nodes) counts.set(node.name, (counts.get(node.name) ?? 0) + 1);
+    expect(Object.fromEntries(counts)).to.deep.equal({ h100: 2, a100: 4, a40: 8, "4090": 12, "3090": 12, "3070": 10, "3060": 16 });
+    expect(multiplied(REFERENCE_FLEET, 8).nodes.length).to.equal(512);
+  });
+
+  it("an engine's budget fits the time per token with prefill alone, or is the least there is", () => {
+    for (const profile of Object.values(PROFILES)) {
+      expect(profile.a + profile.b * profile.chunkTokens <= 100 || profile.chunkTokens === 64, profile.name).to.equal(true);
+      expect(chunkTokensFor(profile)).to.equal(profile.chunkTokens);
+    }
+  });
+
+  it("files name built-in profiles and their own", () => {
+    const fleet = parseFleet(JSON.stringify({
+      nodes: [{ profile: "h100", count: 2 }, { profile: "mine" }], profiles: { mine: { a: 5, b: 0.1, c: 1e-5, d: 0.01, e: 0, kvTokens: 5_000, batchLimit: 4, class: "LOW" } },
+    }), "file");
+    expect(fleet.nodes.map((node) => node.name)).to.deep.equal(["h100", "h100", "mine"]);
+    expect(fleet.nodes[2]).to.include({ hardwareClass: "LOW", batchLimit: 4, chunkTokens: 512 });
+  });
+
+  for (const [what, file, path] of [
+    ["no JSON", "{", "a fleet as JSON"], ["no nodes", { nodes: [] }, "nodes"], ["an unknown profile", { nodes: [{ profile: "z" }] }, "nodes[0].profile"],
+    ["a prototype's name", { nodes: [{ profile: "constructor" }] }, "nodes[0].profile"], ["half a node", { nodes: [{ profile: "l4", count: 0.5 }] }, "nodes[0].count"],
+    ["a negative curve", { nodes: [{ profile: "x" }], profiles: { x: { a: 1, b: -1, c: 0, d: 0, e: 0, kvTokens: 1, batchLimit: 1 } } }, "profiles.x.b"],
+    ["iterations that take no time", { nodes: [{ profile: "x" }], profiles: { x: { a: 0, b: 1, c: 0, d: 0, e: 0, kvTokens: 1, batchLimit: 1 } } }, "profiles.x.a"],
+    ["a fleet beyond bounds", { nodes: [{ profile: "l4", count: 9e9 }] }, "nodes[0].count"],
+  ] as const) {
+    it(`files with ${what} are refused by name`, () => expect(() => parseFleet(typeof file === "string" ? file : JSON.stringify(file), "file")).to.throw(path));
+  }
+});
