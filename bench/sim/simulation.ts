@@ -1,0 +1,209 @@
+// The discrete-event loop: arrivals, nodes' boundaries, attestations and policies' alarms in one order of time.
+import { Agenda } from "./agenda.ts";
+import { Job, type Targets } from "./job.ts";
+import { SimNode, type Snapshot } from "./node.ts";
+import { PrefixIndex } from "./prefixCache.ts";
+import { Random } from "./random.ts";
+import type { Fleet } from "./profiles.ts";
+import type { Policy, PolicyKind, World } from "./policy.ts";
+import type { Arrivals } from "./trace.ts";
+
+export interface SimulationOptions {
+  readonly fleet: Fleet;
+  readonly arrivals: Arrivals;
+  readonly policy: PolicyKind;
+  readonly seed: number;
+  /** Targets of a trace row. */
+  readonly targetsOf: (row: number) => Targets;
+  /** Mean age of what a relayer knows of a node: attested every so often, half of that under way. 0: at every change of the node. */
+  readonly attestationAgeMs: number;
+  /** Independent relayers that share the fleet; requests come to each alike. */
+  readonly relayers?: number;
+  readonly payerOf?: (id: number) => number;
+  /** What clients declare as max_tokens. */
+  readonly maxOutTokens?: number;
+  /** By how much a node is slower than it says. */
+  readonly slownessOf?: (node: number) => number;
+  /** Slot use is sampled over windows of this length until `sampleUntilMs`. */
+  readonly windowMs?: number;
+  readonly sampleUntilMs?: number;
+  /** Called every so many events with the simulated time. */
+  readonly onProgress?: (nowMs: number) => void;
+  /** The run ends here, whatever is still running; by default when all is done, and at the latest six hours after the last arrival. */
+  readonly endMs?: number;
+  /** Takes each job as it is over (done, failed or refused) in place of the list of all: for runs too long to keep. */
+  readonly onOver?: (job: Job) => void;
+}
+
+export interface SimulationResult {
+  /** By arrival; empty where `onOver` took them. */
+  readonly jobs: readonly Job[];
+  /** Of each window, each node's mean slot use as a part of its slots. */
+  readonly slotUse: readonly Float64Array[];
+  readonly endedAtMs: number;
+  readonly events: number;
+}
+
+export const WINDOW_MS = 10_000;
+const PROGRESS_EVERY = 1 << 16;
+const DECLARED_OUT_TOKENS = 2_048;
+const DRAIN_MS_MAX = 6 * 3_600_000;
+
+/** The same options give the same result, event for event. */
+export function simulate(options: SimulationOptions): SimulationResult {
+  return new Simulation(options).run();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #nodes: readonly SimNode[];
+  readonly #index = new PrefixIndex();
+  readonly #agenda: Agenda;
+  readonly #relayers: readonly Policy[];
+  readonly #jobs: Job[] = [];
+  readonly #onTheWay: (Snapshot | null)[];
+  readonly #slotUse: Float64Array[] = [];
+  readonly #chooseRelayer: Random;
+  #nowMs = 0;
+  #events = 0;
+
+  constructor(options: SimulationOptions) {
+    const { fleet, policy, seed } = options;
+    const relayers = options.relayers ?? 1;
+    const random = new Random(seed);
+    this.#options = options;
+    const listener = {
+      firstToken: (job: Job, nowMs: number): void => this.#firstToken(job, nowMs),
+      ended: (job: Job, isDone: boolean, nowMs: number): void => this.#ended(job, isDone, nowMs),
+    };
+    this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, options.slownessOf?.(i) ?? 1));
+    this.#onTheWay = fleet.nodes.map(() => null);
+    // Slots: node boundaries, attestations, alarms of relayers, samples of slot use.
+    this.#agenda = new Agenda(2 * fleet.nodes.length + relayers + 1);
+    this.#chooseRelayer = random.fork("relayer");
+    this.#relayers = Array.from({ length: relayers }, (_, i) => policy.make(this.#world(i, random.fork(`policy ${policy.name} ${i}`))));
+    if (options.attestationAgeMs > 0) fleet.nodes.forEach((_, i) => this.#agenda.set(fleet.nodes.length + i, (options.attestationAgeMs * i) / fleet.nodes.length));
+    if (this.#sampleUntilMs > 0) this.#agenda.set(this.#sampleSlot, this.#windowMs);
+  }
+
+  run(): SimulationResult {
+    const { arrivals, onProgress } = this.#options;
+    const total = arrivals.timeMs.length;
+    const endMs = this.#options.endMs ?? (arrivals.timeMs[total - 1] ?? 0) + DRAIN_MS_MAX;
+    let next = 0;
+    let left = total;
+    this.#onOver = (job) => {
+      left--;
+      this.#options.onOver?.(job);
+    };
+    while (left > 0) {
+      const arrivalMs = next < total ? arrivals.timeMs[next]! : Infinity;
+      const pendingMs = this.#agenda.nextMs;
+      this.#nowMs = Math.min(arrivalMs, pendingMs);
+      if (this.#nowMs > endMs || this.#nowMs === Infinity) break;
+      if (++this.#events % PROGRESS_EVERY === 0) onProgress?.(this.#nowMs);
+      if (arrivalMs <= pendingMs) this.#arrive(next++);
+      else this.#happen(this.#agenda.nextSlot);
+    }
+    return { jobs: this.#jobs, slotUse: this.#slotUse, endedAtMs: this.#nowMs, events: this.#events };
+  }
+
+  #onOver: (job: Job) => void = () => {};
+
+  get #windowMs(): number {
+    return this.#options.windowMs ?? WINDOW_MS;
+  }
+
+  get #sampleUntilMs(): number {
+    return this.#options.sampleUntilMs ?? 0;
+  }
+
+  get #sampleSlot(): number {
+    return 2 * this.#nodes.length + this.#relayers.length;
+  }
+
+  #arrive(id: number): void {
+    const { arrivals, targetsOf, maxOutTokens = DECLARED_OUT_TOKENS, payerOf } = this.#options;
+    const relayer = this.#relayers.length === 1 ? 0 : this.#chooseRelayer.below(this.#relayers.length);
+    const job = new Job({ arrivals, id, targets: targetsOf(arrivals.row[id]!), maxOutTokens, payer: payerOf?.(id) ?? 0, relayer });
+    if (!this.#options.onOver) this.#jobs.push(job);
+    this.#relayers[relayer]!.arrived(job, this.#nowMs);
+  }
+
+  #happen(slot: number): void {
+    const count = this.#nodes.length;
+    if (slot < count) this.#stepNode(slot);
+    else if (slot < 2 * count) this.#attest(slot - count);
+    else if (slot < this.#sampleSlot) this.#wake(slot - 2 * count);
+    else this.#sample();
+  }
+
+  #stepNode(node: number): void {
+    this.#nodes[node]!.step(this.#nowMs);
+    this.#agenda.set(node, this.#nodes[node]!.boundaryMs);
+    if (this.#options.attestationAgeMs === 0) this.#deliver(node, this.#nodes[node]!.snapshot(this.#nowMs));
+  }
+
+  /** In turn: a picture is taken, and half an interval later it arrives. */
+  #attest(node: number): void {
+    const halfMs = this.#options.attestationAgeMs / 2;
+    const onTheWay = this.#onTheWay[node];
+    this.#agenda.set(this.#nodes.length + node, this.#nowMs + halfMs);
+    this.#onTheWay[node] = onTheWay ? null : this.#nodes[node]!.snapshot(this.#nowMs);
+    if (onTheWay) this.#deliver(node, onTheWay);
+  }
+
+  #deliver(node: number, snapshot: Snapshot): void {
+    for (const relayer of this.#relayers) relayer.attested?.(node, snapshot, this.#nowMs);
+  }
+
+  #wake(relayer: number): void {
+    this.#agenda.set(2 * this.#nodes.length + relayer, Infinity);
+    this.#relayers[relayer]!.woken?.(this.#nowMs);
+  }
+
+  #sample(): void {
+    this.#slotUse.push(Float64Array.from(this.#nodes, (node) => node.takeSlotMs(this.#nowMs) / (this.#windowMs * node.profile.batchLimit)));
+    this.#agenda.set(this.#sampleSlot, this.#nowMs + this.#windowMs <= this.#sampleUntilMs ? this.#nowMs + this.#windowMs : Infinity);
+  }
+
+  #firstToken(job: Job, nowMs: number): void {
+    job.firstMs = nowMs;
+    job.state = "first";
+    this.#relayers[job.relayer]!.firstToken?.(job, nowMs);
+  }
+
+  #ended(job: Job, isDone: boolean, nowMs: number): void {
+    job.endMs = nowMs;
+    job.state = isDone ? "done" : "failed";
+    this.#onOver(job);
+    this.#relayers[job.relayer]!.ended?.(job, isDone, nowMs);
+  }
+
+  #world(relayer: number, random: Random): World {
+    const { nodes } = this.#options.fleet;
+    return {
+      profiles: nodes, random,
+      fits: (node, job) => job.inputTokens + job.maxOutTokens <= nodes[node]!.kvTokens,
+      send: (job, node) => this.#send(job, node),
+      refuse: (job) => this.#refuse(job),
+      wakeAt: (timeMs) => this.#agenda.set(2 * nodes.length + relayer, timeMs === Infinity ? Infinity : Math.max(timeMs, this.#nowMs)),
+      cachedTokens: (job, out) => this.#index.cachedTokens(job.blocks, job.blockOffset, out),
+    };
+  }
+
+  #send(job: Job, node: number): void {
+    if (job.state !== "offered") throw new Error(`job ${job.id} is sent a second time`);
+    job.state = "sent";
+    job.node = node;
+    job.sentMs = this.#nowMs;
+    this.#nodes[node]!.enqueue(job, this.#nowMs);
+    this.#agenda.set(node, this.#nodes[node]!.boundaryMs);
+  }
+
+  #refuse(job: Job): void {
+    if (job.state !== "offered") throw new Error(`job ${job.id} is refused after it was ${job.state}`);
+    job.state = "refused";
+    this.#onOver(job);
+  }
+}
