@@ -45,55 +45,87 @@ interface Call {
   readonly value?: bigint;
 }
 
+/** What the chain says of an account of this network. */
+interface Standing {
+  readonly key: Hex;
+  readonly gas: bigint;
+  readonly payTokens: bigint;
+  readonly stakeTokens: bigint;
+}
+
 /** Three blocks for everybody: gas and tokens, registrations, bonds and the payer's deposit. What is there already is left alone. */
 export async function setUpAccounts(setup: Setup): Promise<Ids> {
-  const known = await idsOnChain(setup);
-  if (known) return known;
-  await send(setup, funding(setup));
-  await send(setup, await registrations(setup));
+  await send(setup, await funding(setup));
+  const before = await idsOnChain(setup);
+  await send(setup, await registrations(setup, before));
   const ids = await idsOnChain(setup);
-  if (!ids) throw new TidelaneError("the registrations were mined, and yet the registries do not know them", { code: "setup_failed" });
-  await send(setup, [...bonds(setup, ids), ...deposit(setup)]);
+  if (ids.relayerId === 0 || Object.values(ids.nodeIds).includes(0)) {
+    throw new TidelaneError("the registrations were mined, and yet the registries do not know them", { code: "setup_failed" });
+  }
+  await send(setup, [...await bonds(setup, ids), ...await deposit(setup)]);
   return ids;
 }
 
-/** @returns the ids where relayer and nodes are all registered, else null. */
-async function idsOnChain(setup: Setup): Promise<Ids | null> {
-  const client = createPublicClient({ transport: http(setup.rpcUrl) });
+const reading = (setup: Setup) => createPublicClient({ transport: http(setup.rpcUrl) });
+
+/** 0 stands for who is not registered yet. */
+async function idsOnChain(setup: Setup): Promise<Ids> {
   const holder = async (registry: string, abi: Abi, key: Hex): Promise<number> =>
-    await client.readContract({ address: contract(setup, registry), abi, functionName: "holderOf", args: [addressOf(key)] }) as number;
-  const relayerId = await holder("RelayerRegistry", RelayerRegistryAbi as Abi, setup.keys.relayer.signer);
-  const nodeIds = Object.fromEntries(await Promise.all(setup.nodes.map(async (node) =>
-    [node.name, await holder("NodeRegistry", NodeRegistryAbi as Abi, setup.keys.nodes[node.name]!.hot)] as const)));
-  return relayerId === 0 || Object.values(nodeIds).includes(0) ? null : { relayerId, nodeIds };
+    await reading(setup).readContract({ address: contract(setup, registry), abi, functionName: "holderOf", args: [addressOf(key)] }) as number;
+  const nodeIds = await Promise.all(setup.nodes.map(async (node) =>
+    [node.name, await holder("NodeRegistry", NodeRegistryAbi as Abi, setup.keys.nodes[node.name]!.hot)] as const));
+  return { relayerId: await holder("RelayerRegistry", RelayerRegistryAbi as Abi, setup.keys.relayer.signer), nodeIds: Object.fromEntries(nodeIds) };
 }
 
-function funding(setup: Setup): Call[] {
+async function standingOf(setup: Setup, key: Hex): Promise<Standing> {
+  const client = reading(setup);
+  const balance = (token: string): Promise<bigint> =>
+    client.readContract({ address: contract(setup, token), abi: TideTokenAbi, functionName: "balanceOf", args: [addressOf(key)] });
+  const [gas, payTokens, stakeTokens] = await Promise.all([client.getBalance({ address: addressOf(key) }), balance("payToken"), balance("stakeToken")]);
+  return { key, gas, payTokens, stakeTokens };
+}
+
+const bondOf = (setup: Setup, party: number, id: number): Promise<bigint> => reading(setup).readContract({
+  address: contract(setup, "BondVault"), abi: BondVaultAbi, functionName: "activeBondOf", args: [party, id],
+});
+
+const freeBalance = (setup: Setup): Promise<bigint> => reading(setup).readContract({
+  address: contract(setup, "Escrow"), abi: EscrowAbi, functionName: "freeBalanceOf", args: [addressOf(setup.keys.payer.owner)],
+});
+
+/** Gas for everybody, and the tokens that each still has to bond or deposit. */
+async function funding(setup: Setup): Promise<Call[]> {
   const { keys } = setup;
-  const gas = [keys.payer.owner, keys.relayer.owner, keys.relayer.poster, ...Object.values(keys.nodes).map((node) => node.owner)]
-    .map((key): Call => ({ key: WELL_KNOWN_TEST_KEY, what: "fund an account with gas", to: addressOf(key), value: GAS_WEI }));
-  const mint = (token: Address, key: Hex, amount: bigint): Call => ({
-    key: WELL_KNOWN_TEST_KEY, what: "mint test tokens", to: token,
+  const ids = await idsOnChain(setup);
+  const mint = (token: string, key: Hex, amount: bigint): Call => ({
+    key: WELL_KNOWN_TEST_KEY, what: "mint test tokens", to: contract(setup, token),
     data: encodeFunctionData({ abi: TideTokenAbi, functionName: "mint", args: [addressOf(key), amount] }),
   });
-  const pay = contract(setup, "payToken");
-  const stake = contract(setup, "stakeToken");
-  return [
-    ...gas, mint(pay, keys.payer.owner, DEPOSIT), mint(pay, keys.relayer.owner, RELAYER_BOND),
-    ...setup.nodes.map((node) => mint(stake, keys.nodes[node.name]!.owner, node.stake)),
-  ];
+  const owners = [keys.payer.owner, keys.relayer.owner, keys.relayer.poster, ...setup.nodes.map((node) => keys.nodes[node.name]!.owner)];
+  const standings = new Map((await Promise.all(owners.map((key) => standingOf(setup, key)))).map((standing) => [standing.key, standing]));
+  const calls = [...standings.values()].filter((standing) => standing.gas < GAS_WEI / 2n)
+    .map((standing): Call => ({ key: WELL_KNOWN_TEST_KEY, what: "fund an account with gas", to: addressOf(standing.key), value: GAS_WEI }));
+  if (standings.get(keys.payer.owner)!.payTokens === 0n && await freeBalance(setup) === 0n) calls.push(mint("payToken", keys.payer.owner, DEPOSIT));
+  const relayerLacks = RELAYER_BOND - (ids.relayerId === 0 ? 0n : await bondOf(setup, Party.RELAYER, ids.relayerId));
+  if (standings.get(keys.relayer.owner)!.payTokens < relayerLacks) calls.push(mint("payToken", keys.relayer.owner, relayerLacks));
+  for (const node of setup.nodes) {
+    const id = ids.nodeIds[node.name]!;
+    const lacks = node.stake - (id === 0 ? 0n : await bondOf(setup, Party.NODE, id));
+    if (standings.get(keys.nodes[node.name]!.owner)!.stakeTokens < lacks) calls.push(mint("stakeToken", keys.nodes[node.name]!.owner, lacks));
+  }
+  return calls;
 }
 
-async function registrations(setup: Setup): Promise<Call[]> {
+async function registrations(setup: Setup, ids: Ids): Promise<Call[]> {
   const { keys } = setup;
-  const calls: Call[] = [{
+  const calls: Call[] = ids.relayerId !== 0 ? [] : [{
     key: keys.relayer.owner, what: "register the relayer", to: contract(setup, "RelayerRegistry"),
     data: encodeFunctionData({
       abi: RelayerRegistryAbi, functionName: "register",
       args: [addressOf(keys.relayer.poster), addressOf(keys.relayer.signer), RELAYER_FEE_BPS, setup.relayerEndpoint, await consent(setup, "RelayerRegistry", keys.relayer.owner, keys.relayer.signer)],
     }),
   }];
-  for (const node of setup.nodes) {
+  for (const node of setup.nodes.filter((one) => ids.nodeIds[one.name] === 0)) {
     const { owner, hot } = keys.nodes[node.name]!;
     const offers = node.models.map((model) => ({ modelId: modelIdOf(model.name), priceInPerMTok: model.priceInPerMTok, priceOutPerMTok: model.priceOutPerMTok }));
     calls.push({
@@ -115,22 +147,27 @@ function consent(setup: Setup, registry: string, owner: Hex, key: Hex): Promise<
 
 const Party = { NODE: 0, RELAYER: 1 } as const;
 
-function bonds(setup: Setup, ids: Ids): Call[] {
-  const bond = (key: Hex, token: Address, party: number, id: number, amount: bigint): Call[] => [
-    approve(key, token, contract(setup, "BondVault"), amount),
-    { key, what: "bond", to: contract(setup, "BondVault"), data: encodeFunctionData({ abi: BondVaultAbi, functionName: "bond", args: [party, id, amount] }) },
-  ];
-  return [
-    ...bond(setup.keys.relayer.owner, contract(setup, "payToken"), Party.RELAYER, ids.relayerId, RELAYER_BOND),
-    ...setup.nodes.flatMap((node) => bond(setup.keys.nodes[node.name]!.owner, contract(setup, "stakeToken"), Party.NODE, ids.nodeIds[node.name]!, node.stake)),
-  ];
+async function bonds(setup: Setup, ids: Ids): Promise<Call[]> {
+  const bond = async (key: Hex, token: string, party: number, id: number, amount: bigint): Promise<Call[]> => {
+    const lacks = amount - await bondOf(setup, party, id);
+    return lacks <= 0n ? [] : [
+      approve(key, contract(setup, token), contract(setup, "BondVault"), lacks),
+      { key, what: "bond", to: contract(setup, "BondVault"), data: encodeFunctionData({ abi: BondVaultAbi, functionName: "bond", args: [party, id, lacks] }) },
+    ];
+  };
+  const all = await Promise.all([
+    bond(setup.keys.relayer.owner, "payToken", Party.RELAYER, ids.relayerId, RELAYER_BOND),
+    ...setup.nodes.map((node) => bond(setup.keys.nodes[node.name]!.owner, "stakeToken", Party.NODE, ids.nodeIds[node.name]!, node.stake)),
+  ]);
+  return all.flat();
 }
 
-function deposit(setup: Setup): Call[] {
+async function deposit(setup: Setup): Promise<Call[]> {
   const key = setup.keys.payer.owner;
-  return [
-    approve(key, contract(setup, "payToken"), contract(setup, "Escrow"), DEPOSIT),
-    { key, what: "deposit", to: contract(setup, "Escrow"), data: encodeFunctionData({ abi: EscrowAbi, functionName: "deposit", args: [DEPOSIT] }) },
+  const { payTokens } = await standingOf(setup, key);
+  return payTokens === 0n ? [] : [
+    approve(key, contract(setup, "payToken"), contract(setup, "Escrow"), payTokens),
+    { key, what: "deposit", to: contract(setup, "Escrow"), data: encodeFunctionData({ abi: EscrowAbi, functionName: "deposit", args: [payTokens] }) },
   ];
 }
 

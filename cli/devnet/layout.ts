@@ -17,9 +17,13 @@ export interface Layout {
   readonly postgresDir: string;
   readonly relayerDir: string;
   readonly logsDir: string;
-  /** What the CLI needs to find this network. */
-  readonly devnetFile: string;
   readonly pidFile: string;
+  /** The payer of the first question: its owner's key, its session, its API key. */
+  readonly payerDir: string;
+  readonly ownerKeyFile: string;
+  readonly sessionFile: string;
+  readonly allowanceFile: string;
+  readonly apiKeyFile: string;
   nodeDir(name: string): string;
 }
 
@@ -34,8 +38,12 @@ export function layoutAt(root: string): Layout {
     postgresDir: join(root, "postgres"),
     relayerDir: join(root, "relayer"),
     logsDir: join(root, "logs"),
-    devnetFile: join(root, "devnet.json"),
     pidFile: join(root, "devnet.pid"),
+    payerDir: join(root, "payer"),
+    ownerKeyFile: join(root, "payer", "owner.key"),
+    sessionFile: join(root, "payer", "session.json"),
+    allowanceFile: join(root, "payer", "allowance.json"),
+    apiKeyFile: join(root, "payer", "api-key"),
     nodeDir: (name) => join(root, "nodes", name),
   };
 }
