@@ -82,11 +82,11 @@ export class Board {
     await this.#commitEpochs();
   }
 
-  /** Puts every chain of ours on chain that is not there, the one in use first. */
+  /** Puts every chain of ours on chain that has not ended and is not there, the one in use first. */
   async #commitChains(onChain: BoardSeeds, epoch: number): Promise<void> {
     const { seeds, relayerId, log } = this.#options;
     for (const chain of seeds.chains) {
-      if (this.#isCommitted(chain, onChain)) continue;
+      if (chain.lastEpoch < epoch || this.#isCommitted(chain, onChain)) continue;
       if (chain.firstEpoch <= epoch + 1) {
         // Too late for the contract, which wants an epoch that has not begun.
         log.warn({ relayerId, firstEpoch: chain.firstEpoch }, "the seed chain was not committed before its first epoch; it begins later");
