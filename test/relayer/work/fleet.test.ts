@@ -1,0 +1,212 @@
+import { expect } from "chai";
+import { keccak256, stringToHex } from "viem/utils";
+import { EPOCH_SECONDS, FleetRig, model, MODEL, NAME, offer, request, START_MS } from "./fleetRig.ts";
+import { drawOf, SeedChain } from "../../../relayer/routing/seeds.ts";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { modelIdOf } from "../../../protocol/ids.ts";
+import type { Hash } from "../../../protocol/units.ts";
+import type { Choice, UnavailableReason } from "../../../relayer/work/fleet.ts";
+
+describe("a choice of the fleet", () => {
+  it("names node, key, offer, attestation and a decision whose hash is over its text", async () => {
+    const rig = new FleetRig();
+    rig.connect(7);
+    const { attestation } = await rig.attest(7);
+    const asked = request();
+    const choice = await rig.fleet.choose(asked) as Choice;
+    expect(choice).to.include({ ok: true, nodeId: 7, keyEpoch: 1, attestationSeq: attestation.seq });
+    expect(choice.offer).to.deep.equal(offer());
+    expect(choice.model.name).to.equal(NAME);
+    expect(choice.attestationHash).to.equal(hashStruct("SaturationAttestation", attestation));
+    expect(choice.decisionHash).to.equal(keccak256(stringToHex(choice.decision)));
+    const epoch = Math.floor(START_MS / 1_000 / EPOCH_SECONDS);
+    const seed = new SeedChain(`0x${"5e".repeat(32)}`, epoch, 1_000).seedOf(epoch)!;
+    expect(JSON.parse(choice.decision)).to.deep.include({ chosen: 7, taskId: asked.taskId, epoch, draw: drawOf(seed, asked), table: rig.tables.at(-1)!.root, cause: null, attempt: 0 });
+    choice.booking.release("completed");
+  });
+
+  it("publishes a table at most each second, each naming the one before, and every decision names one of them", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    const named = new Set<Hash>();
+    for (let i = 0; i < 30; i++) {
+      const choice = await rig.chosen();
+      named.add((JSON.parse(choice.decision) as { table: Hash }).table);
+      choice.booking.release("completed");
+      rig.clock.pass(100);
+      if (i % 10 === 9) await rig.attest(1);
+    }
+    expect(rig.tables).to.have.length(3);
+    expect([...named]).to.deep.equal(rig.tables.map((table) => table.root));
+    for (const [i, table] of rig.tables.entries()) {
+      expect(keccak256(stringToHex(table.text))).to.equal(table.root);
+      expect((JSON.parse(table.text) as { previous: Hash }).previous).to.equal(i === 0 ? `0x${"00".repeat(32)}` : rig.tables[i - 1]!.root);
+    }
+  });
+
+  it("writes the cause of a further attempt down and leaves out the nodes that were tried", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    await rig.join(2);
+    for (let i = 0; i < 10; i++) {
+      const choice = await rig.chosen({ attempt: 1, cause: "node_disconnected", exclude: [1] });
+      expect(choice.nodeId).to.equal(2);
+      expect(JSON.parse(choice.decision)).to.deep.include({ cause: "node_disconnected", attempt: 1 });
+      choice.booking.release("completed");
+    }
+  });
+
+  it("refuses to choose without a committed seed, and says that it passes", async () => {
+    const rig = new FleetRig({ seeds: { seedOf: () => null } });
+    await rig.join(1);
+    const error = await rig.choose().catch((caught: unknown) => caught);
+    expect(error).to.include({ code: "no_seed", retryable: true });
+    expect(rig.node(1).inFlight).to.equal(0);
+  });
+});
+
+describe("slots", () => {
+  it("are never given out beyond what is attested, however many ask at once", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { slots: 4 });
+    await rig.join(2, { slots: 2 });
+    await rig.join(3, { slots: 1 });
+    const choices = await Promise.all(Array.from({ length: 50 }, () => rig.choose()));
+    const got = choices.filter((choice) => choice.ok);
+    expect([1, 2, 3].map((nodeId) => got.filter((choice) => choice.nodeId === nodeId).length)).to.deep.equal([4, 2, 1]);
+    for (const choice of choices) if (!choice.ok) expect(choice).to.include({ reason: "saturated" }).and.to.satisfy((one: { retryAfterMs: number }) => one.retryAfterMs >= 500 && one.retryAfterMs <= 30_000);
+    got[0]!.booking.release("completed");
+    expect((await rig.chosen()).nodeId).to.equal(got[0]!.nodeId);
+    expect(await rig.reason()).to.equal("saturated");
+  });
+
+  it("follow the least of attestation, offer and stake", async () => {
+    const staked = new FleetRig();
+    await staked.join(1, { slots: 65_535 }, { stakedSlots: 2 });
+    await staked.chosen();
+    await staked.chosen();
+    expect(await staked.reason()).to.equal("saturated");
+    expect(staked.node(1)).to.include({ slots: 2, inFlight: 2, state: "full" });
+
+    const offered = new FleetRig();
+    offered.connect(1);
+    await offered.attest(1, { slots: 8 }, [offer({ slots: 1 })]);
+    await offered.chosen();
+    expect(await offered.reason()).to.equal("saturated");
+  });
+
+  it("shrink at once when the node says so, and come back", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { slots: 4 });
+    await rig.chosen();
+    await rig.attest(1, { slots: 1 });
+    expect(await rig.reason()).to.equal("saturated");
+    await rig.attest(1, { slots: 0 });
+    expect(await rig.reason()).to.equal("saturated");
+    await rig.attest(1, { slots: 2 });
+    rig.clock.pass(1_000);
+    expect(await rig.reason()).to.equal("chosen");
+  });
+
+  it("are freed once: a late release of a dead attempt does not free the next booking", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { slots: 1 });
+    const dead = await rig.chosen();
+    dead.booking.release("failed");
+    const alive = await rig.chosen();
+    dead.booking.release("completed");
+    dead.booking.firstToken(5);
+    dead.booking.progress(9);
+    expect(rig.node(1).inFlight).to.equal(1);
+    expect(await rig.reason()).to.equal("saturated");
+    alive.booking.release("completed");
+    expect(rig.node(1).inFlight).to.equal(0);
+  });
+
+  it("stay taken over a reconnection until their bookings are released", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { slots: 1 });
+    const before = await rig.chosen();
+    rig.fleet.disconnected(1);
+    await rig.join(1, { slots: 1 });
+    expect(await rig.reason()).to.equal("saturated");
+    before.booking.release("failed");
+    expect(await rig.reason()).to.equal("chosen");
+  });
+
+  it("close for a node that signed it is full, until it attests anew", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { slots: 4 });
+    (await rig.chosen()).booking.release("refused_full");
+    expect(await rig.reason()).to.equal("saturated");
+    await rig.attest(1, { slots: 4 });
+    expect(await rig.reason()).to.equal("chosen");
+  });
+
+  it("count dispatch, first token and release so that nothing is left over", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, { kvFreeTokens: 1_000 });
+    const choice = await rig.chosen({ inputTokens: 200 });
+    expect(rig.node(1)).to.include({ inFlight: 1, computeBps: 2_500 });
+    expect(rig.node(1).memoryBps).to.equal(3_280);
+    choice.booking.firstToken(30);
+    choice.booking.progress(20);
+    choice.booking.release("completed");
+    expect(rig.node(1)).to.include({ inFlight: 0, computeBps: 0, memoryBps: 0 });
+  });
+});
+
+describe("where no node can take a request, the reason", () => {
+  const cases: readonly (readonly [string, UnavailableReason, object])[] = [
+    ["an unknown model", "unknown_model", { modelId: modelIdOf("nobody/has-this@q4") }],
+    ["a prompt that leaves no room", "context", { inputTokens: 900, maxOutTokens: 200 }],
+    ["a parameter that the engine does not honour", "unsupported", { capabilities: ["seed", "tools"] }],
+    ["embeddings of a model that generates", "unsupported", { kind: "embed", maxOutTokens: 0 }],
+    ["a price above the payer's maximum", "price", { maxPriceOut: 199_999n }],
+    ["an input price above the payer's maximum", "price", { maxPriceIn: 99_999n }],
+    ["only nodes that were tried", "no_node", { exclude: [1] }],
+  ];
+  for (const [name, reason, changes] of cases) {
+    it(`is told for ${name}`, async () => {
+      const rig = new FleetRig();
+      await rig.join(1);
+      const choice = await rig.choose(changes);
+      expect(choice).to.include({ ok: false, reason });
+      if (choice.ok) return;
+      expect(choice.detail).to.match(/^[A-Z].*\.$/);
+      expect(choice.retryAfterMs > 0).to.equal(["no_node", "saturated"].includes(reason));
+      expect(rig.node(1).inFlight).to.equal(0);
+      // The same request without the obstacle goes through.
+      expect(await rig.reason()).to.equal("chosen");
+    });
+  }
+
+  it("is told for an empty fleet and for nodes without stake", async () => {
+    expect(await new FleetRig().reason()).to.equal("unknown_model");
+    const retired = new FleetRig();
+    await retired.join(1, {}, { live: false });
+    expect(await retired.reason()).to.equal("no_node");
+    const unstaked = new FleetRig();
+    await unstaked.join(1, {}, { stakedSlots: 0 });
+    expect(await unstaked.reason()).to.equal("no_node");
+  });
+
+  it("is the model's absence, not its unknownness, once it was there", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    rig.fleet.disconnected(1);
+    expect(await rig.reason()).to.equal("no_node");
+    expect(rig.fleet.modelIdOf("stories")).to.equal(MODEL);
+  });
+
+  it("does not hide a node that can: capability, context and price of one among many", async () => {
+    const rig = new FleetRig();
+    for (let nodeId = 1; nodeId <= 3; nodeId++) await rig.join(nodeId);
+    rig.connect(4, { models: [model({ contextTokens: 8_192, capabilities: ["seed", "tools"] })] });
+    await rig.attest(4, {}, [offer({ priceOutPerMTok: 500_000n })]);
+    for (const changes of [{ inputTokens: 4_000 }, { capabilities: ["tools"] }]) expect((await rig.chosen(changes)).nodeId).to.equal(4);
+    const cheap = await rig.chosen({ maxPriceOut: 200_000n });
+    expect(cheap.nodeId).to.be.lessThan(4);
+    expect(cheap.offer.priceOutPerMTok).to.equal(200_000n);
+  });
+});
