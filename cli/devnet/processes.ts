@@ -128,6 +128,8 @@ export class Janitor {
 
   /** Everything has ended in order: the janitor has nothing to do. */
   async close(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    this.#child.ref();
     const gone = new Promise((done) => this.#child.once("exit", done));
     this.#child.stdin!.end("done\n");
     await gone;
