@@ -1,0 +1,64 @@
+// One question through the OpenAI API with the visitor's own key, which stays in this page and is stored nowhere.
+import { byId, element, getJson, money } from "./dom.js";
+
+let running = null;
+
+export async function listModels() {
+  const { data } = await getJson("/v1/models");
+  const models = data.filter((model) => model.tidelane?.kind !== "embed");
+  const select = byId("model");
+  const shown = [...select.options].map((option) => option.value).join();
+  if (shown === models.map((model) => model.id).join()) return;
+  select.replaceChildren(...models.map((model) => element("option", { value: model.id }, model.id)));
+}
+
+/** @param {(task: string) => void} onTask called with the task's id, once the answer has ended */
+export async function ask(onTask) {
+  running?.abort();
+  running = new AbortController();
+  const { signal } = running;
+  byId("stop").disabled = false;
+  byId("answer").textContent = "";
+  byId("answer-cost").textContent = "";
+  try {
+    const response = await fetch("/v1/chat/completions", {
+      method: "POST", signal, headers: { "content-type": "application/json", authorization: `Bearer ${byId("key").value.trim()}` },
+      body: JSON.stringify({
+        model: byId("model").value, stream: true, stream_options: { include_usage: true }, max_tokens: Number(byId("max-tokens").value), messages: [{ role: "user", content: byId("question").value }],
+      }),
+    });
+    if (!response.ok) throw new Error((await response.json().catch(() => null))?.error?.message ?? `The relayer answered ${response.status}.`);
+    for await (const event of eventsOf(response.body)) show(event);
+    const task = response.headers.get("x-tidelane-task");
+    if (task) onTask(task);
+  } catch (error) {
+    byId("answer-cost").textContent = signal.aborted ? "Stopped: what was produced is paid." : error.message;
+  } finally {
+    if (running?.signal === signal) byId("stop").disabled = true;
+  }
+}
+
+export const stop = () => running?.abort();
+
+function show(event) {
+  if (event.error) throw new Error(event.error.message);
+  byId("answer").append(event.choices?.[0]?.delta?.content ?? "");
+  const { usage, tidelane } = event;
+  if (usage) byId("answer-cost").textContent = `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out${tidelane ? ` · node ${tidelane.node} · charge ${money(tidelane.charge)} · task ${tidelane.task}` : ""}`;
+}
+
+/** The JSON values of a server-sent event stream. */
+async function* eventsOf(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const data = line.startsWith("data:") ? line.slice(5).trim() : "";
+      if (data !== "" && data !== "[DONE]") yield JSON.parse(data);
+    }
+  }
+}
