@@ -14,6 +14,8 @@ export interface PricedRequest {
   readonly isStream: boolean;
   /** Bytes of the whole body: at least those of the prompt, for JSON only lengthens a text. */
   readonly bodyBytes: number;
+  /** False where images or audio stand for tokens that bytes do not bound. */
+  readonly isPlainText: boolean;
   /** Parts that a chat template may wrap in control tokens. */
   readonly parts: number;
   /** What the client asked for; null where it left it to the server. */
@@ -66,7 +68,7 @@ export function readRequest(kind: RequestKind, body: Uint8Array): PricedRequest 
   const request = json as Record<string, unknown>;
   if (typeof request.model !== "string" || request.model === "") throw new InvalidValueError("body.model", "the name of a model");
   return {
-    kind, model: request.model, isStream: request.stream === true, bodyBytes: body.length, parts: partsOf(kind, request),
+    kind, model: request.model, isStream: request.stream === true, bodyBytes: body.length, isPlainText: isPlainText(request.messages), parts: partsOf(kind, request),
     maxOutTokens: kind === "embeddings" ? 0 : limitOf(request.max_completion_tokens ?? request.max_tokens),
     choices: Number.isSafeInteger(request.n) && (request.n as number) > 1 ? (request.n as number) : 1,
     tier: request.service_tier === "priority" ? Tier.PRIORITY : request.service_tier === "flex" ? Tier.FLEX : Tier.DEFAULT,
@@ -79,6 +81,13 @@ function partsOf(kind: RequestKind, request: Record<string, unknown>): number {
   return Array.isArray(list) ? list.length : 1;
 }
 
+/** Whether every part of every message is text. */
+function isPlainText(messages: unknown): boolean {
+  if (!Array.isArray(messages)) return true;
+  const contents = (messages as unknown[]).flatMap((message) => (message as { content?: unknown } | null)?.content ?? []);
+  return contents.every((part) => typeof part === "string" || (part as { type?: unknown } | null)?.type === "text");
+}
+
 /** A malformed limit counts as none: the relayer answers the request with its own error. */
 const limitOf = (value: unknown): Tokens | null =>
   (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32 ? value : null);
@@ -88,7 +97,8 @@ export function quote(request: PricedRequest, model: ModelPrice, limits: PriceLi
   const maxOutTokens = request.kind === "embeddings" ? 0
     : request.maxOutTokens ?? Math.min(limits.defaultMaxOutTokens, model.contextTokens);
   // An embeddings request is many prompts, each with a context of its own; a chat is one.
-  const inTokens = request.kind === "chat" ? Math.min(inputTokensMax(request.bodyBytes, request.parts), model.contextTokens) : inputTokensMax(request.bodyBytes, request.parts);
+  const bounded = request.isPlainText ? inputTokensMax(request.bodyBytes, request.parts) : Infinity;
+  const inTokens = request.kind === "embeddings" ? bounded : Math.min(bounded, model.contextTokens);
   const fee = pricedDown(inTokens * request.choices, maxOutTokens * request.choices, {
     priceInPerMTok: withHeadroom(model.priceInPerMTok, limits.maxPriceInPerMTok), priceOutPerMTok: withHeadroom(model.priceOutPerMTok, limits.maxPriceOutPerMTok),
   });

@@ -66,7 +66,7 @@ export async function judge(taskId: Hash, maxFee: TokenAmount, view: TaskView, k
 
 function boundFindings(request: PricedRequest, inputTokens: Tokens): string[] {
   const most = inputTokensMax(request.bodyBytes, request.parts);
-  return inputTokens > most ? [`${inputTokens} input tokens were signed for a request of ${request.bodyBytes} bytes`] : [];
+  return request.isPlainText && inputTokens > most ? [`${inputTokens} input tokens were signed for a request of ${request.bodyBytes} bytes`] : [];
 }
 
 /** Embeddings put out vectors, not tokens; there the signed maximum of the order is the bound. */

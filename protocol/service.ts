@@ -10,7 +10,7 @@ import type { Address, Bps, Hash, Seconds, TokenAmount, Tokens } from "./units.t
 export interface RelayerInfo {
   readonly domain: Domain;
   /** By name: BatchSettlement, Escrow, NodeRegistry, ... */
-  readonly contracts: Readonly<Record<string, Address>>;
+  readonly addresses: Readonly<Record<string, Address>>;
   readonly relayerId: number;
   /** Of its signing key. */
   readonly epoch: number;
@@ -37,7 +37,7 @@ export interface ListedModel {
 }
 
 export const infoToJson = (info: RelayerInfo): Record<string, unknown> => ({
-  chainId: info.domain.chainId, verifyingContract: info.domain.verifyingContract, contracts: info.contracts, relayerId: info.relayerId, epoch: info.epoch,
+  chainId: info.domain.chainId, verifyingContract: info.domain.verifyingContract, addresses: info.addresses, relayerId: info.relayerId, epoch: info.epoch,
   feeBps: info.feeBps, windowSeconds: info.windowSeconds, payToken: info.payToken,
 });
 
@@ -46,7 +46,7 @@ export function infoFromJson(json: unknown): RelayerInfo {
   const from = parse(infoSchema, json, "info");
   return {
     domain: { chainId: from.chainId, verifyingContract: hexOfLength(from.verifyingContract, 20, "info.verifyingContract") },
-    contracts: Object.fromEntries(Object.entries(from.contracts).map(([name, address]) => [name, hexOfLength(address, 20, `info.contracts.${name}`)])),
+    addresses: Object.fromEntries(Object.entries(from.addresses).map(([name, address]) => [name, hexOfLength(address, 20, `info.addresses.${name}`)])),
     relayerId: from.relayerId, epoch: from.epoch, feeBps: from.feeBps, windowSeconds: from.windowSeconds, payToken: hexOfLength(from.payToken, 20, "info.payToken"),
   };
 }
@@ -72,7 +72,7 @@ export function modelsFromJson(json: unknown): readonly ListedModel[] {
 const count = z.number().int().min(0).max(2 ** 32 - 1);
 const amount = z.string().regex(/^(0|[1-9]\d{0,28})$/).transform((value) => BigInt(value));
 const infoSchema = z.object({
-  chainId: z.number().int().min(1), verifyingContract: z.string(), contracts: z.record(z.string().max(64), z.string()), relayerId: count.min(1), epoch: count,
+  chainId: z.number().int().min(1), verifyingContract: z.string(), addresses: z.record(z.string().max(64), z.string()), relayerId: count.min(1), epoch: count,
   feeBps: z.number().int().min(0).max(10_000), windowSeconds: count.min(1), payToken: z.string(),
 });
 const modelSchema = z.object({

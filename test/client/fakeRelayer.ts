@@ -96,7 +96,7 @@ export class FakeRelayer implements PayerChain {
     const body = Buffer.concat(chunks);
     this.headers.push(request.headers);
     if (path === "/tidelane/v1/info") {
-      return json(response, 200, infoToJson({ domain, contracts: {}, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` }));
+      return json(response, 200, infoToJson({ domain, addresses: {}, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` }));
     }
     if (path === "/v1/models") return json(response, 200, { object: "list", data: [listed(MODEL, ALIAS, "generate"), listed("tidelane/embed@f32", "embed", "embed")] });
     const task = /^\/tidelane\/v1\/receipts\/(0x[0-9a-f]{64})$/.exec(path)?.[1] as Hash | undefined;

@@ -35,6 +35,12 @@ describe("a quote", () => {
     expect(quote(request, model, { ...limits, maxPerTask: 5n }).maxFee).to.equal(5n);
   });
 
+  it("bounds what bytes do not, an image for example, by the context", () => {
+    const image = readRequest("chat", bytes({ model: "m", max_tokens: 1, messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "https://example.org/x.png" } }] }] }));
+    expect(image.isPlainText).to.equal(false);
+    expect(quote(image, model, limits).maxFee >= 8_192n * 2n).to.equal(true);
+  });
+
   it("takes the context's size where the client names no limit, and none for embeddings", () => {
     const chat = readRequest("chat", bytes({ model: "m", messages: [] }));
     expect(quote(chat, { ...model, contextTokens: 512 }, limits).maxOutTokens).to.equal(512);
@@ -43,9 +49,9 @@ describe("a quote", () => {
   });
 
   it("reads what the price depends on", () => {
-    const body = bytes({ model: "m", stream: true, n: 3, stop: ["ab", "äöü"], service_tier: "flex", max_completion_tokens: 7, max_tokens: 9, messages: [1, 2] });
+    const body = bytes({ model: "m", stream: true, n: 3, stop: ["ab", "äöü"], service_tier: "flex", max_completion_tokens: 7, max_tokens: 9, messages: [{ content: "a" }, { content: [{ type: "text", text: "b" }] }] });
     expect(readRequest("chat", body)).to.deep.equal({
-      kind: "chat", model: "m", isStream: true, bodyBytes: body.length, parts: 2, maxOutTokens: 7, choices: 3, tier: Tier.FLEX, stopBytesMax: 6,
+      kind: "chat", model: "m", isStream: true, bodyBytes: body.length, isPlainText: true, parts: 2, maxOutTokens: 7, choices: 3, tier: Tier.FLEX, stopBytesMax: 6,
     });
     expect(readRequest("completion", bytes({ model: "m", prompt: "x", max_tokens: -1, n: "2" }))).to.include({ maxOutTokens: null, choices: 1, parts: 1 });
   });
