@@ -44,6 +44,13 @@ export interface AttemptWorld {
   readonly limits: AttemptLimits;
 }
 
+/** What of the request the node's claims are held against. */
+export interface AttemptTerms {
+  readonly inputTokensMax: Tokens;
+  /** Embeddings that were asked for; 0 for generation. */
+  readonly vectors: number;
+}
+
 export type OutputEvent = Extract<AttemptEvent, { type: "delta" | "embedding" }>;
 
 export interface AttemptEnd {
@@ -74,7 +81,8 @@ export class Attempt {
   readonly #choice: Choice;
   readonly #request: AttemptRequest;
   readonly #assignmentHash: Hash;
-  readonly #inputTokensMax: Tokens;
+  readonly #terms: AttemptTerms;
+  readonly #vectors = new Set<number>();
   readonly #stopListening = new AbortController();
   readonly #dispatchedMs: Millis;
   readonly #watch: Watchdog;
@@ -89,12 +97,12 @@ export class Attempt {
   /** Set when this end gives up; then nothing that the node still says counts. */
   #gaveUp: AttemptFailed | null = null;
 
-  constructor(world: AttemptWorld, choice: Choice, request: AttemptRequest, assignmentHash: Hash, inputTokensMax: Tokens) {
+  constructor(world: AttemptWorld, choice: Choice, request: AttemptRequest, assignmentHash: Hash, terms: AttemptTerms) {
     this.#world = world;
     this.#choice = choice;
     this.#request = request;
     this.#assignmentHash = assignmentHash;
-    this.#inputTokensMax = inputTokensMax;
+    this.#terms = terms;
     this.#dispatchedMs = world.clock.monotonicMs();
     this.#watch = new Watchdog(world.clock, (reason) => this.#giveUp(reason));
   }
@@ -172,7 +180,7 @@ export class Attempt {
 
   #start(inputTokens: Tokens): void {
     if (this.#startedTokens !== null) throw broken("it started twice");
-    if (inputTokens > this.#inputTokensMax) throw new AttemptFailed("bad_count", "failed", `The node claims ${inputTokens} input tokens; at most ${this.#inputTokensMax} are possible.`);
+    if (inputTokens > this.#terms.inputTokensMax) throw new AttemptFailed("bad_count", "failed", `The node claims ${inputTokens} input tokens; at most ${this.#terms.inputTokensMax} are possible.`);
     this.#startedTokens = inputTokens;
   }
 
@@ -180,12 +188,14 @@ export class Attempt {
   #take(event: OutputEvent): boolean {
     if (this.#startedTokens === null) throw broken("output came before the start");
     if (this.#outputBytes === 0 && this.#announcedTokens === 0) this.#choice.booking.firstToken(this.#world.clock.monotonicMs() - this.#dispatchedMs);
+    if (event.type === "delta" && event.extra !== undefined && !isJsonObject(event.extra)) throw broken("further members of a delta are no JSON object");
     const bytes = event.type === "delta" ? Buffer.from(event.text + (event.extra ?? ""), "utf8") : Buffer.from(event.vector, "base64");
     this.#chunks.push(bytes);
     this.#outputBytes += bytes.length;
     this.#announcedTokens += event.type === "delta" ? event.tokens : 0;
     if (this.#outputBytes > this.#world.limits.outputBytesMax) throw broken(`more than ${this.#world.limits.outputBytesMax} bytes of output`);
     if (this.#announcedTokens > this.#request.covered.order.maxOutTokens + HIDDEN_OUTPUT_TOKENS_MAX) throw broken("more output than was ordered");
+    if (event.type === "embedding") this.#vectors.add(event.index);
     if (event.type === "embedding" || event.extra !== undefined) this.#text = null;
     else if (this.#text !== null) this.#text += event.text;
     this.#choice.booking.progress(this.#announcedTokens);
@@ -219,10 +229,18 @@ export class Attempt {
     if (body.inputTokens !== this.#startedTokens) found.push(`${body.inputTokens} input tokens differ from the ${this.#startedTokens} at the start`);
     const most = this.#request.input.kind === "embeddings" ? 0
       : outputMax({ text: this.#text, bytes: this.#outputBytes, announcedTokens: this.#announcedTokens }, this.#choice.model.tokenizer, this.#world.tokens);
+    if (this.#request.input.kind === "embeddings" && !this.#hasAllVectors()) found.push(`the ${this.#terms.vectors} vectors are not all there`);
     if (body.outputTokens > most) found.push(`${body.outputTokens} output tokens are claimed; what was delivered can be ${most} at most`);
     if (body.outputCommit !== this.#outputCommit()) found.push("the output's commitment is not that of what was delivered");
     if (body.status === Status.CANCELLED && this.#cancelledFor === null) found.push("nobody cancelled the attempt");
     return found;
+  }
+
+  /** One for each input, in any order, each of the model's dimensions. */
+  #hasAllVectors(): boolean {
+    const expected = this.#terms.vectors;
+    return this.#vectors.size === expected && this.#chunks.length === expected && [...this.#vectors].every((index) => index < expected)
+      && this.#chunks.every((chunk) => chunk.length === 4 * this.#choice.model.dimensions);
   }
 
   #outputCommit(): Hash {
@@ -277,3 +295,12 @@ export class Attempt {
 }
 
 const broken = (how: string): AttemptFailed => new AttemptFailed("node_protocol_error", "failed", `The node broke the link protocol: ${how}.`);
+
+function isJsonObject(text: string): boolean {
+  try {
+    const json: unknown = JSON.parse(text);
+    return typeof json === "object" && json !== null && !Array.isArray(json);
+  } catch {
+    return false;
+  }
+}

@@ -141,7 +141,7 @@ export class TaskLife {
     return new Attempt(this.#world, choice, {
       covered: this.#cover.covered, assignment: signed.assignment, assignmentSignature: signed.signature,
       input: { kind: request.kind, salt: this.#cover.promptSalt, body: request.text },
-    }, signed.hash, inputTokensMaxOf(this.#plan, choice.model.contextTokens));
+    }, signed.hash, { inputTokensMax: inputTokensMaxOf(this.#plan, choice.model.contextTokens), vectors: request.kind === "embeddings" ? request.prompt.texts.length : 0 });
   }
 
   /** Durable first: journal, then charge, then ack, and only then may the client see the end. */

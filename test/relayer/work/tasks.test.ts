@@ -40,6 +40,8 @@ async function expectNothingCharged(world: TestWorld): Promise<void> {
   expect(world.tasks.running).to.equal(0);
 }
 
+const embed = requestOf({ kind: "embeddings", model: "embed", isStreamed: false, maxOutTokens: null, prompt: { texts: ["a", "b"], bytes: 15, isPlainText: true } });
+
 describe("a task", () => {
   it("streams, and is journaled, charged and acked before the client sees its end", async () => {
     const world = await worldOf(answers("Once", " upon", " a time"));
@@ -271,9 +273,30 @@ describe("a task", () => {
       yield attempt.embedding(1, [2, 3]);
       yield await attempt.end();
     });
-    const seen = await all(await world.tasks.start(requestOf({ kind: "embeddings", model: "embed", isStreamed: false, maxOutTokens: null })));
+    const seen = await all(await world.tasks.start(embed));
     expect(seen.map((event) => event.type)).to.deep.equal(["embedding", "embedding", "end"]);
     expect(endOf(seen)).to.include({ inputTokens: 5, outputTokens: 0 });
+  });
+
+  it("refuses embeddings that are not all there, or not of the model's size", async () => {
+    const vectors: Record<string, readonly [number, readonly number[]][]> = {
+      "one short": [[0, [1, 2]]], "one twice": [[0, [1, 2]], [0, [1, 2]]], "one too many": [[0, [1, 2]], [1, [1, 2]], [2, [1, 2]]],
+      "an index outside": [[0, [1, 2]], [2, [1, 2]]], "three dimensions": [[0, [1, 2, 3]], [1, [1, 2]]],
+    };
+    for (const [what, list] of Object.entries(vectors)) {
+      const world = await worldOf(async function* (attempt) {
+        yield { type: "start", inputTokens: 5 };
+        for (const [index, values] of list) yield attempt.embedding(index, values);
+        yield await attempt.end();
+      });
+      expect((await failure(world.tasks.start(embed))).details.reason, what).to.equal("bad_receipt");
+      await expectNothingCharged(world);
+    }
+  });
+
+  it("does not pass on further members of a delta that are no JSON object", async () => {
+    const world = await worldOf(async function* () { yield { type: "start", inputTokens: 5 }; yield { type: "delta", text: "", tokens: 1, extra: "[1" }; });
+    expect((await failure(world.tasks.start(requestOf()))).details.reason).to.equal("node_protocol_error");
   });
 
   it("keeps one tab right while many of a node's receipts come back at once", async () => {

@@ -1,0 +1,119 @@
+// OpenAI's API: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models.
+import express, { type Request, type RequestHandler, type Response, type Router } from "express";
+import { PAYMENT_HEADER, paymentFromHeader, ResponseHeader, type Payment } from "../../protocol/payment.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import { chatAnswer, chatDelta, chatRole, completionAnswer, completionDelta, embeddingsAnswer, frameOf, lastChunks, modelEntry } from "./answers.ts";
+import { jsonBodyOf, rawJson, type JsonBody } from "./body.ts";
+import { openAiError, tellable } from "./errors.ts";
+import { route } from "./http.ts";
+import { claimKey, KEPT_BYTES_MAX, type Claim } from "./idempotency.ts";
+import { parseChat, parseCompletion, parseEmbeddings, type ParsedRequest } from "./requests.ts";
+import { EventStream } from "./sse.ts";
+import type { ApiServices } from "./services.ts";
+import type { OutputEvent } from "../work/attempt.ts";
+import type { TaskEnd } from "../work/taskLife.ts";
+import type { RunningTask } from "../work/tasks.ts";
+
+/** Every model was made when the relayer first saw it, as far as clients care. */
+const bootSecondsOf = (services: ApiServices): number => Math.floor(services.clock.nowMs() / 1_000);
+
+export function openAiRouter(services: ApiServices): Router {
+  const router = express.Router();
+  const created = bootSecondsOf(services);
+  const asked = (parse: (body: JsonBody) => ParsedRequest): RequestHandler[] => [...rawJson, (request, response) => serve(services, request, response, parse)];
+  route(router, "/chat/completions", { POST: asked(parseChat) });
+  route(router, "/completions", { POST: asked(parseCompletion) });
+  route(router, "/embeddings", { POST: asked(parseEmbeddings) });
+  route(router, "/models", { GET: (_request, response) => void response.json({ object: "list", data: services.fleet.models().map((model) => modelEntry(model, created)) }) });
+  route(router, "/models/*name", {
+    GET: (request, response) => {
+      // Canonical names hold a slash, which clients may send escaped or plain.
+      const name = (request.params.name as unknown as string[]).join("/");
+      const modelId = services.fleet.modelIdOf(name);
+      const model = services.fleet.models().find((one) => one.modelId === modelId);
+      if (!model) throw new TidelaneError(`The model ${JSON.stringify(name.slice(0, 200))} is not served here.`, { code: "model_not_found", details: { parameter: "model" } });
+      response.json(modelEntry(model, created));
+    },
+  });
+  return router;
+}
+
+async function serve(services: ApiServices, request: Request, response: Response, parse: (body: JsonBody) => ParsedRequest): Promise<void> {
+  const body = jsonBodyOf(request);
+  const parsed = parse(body);
+  const asker = askerOf(request);
+  const claim = await claimKey(services, request, response, asker);
+  if (!claim) return;
+  const client = new AbortController();
+  response.once("close", () => {
+    if (!response.writableFinished) client.abort();
+  });
+  let isKept = false;
+  try {
+    const task = await services.tasks.start({ ...parsed, body: body.bytes, text: body.text, ...asker, signal: client.signal });
+    response.set({
+      [ResponseHeader.task]: task.taskId, [ResponseHeader.node]: String(task.nodeId), [ResponseHeader.session]: task.sessionId,
+      [ResponseHeader.mode]: task.mode, [ResponseHeader.exposure]: String(task.exposure),
+    });
+    isKept = parsed.isStreamed ? await stream(services, response, task, parsed, claim) : await whole(services, response, task, parsed, claim);
+  } finally {
+    if (!isKept) await claim.free();
+  }
+}
+
+/** @returns true where the claim was kept. */
+async function whole(services: ApiServices, response: Response, task: RunningTask, parsed: ParsedRequest, claim: Claim): Promise<boolean> {
+  const outputs: OutputEvent[] = [];
+  let end: TaskEnd | null = null;
+  for await (const event of task.events) {
+    if (event.type === "end") end = event;
+    else outputs.push(event);
+  }
+  const body = JSON.stringify(answerOf(parsed, task, outputs, end!, Math.floor(services.clock.nowMs() / 1_000)));
+  const isRead = !response.destroyed;
+  // Kept before it is sent: a client that loses the connection right here can ask again.
+  if (isRead) await claim.keep(response, body, false);
+  response.type("application/json").send(body);
+  return isRead;
+}
+
+function answerOf(parsed: ParsedRequest, task: RunningTask, outputs: readonly OutputEvent[], end: TaskEnd, created: number): object {
+  if (parsed.kind === "embeddings") return embeddingsAnswer(task.model, outputs, end, parsed.encoding);
+  const frame = frameOf(task, parsed.kind, created);
+  return parsed.kind === "chat" ? chatAnswer(frame, outputs, end) : completionAnswer(frame, outputs, end);
+}
+
+/** Reads the task to its end whether or not the client still does: the end is what pays the node. @returns as `whole` */
+async function stream(services: ApiServices, response: Response, task: RunningTask, parsed: ParsedRequest, claim: Claim): Promise<boolean> {
+  const kind = parsed.kind === "chat" ? "chat" : "completion";
+  const frame = frameOf(task, kind, Math.floor(services.clock.nowMs() / 1_000));
+  const events = new EventStream(response, services.clock, KEPT_BYTES_MAX);
+  try {
+    if (kind === "chat") await events.data(chatRole(frame, parsed.includeUsage));
+    for await (const event of task.events) {
+      if (event.type !== "end") await events.data(kind === "chat" ? chatDelta(frame, event, parsed.includeUsage) : completionDelta(frame, event, parsed.includeUsage));
+      else for (const last of lastChunks(frame, kind, event, parsed.includeUsage)) await events.data(last);
+    }
+    await events.data("[DONE]");
+    if (response.destroyed) return false;
+    await claim.keep(response, events.written, true);
+    return true;
+  } catch (error) {
+    // The status has left; a client knows a stream without [DONE] for broken, and this says why.
+    const told = tellable(error, services.log, String(response.getHeader("x-request-id")));
+    services.log.warn({ task: task.taskId, code: told.code, reason: told.details.reason ?? null }, "a stream ended with an error");
+    await events.data(openAiError(told));
+    return false;
+  } finally {
+    // Ends the task too where writing failed in the middle of it.
+    await task.events.return?.();
+    events.end();
+  }
+}
+
+/** @throws InvalidValueError for a malformed payment header */
+function askerOf(request: Request): { payment: Payment | null; apiKey: string | null } {
+  const header = request.headers[PAYMENT_HEADER];
+  const bearer = /^Bearer\s+(\S{1,512})$/i.exec(request.headers.authorization ?? "")?.[1] ?? null;
+  return { payment: typeof header === "string" && header !== "" ? paymentFromHeader(header) : null, apiKey: bearer };
+}
