@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from "node:events";
 import { bytesToHex, stringToHex } from "viem/utils";
 import { chargeDown, feeOf } from "../../protocol/fees.ts";
-import { hashStruct } from "../../protocol/typedData.ts";
+import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { modelIdOf, outputSalt, saltedCommit } from "../../protocol/ids.ts";
 import { PAYMENT_HEADER, paymentFromHeader, ResponseHeader, type Payment } from "../../protocol/payment.ts";
 import { Role, Status } from "../../protocol/constants.ts";
@@ -38,7 +38,7 @@ export interface Behaviour {
 }
 
 export class FakeRelayer implements PayerChain {
-  readonly domain = domain;
+  readonly domain: Domain;
   behaviour: Behaviour = {};
   readonly payments: Payment[] = [];
   readonly headers: IncomingMessage["headers"][] = [];
@@ -53,7 +53,8 @@ export class FakeRelayer implements PayerChain {
   readonly #server: Server;
   url = "";
 
-  constructor() {
+  constructor(ofDeployment: Domain = domain) {
+    this.domain = ofDeployment;
     this.#server = createServer((request, response) => {
       this.#serve(request, response).catch((error: unknown) => {
         if (!response.headersSent) json(response, 500, { error: { message: String(error), code: "test_server_failed" } });
@@ -96,7 +97,7 @@ export class FakeRelayer implements PayerChain {
     const body = Buffer.concat(chunks);
     this.headers.push(request.headers);
     if (path === "/tidelane/v1/info") {
-      return json(response, 200, infoToJson({ domain, addresses: {}, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` }));
+      return json(response, 200, infoToJson({ domain: this.domain, addresses: {}, relayerId: 1, epoch: 1, feeBps: FEE_BPS, windowSeconds: 20, payToken: `0x${"0a".repeat(20)}` }));
     }
     if (path === "/v1/models") return json(response, 200, { object: "list", data: [listed(MODEL, ALIAS, "generate"), listed("tidelane/embed@f32", "embed", "embed")] });
     const task = /^\/tidelane\/v1\/receipts\/(0x[0-9a-f]{64})$/.exec(path)?.[1] as Hash | undefined;
@@ -174,9 +175,9 @@ export class FakeRelayer implements PayerChain {
     const receipt = this.behaviour.bend?.(honest) ?? honest;
     const record = {
       authorization, order: payment.order, voucher: payment.voucher, voucherSignature: payment.voucherSignature,
-      assignment, assignmentSignature: await signStruct(relayer, domain, "Assignment", assignment), receipt, receiptSignature: await signStruct(node, domain, "TaskReceipt", receipt),
+      assignment, assignmentSignature: await signStruct(relayer, this.domain, "Assignment", assignment), receipt, receiptSignature: await signStruct(node, this.domain, "TaskReceipt", receipt),
     };
-    return { domain, taskId, state: "finished", attempts: [{ record, proofs: null }], unsigned: [], batch: null };
+    return { domain: this.domain, taskId, state: "finished", attempts: [{ record, proofs: null }], unsigned: [], batch: null };
   }
 }
 
