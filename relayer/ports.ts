@@ -255,6 +255,13 @@ export interface StoredBatch {
   readonly gasUsed: bigint | null;
 }
 
+/** What a session owes that is in no batch yet. */
+export interface UnsettledSession {
+  readonly sessionId: Hash;
+  readonly charge: TokenAmount;
+  readonly oldestAckSeconds: Seconds;
+}
+
 /** A task that ended and is in no batch yet. */
 export interface EndedTask {
   readonly opened: OpenedTask;
@@ -294,8 +301,12 @@ export interface Journal {
   task(taskId: Hash): Promise<StoredTask | null>;
   /** Ends tasks that no process can be serving any more, as failed. @returns how many. */
   expireTasks(openedBeforeMs: Millis): Promise<number>;
-  /** Ended tasks that are in no batch yet: those with a receipt by their oldest ack, those without one by their opening. */
-  unsettled(has: "receipt" | "no receipt", limit: number): Promise<readonly EndedTask[]>;
+  /** Sessions with receipts that are in no batch yet. */
+  unsettledSessions(): Promise<readonly UnsettledSession[]>;
+  /** Their ended tasks with a receipt that are in no batch yet, by their oldest ack. */
+  unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]>;
+  /** Ended tasks without any receipt that are in no batch yet, by their opening: published with the next batch. */
+  unsettledFailures(limit: number): Promise<readonly EndedTask[]>;
   /** The greatest receipt of each tab that was journaled. */
   lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>>;
   /** Takes the right to post batches, which one process holds at a time. Null while another one holds it. */

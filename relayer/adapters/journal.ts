@@ -2,13 +2,13 @@
 //
 // Opened tasks and finished tasks go through one group commit. While the database is away nothing is opened, and what
 // finishes goes to the spool on disk, which is replayed before the database counts as back.
-import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, ne, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, isNotNull, isNull, lt, ne, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { recordFromJson, type AttemptRecord } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
-import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, Log, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask } from "../ports.ts";
+import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, Log, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, UnsettledSession } from "../ports.ts";
 import { Database, isUnavailable } from "./journal/database.ts";
 import { journalErrors } from "./journal/errors.ts";
 import { GroupCommit } from "./journal/groupCommit.ts";
@@ -152,12 +152,24 @@ export class PostgresJournal implements Journal {
     return expired.rowCount ?? 0;
   }
 
-  async unsettled(has: "receipt" | "no receipt", limit: number): Promise<readonly EndedTask[]> {
+  async unsettledSessions(): Promise<readonly UnsettledSession[]> {
+    const rows = await this.#database.query((db) => db.select({ sessionId: tasks.sessionId, charge: sql<string>`sum(${tasks.charge})`, oldestAck: sql<string>`min(${tasks.oldestAck})` })
+      .from(tasks).where(and(isWaiting, isNotNull(tasks.oldestAck))).groupBy(tasks.sessionId));
+    return rows.map((row) => ({ sessionId: row.sessionId, charge: BigInt(row.charge), oldestAckSeconds: Number(row.oldestAck) }));
+  }
+
+  async unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]> {
+    return await this.#ended((db) => db.select().from(tasks)
+      .where(and(isWaiting, isNotNull(tasks.oldestAck), sql`${tasks.sessionId} = any(${sql.param([...sessionIds])}::text[])`)).orderBy(asc(tasks.oldestAck), asc(tasks.taskId)).limit(limit));
+  }
+
+  async unsettledFailures(limit: number): Promise<readonly EndedTask[]> {
+    return await this.#ended((db) => db.select().from(tasks).where(and(isWaiting, isNull(tasks.oldestAck))).orderBy(asc(tasks.openedAtMs), asc(tasks.taskId)).limit(limit));
+  }
+
+  async #ended(select: (db: NodePgDatabase) => Promise<(typeof tasks.$inferSelect)[]>): Promise<EndedTask[]> {
     return await this.#database.query(async (db) => {
-      const ended = and(isNull(tasks.batchHash), ne(tasks.state, "open"));
-      const rows = has === "receipt"
-        ? await db.select().from(tasks).where(and(ended, isNotNull(tasks.oldestAck))).orderBy(asc(tasks.oldestAck), asc(tasks.taskId)).limit(limit)
-        : await db.select().from(tasks).where(and(ended, isNull(tasks.oldestAck))).orderBy(asc(tasks.openedAtMs), asc(tasks.taskId)).limit(limit);
+      const rows = await select(db);
       const byTask = await attemptsOf(db, rows.map((row) => row.taskId));
       return rows.map((row) => ({ opened: taskFromRow(row), state: row.state as "finished" | "failed", attempts: byTask.get(row.taskId) ?? [] }));
     });
@@ -259,12 +271,13 @@ export class PostgresJournal implements Journal {
   }
 }
 
+const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"));
 const isLive = (batchId: bigint) => and(eq(batches.batchId, String(batchId)), ne(batches.state, "abandoned"));
 
 async function attemptsOf(db: NodePgDatabase, taskIds: readonly Hash[]): Promise<Map<Hash, EndedAttempt[]>> {
   const byTask = new Map<Hash, EndedAttempt[]>();
   if (taskIds.length === 0) return byTask;
-  const rows = await db.select().from(attempts).where(inArray(attempts.taskId, [...taskIds])).orderBy(attempts.taskId, attempts.position);
+  const rows = await db.select().from(attempts).where(sql`${attempts.taskId} = any(${sql.param([...taskIds])}::text[])`).orderBy(attempts.taskId, attempts.position);
   for (const row of rows) byTask.set(row.taskId, [...(byTask.get(row.taskId) ?? []), attemptFromRow(row)]);
   return byTask;
 }

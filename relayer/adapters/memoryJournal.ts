@@ -1,9 +1,9 @@
 // The journal's twin in memory, for tests and for trying things out: the same promises but durability, the same suite.
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
-import type { Hash, Millis } from "../../protocol/units.ts";
+import type { Hash, Millis, TokenAmount } from "../../protocol/units.ts";
 import type {
-  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState,
+  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState, UnsettledSession,
 } from "../ports.ts";
 import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
@@ -78,8 +78,7 @@ export class MemoryJournal implements Journal {
     task.state = state;
     task.attempts = [...attempts];
     const session = this.#sessions.get(task.opened.sessionId)!;
-    const charge = attempts.reduce((sum, attempt) => sum + (attempt.signed?.charge ?? 0n), 0n);
-    this.#sessions.set(session.sessionId, { ...session, charged: session.charged + charge });
+    this.#sessions.set(session.sessionId, { ...session, charged: session.charged + chargeOf(attempts) });
     for (const { signed } of attempts) {
       if (!signed) continue;
       const last = this.#tabs.get(signed.record.receipt.nodeId);
@@ -102,13 +101,28 @@ export class MemoryJournal implements Journal {
     return stale.length;
   }
 
-  async unsettled(has: "receipt" | "no receipt", limit: number): Promise<readonly EndedTask[]> {
+  async unsettledSessions(): Promise<readonly UnsettledSession[]> {
     this.#requireUp();
-    return [...this.#tasks.values()]
-      .filter((task) => task.state !== "open" && task.batchHash === null && (oldestAck(task) !== null) === (has === "receipt"))
-      .sort((a, b) => (oldestAck(a) ?? a.opened.openedAtMs) - (oldestAck(b) ?? b.opened.openedAtMs))
-      .slice(0, limit)
-      .map((task) => ({ opened: task.opened, state: task.state as "finished" | "failed", attempts: task.attempts }));
+    const sums = new Map<Hash, UnsettledSession>();
+    for (const task of this.#waiting()) {
+      const ackedAt = oldestAck(task);
+      if (ackedAt === null) continue;
+      const { sessionId } = task.opened;
+      const sum = sums.get(sessionId);
+      sums.set(sessionId, { sessionId, charge: (sum?.charge ?? 0n) + chargeOf(task.attempts), oldestAckSeconds: Math.min(sum?.oldestAckSeconds ?? Infinity, ackedAt) });
+    }
+    return [...sums.values()];
+  }
+
+  async unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]> {
+    this.#requireUp();
+    const tasks = this.#waiting().filter((task) => sessionIds.includes(task.opened.sessionId) && oldestAck(task) !== null);
+    return tasks.sort((a, b) => oldestAck(a)! - oldestAck(b)!).slice(0, limit).map(endedTask);
+  }
+
+  async unsettledFailures(limit: number): Promise<readonly EndedTask[]> {
+    this.#requireUp();
+    return this.#waiting().filter((task) => oldestAck(task) === null).sort((a, b) => a.opened.openedAtMs - b.opened.openedAtMs).slice(0, limit).map(endedTask);
   }
 
   async lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>> {
@@ -195,6 +209,10 @@ export class MemoryJournal implements Journal {
     return this.#isUp;
   }
 
+  #waiting(): TaskRow[] {
+    return [...this.#tasks.values()].filter((task) => task.state !== "open" && task.batchHash === null);
+  }
+
   #live(batchId: bigint): StoredBatch | undefined {
     return this.#batches.find((batch) => batch.header.batchId === batchId && batch.state !== "abandoned");
   }
@@ -203,6 +221,9 @@ export class MemoryJournal implements Journal {
     if (!this.#isUp) throw journalErrors.unavailable(new TidelaneError("The journal was switched off.", { code: "switched_off" }));
   }
 }
+
+const chargeOf = (attempts: readonly EndedAttempt[]): TokenAmount => attempts.reduce((sum, attempt) => sum + (attempt.signed?.charge ?? 0n), 0n);
+const endedTask = (task: TaskRow): EndedTask => ({ opened: task.opened, state: task.state as "finished" | "failed", attempts: task.attempts });
 
 const oldestAck = (task: TaskRow): number | null => {
   const acks = task.attempts.flatMap((attempt) => (attempt.signed ? [attempt.signed.ack.ack.ackedAt] : []));

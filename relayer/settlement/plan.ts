@@ -23,27 +23,23 @@ export interface PlanPolicy {
 /** A session settles at once when its change is worth more than this many times what its entry costs. */
 export const WORTH_FACTOR = 50n;
 
-/** Ending: closed, revoked or about to expire. */
-export interface PlanSession {
-  readonly isEnding: boolean;
+/** What a session owes that is in no batch yet. */
+export interface Owing {
+  readonly sessionId: Hash;
+  readonly charge: TokenAmount;
+  readonly oldestAckSeconds: Seconds;
 }
 
 /**
  * Sessions that settle now, the most urgent first: ending ones, then by their oldest ack.
- * @param tasks of any order; sessions that are not in `sessions` count as ending, because nothing is known that could wait.
+ * @param isEnding closed, revoked or about to expire; null where nothing is known that could wait, which counts as ending.
  */
-export function dueSessions(tasks: readonly PlanTask[], sessions: ReadonlyMap<Hash, PlanSession>, policy: PlanPolicy): Hash[] {
-  const sums = new Map<Hash, { charge: TokenAmount; oldestAckSeconds: Seconds; isEnding: boolean }>();
-  for (const task of tasks) {
-    const sum = sums.get(task.sessionId) ?? { charge: 0n, oldestAckSeconds: Infinity, isEnding: sessions.get(task.sessionId)?.isEnding ?? true };
-    sum.charge += task.charge;
-    sum.oldestAckSeconds = Math.min(sum.oldestAckSeconds, task.oldestAckSeconds);
-    sums.set(task.sessionId, sum);
-  }
-  return [...sums]
-    .filter(([, sum]) => sum.isEnding || sum.charge > WORTH_FACTOR * policy.entryCost || policy.nowSeconds >= dueAtSeconds(sum.oldestAckSeconds, policy.windowSeconds))
-    .sort(([idA, a], [idB, b]) => Number(b.isEnding) - Number(a.isEnding) || a.oldestAckSeconds - b.oldestAckSeconds || (idA < idB ? -1 : 1))
-    .map(([sessionId]) => sessionId);
+export function dueSessions(owing: readonly Owing[], isEnding: (sessionId: Hash) => boolean | null, policy: PlanPolicy): Hash[] {
+  return owing
+    .map((session) => ({ ...session, isEnding: isEnding(session.sessionId) ?? true }))
+    .filter((session) => session.isEnding || session.charge > WORTH_FACTOR * policy.entryCost || policy.nowSeconds >= dueAtSeconds(session.oldestAckSeconds, policy.windowSeconds))
+    .sort((a, b) => Number(b.isEnding) - Number(a.isEnding) || a.oldestAckSeconds - b.oldestAckSeconds || (a.sessionId < b.sessionId ? -1 : 1))
+    .map(({ sessionId }) => sessionId);
 }
 
 /** A receipt must be settled within W/2 of its ack: posting starts at half of that, the rest is for a chain that is busy. */

@@ -46,6 +46,7 @@ export const tasks = pgTable("tasks", {
   order: jsonb("task_order").$type<Json>().notNull(),
   openedAtMs: bigint("opened_at_ms", { mode: "number" }).notNull(),
   oldestAck: bigint("oldest_ack", { mode: "number" }),
+  charge: numeric("charge").notNull().default("0"),
   batchHash: text("batch_hash").$type<Hash>(),
 });
 

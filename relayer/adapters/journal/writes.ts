@@ -78,9 +78,11 @@ export async function finishTasks(db: NodePgDatabase, finishes: readonly Finish[
 
 async function endTasks(db: NodePgDatabase, ending: readonly (Finish & { sessionId: Hash })[]): Promise<void> {
   const acks = ending.map((finish) => oldestAckSeconds(finish.attempts));
-  await db.execute(sql`update tasks set state = ended.state, oldest_ack = ended.oldest_ack
-    from unnest(${sql.param(ending.map(({ taskId }) => taskId))}::text[], ${sql.param(ending.map(({ state }) => state))}::text[], ${sql.param(acks)}::bigint[])
-      as ended (task_id, state, oldest_ack) where tasks.task_id = ended.task_id`);
+  const charges = ending.map((finish) => String(chargeOf(finish.attempts)));
+  await db.execute(sql`update tasks set state = ended.state, oldest_ack = ended.oldest_ack, charge = ended.charge
+    from unnest(${sql.param(ending.map(({ taskId }) => taskId))}::text[], ${sql.param(ending.map(({ state }) => state))}::text[],
+      ${sql.param(acks)}::bigint[], ${sql.param(charges)}::numeric[])
+      as ended (task_id, state, oldest_ack, charge) where tasks.task_id = ended.task_id`);
   const rows = ending.flatMap((finish) => finish.attempts.map(attemptToRow));
   if (rows.length > 0) await db.insert(attempts).values(rows);
   await raiseCharges(db, ending);
@@ -90,8 +92,7 @@ async function endTasks(db: NodePgDatabase, ending: readonly (Finish & { session
 async function raiseCharges(db: NodePgDatabase, ending: readonly (Finish & { sessionId: Hash })[]): Promise<void> {
   const charges = new Map<Hash, TokenAmount>();
   for (const finish of ending) {
-    const charge = finish.attempts.reduce((sum, { signed }) => sum + (signed?.charge ?? 0n), 0n);
-    charges.set(finish.sessionId, (charges.get(finish.sessionId) ?? 0n) + charge);
+    charges.set(finish.sessionId, (charges.get(finish.sessionId) ?? 0n) + chargeOf(finish.attempts));
   }
   for (const [sessionId, charge] of [...charges].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (charge > 0n) await db.update(sessions).set({ charged: sql`${sessions.charged} + ${String(charge)}::numeric` }).where(eq(sessions.sessionId, sessionId));
@@ -118,6 +119,8 @@ export async function claimTasks(db: NodePgDatabase, headerHash: Hash, taskIds: 
     .where(and(sql`${tasks.taskId} = any(${sql.param([...taskIds])}::text[])`, sql`${tasks.batchHash} is null`, sql`${tasks.state} <> 'open'`));
   return claimed.rowCount ?? 0;
 }
+
+const chargeOf = (ended: readonly EndedAttempt[]): TokenAmount => ended.reduce((sum, { signed }) => sum + (signed?.charge ?? 0n), 0n);
 
 function oldestAckSeconds(ended: readonly EndedAttempt[]): number | null {
   const acks = ended.flatMap(({ signed }) => (signed ? [signed.ack.ack.ackedAt] : []));

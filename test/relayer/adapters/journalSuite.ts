@@ -113,9 +113,13 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     await finish(late);
     await finish(early);
     await journal.finishTask(failed.task.taskId, "failed", [{ ...failed.attempt, signed: null, cause: "node_disconnected" }]);
-    expect((await journal.unsettled("receipt", 10)).map((task) => task.opened.taskId)).to.deep.equal([early.task.taskId, late.task.taskId]);
-    expect(await journal.unsettled("receipt", 1)).to.deep.equal([{ opened: early.task, state: "finished", attempts: [early.attempt] }]);
-    expect((await journal.unsettled("no receipt", 10)).map((task) => [task.opened.taskId, task.state])).to.deep.equal([[failed.task.taskId, "failed"]]);
+    const { sessionId } = early.session;
+    const charge = late.attempt.signed!.charge + early.attempt.signed!.charge;
+    expect(await journal.unsettledSessions()).to.deep.equal([{ sessionId, charge, oldestAckSeconds: 1_900_000_100 }]);
+    expect((await journal.unsettledTasks([sessionId], 10)).map((task) => task.opened.taskId)).to.deep.equal([early.task.taskId, late.task.taskId]);
+    expect(await journal.unsettledTasks([sessionId], 1)).to.deep.equal([{ opened: early.task, state: "finished", attempts: [early.attempt] }]);
+    expect(await journal.unsettledTasks([hash(1)], 10)).to.deep.equal([]);
+    expect((await journal.unsettledFailures(10)).map((task) => [task.opened.taskId, task.state])).to.deep.equal([[failed.task.taskId, "failed"]]);
   });
 
   it("ends as failed what was opened too long ago, and only that", async () => {
@@ -150,7 +154,7 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     await journal.putBatch(batch, [one.task.taskId], right);
     expect(await journal.batch(1n)).to.deep.equal(batch);
     expect((await journal.task(one.task.taskId))?.batch).to.deep.equal(batch);
-    expect((await journal.unsettled("receipt", 10)).map((task) => task.opened.taskId)).to.deep.equal([other.task.taskId]);
+    expect((await journal.unsettledTasks([one.session.sessionId], 10)).map((task) => task.opened.taskId)).to.deep.equal([other.task.taskId]);
     expect(await codeOf(journal.putBatch(await batchOf(2n), [one.task.taskId, other.task.taskId], right))).to.equal("already_batched");
     expect(await journal.batch(2n)).to.equal(null);
     expect(await codeOf(journal.putBatch(await batchOf(1n, 1), [other.task.taskId], right))).to.equal("already_batched");
@@ -176,7 +180,7 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.batches("sent", 5)).to.deep.equal([{ ...batch, state: "sent", transaction: bumped, replaced: [batch.transaction.hash] }]);
     await journal.updateBatch(1n, "abandoned");
     expect(await journal.batch(1n)).to.equal(null);
-    expect((await journal.unsettled("receipt", 10)).length).to.equal(1);
+    expect((await journal.unsettledTasks([one.session.sessionId], 10)).length).to.equal(1);
     const rebuilt = await batchOf(1n, 1);
     await journal.putBatch(rebuilt, [one.task.taskId], right);
     await journal.updateBatch(1n, "confirmed", { blockNumber: 12n, gasUsed: 345_678n });

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { keccak256 } from "viem/utils";
 import { buildBatch, proofsOfTask, recordsOf, tabItemId, treesOf, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../../../relayer/settlement/batch.ts";
-import { dueAtSeconds, dueSessions, fitTasks, type PlanTask, type Room } from "../../../relayer/settlement/plan.ts";
+import { dueAtSeconds, dueSessions, fitTasks, type Owing, type PlanTask, type Room } from "../../../relayer/settlement/plan.ts";
 import { batchDataFromBytes, batchDataToBytes, canonicalJson } from "../../../protocol/batchData.ts";
 import { chargeDown } from "../../../protocol/fees.ts";
 import { itemsHash, walkProof } from "../../../protocol/merkleSum.ts";
@@ -80,7 +80,7 @@ describe("batches", () => {
       const settled: Hash[] = [];
       while (left.size > 0) {
         const waiting = [...left.values()].map(planTask);
-        const due = dueSessions(waiting, new Map(), { nowSeconds: 3_000, windowSeconds: 20, entryCost: 1n });
+        const due = dueSessions(owingOf(waiting), () => null, { nowSeconds: 3_000, windowSeconds: 20, entryCost: 1n });
         const { taskIds } = fitTasks(waiting, due, roomOf(history, chain, { tasksMax }));
         expect(taskIds.length).to.be.within(1, tasksMax);
         const built = buildBatch(inputOf(chain, history, new Set(taskIds)), keccak256, keccakBytes);
@@ -184,10 +184,10 @@ describe("the plan", () => {
 
   it("settles what is worth the gas, what ends, and what is due; ending first, then the oldest", () => {
     const tasks = [at(a, 501n, 990), at(b, 1n, 999), at(c, 1n, 900), at(tabItemId(4), 500n, 901)];
-    const open = { isEnding: false };
-    const sessions = new Map([[a, open], [b, { isEnding: true }], [c, open], [tabItemId(4), open]]);
-    expect(dueSessions(tasks, sessions, policy)).to.deep.equal([b, c, a]);
-    expect(dueSessions(tasks.slice(3), sessions, policy)).to.deep.equal([]);
+    const isEnding = (sessionId: Hash): boolean => sessionId === b;
+    expect(dueSessions(owingOf(tasks), isEnding, policy)).to.deep.equal([b, c, a]);
+    expect(dueSessions(owingOf(tasks.slice(3)), isEnding, policy)).to.deep.equal([]);
+    expect(dueSessions(owingOf(tasks.slice(3)), () => null, policy)).to.deep.equal([tabItemId(4)]);
     expect(dueAtSeconds(900, 400)).to.equal(1_000);
   });
 
@@ -213,6 +213,14 @@ describe("canonical JSON", () => {
     expect(canonicalJson({ b: [1, { d: null, c: undefined }], a: "x" })).to.equal("{\"a\":\"x\",\"b\":[1,{\"d\":null}]}");
   });
 });
+
+function owingOf(tasks: readonly PlanTask[]): Owing[] {
+  const ids = [...new Set(tasks.map((task) => task.sessionId))];
+  return ids.map((sessionId) => {
+    const its = tasks.filter((task) => task.sessionId === sessionId);
+    return { sessionId, charge: sum(its.map((task) => task.charge)), oldestAckSeconds: Math.min(...its.map((task) => task.oldestAckSeconds)) };
+  });
+}
 
 const sum = (amounts: readonly bigint[]): bigint => amounts.reduce((total, amount) => total + amount, 0n);
 const allOf = (history: History): Set<Hash> => new Set(history.tasks.map((task) => task.taskId));

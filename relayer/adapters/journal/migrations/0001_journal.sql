@@ -46,10 +46,11 @@ create table tasks (
   opened_at_ms bigint not null,
   -- Unix seconds; null where the task ended without any receipt.
   oldest_ack bigint,
+  charge numeric(29) not null default 0,
   batch_hash text references batches
 );
 
-create index tasks_unsettled on tasks (oldest_ack) where batch_hash is null and state <> 'open' and oldest_ack is not null;
+create index tasks_unsettled on tasks (session_id, oldest_ack) where batch_hash is null and state <> 'open' and oldest_ack is not null;
 create index tasks_unpaid on tasks (opened_at_ms) where batch_hash is null and (state = 'open' or oldest_ack is null);
 create index tasks_by_batch on tasks (batch_hash) where batch_hash is not null;
 
