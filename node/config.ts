@@ -114,7 +114,7 @@ export function parseNodeFile(json: unknown, folder: string, env: Environment): 
   const { pace, models, ...rest } = from;
   return {
     ...rest, paceTokensPerSecond: pace?.tokensPerSecond ?? null,
-    models: models.map((one) => ({ ...one, places: one.places ?? (one.engine.kind === "embeddings" ? 1 : from.slots), engine: engineOf(one.engine, folder, env) })),
+    models: models.map((one) => ({ ...one, places: one.places ?? from.slots, engine: engineOf(one.engine, folder, env) })),
   };
 }
 

@@ -59,7 +59,7 @@ export function saturationOf(facts: SaturationFacts): Saturation {
 /** part / most as basis points, down, within [0, 10,000]; 0 where there is nothing to be a part of. */
 function shareBps(part: number, most: number): Bps {
   if (!(part > 0) || !(most > 0)) return 0;
-  return Math.min(BPS, Math.floor(part / most * BPS));
+  return part >= most ? BPS : Math.floor(part / most * BPS);
 }
 
 const whole = (tokens: number): Tokens => (tokens > 0 ? Math.min(TOKENS_MAX, Math.floor(tokens)) : 0);

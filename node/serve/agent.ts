@@ -46,6 +46,8 @@ export interface AgentWorld {
 }
 
 const SWEEP_EVERY_MS: Millis = 1_000;
+/** The relayer is the one to cancel at the deadline: this is for one that does not. */
+const DEADLINE_GRACE_MS: Millis = 5_000;
 const { FULL, DRAINING, UNACKED, ASSIGNMENT } = RefusalReason;
 
 export class Agent implements LinkHandler {
@@ -169,7 +171,7 @@ export class Agent implements LinkHandler {
       if (tab.unacked() >= this.#settings.unackedMax) throw new RefusedError(UNACKED, "too many receipts wait for acks");
       const admitted = await admit(this.#admission, peer, request);
       try {
-        void clock.sleep(request.assignment.deadline * 1_000 - clock.nowMs(), timer.signal).then(() => timer.signal.aborted || attempt.stop("deadline"));
+        void clock.sleep(request.assignment.deadline * 1_000 + DEADLINE_GRACE_MS - clock.nowMs(), timer.signal).then(() => timer.signal.aborted || attempt.stop("deadline"));
         const { receipt, signature, finishReason } = await work({ clock, pace: this.#pace, rate: this.#rate }, request, admitted, attempt, tab);
         this.#attempts.worked(attempt.hash, request.assignment.deadline);
         attempt.push({ type: "end", finishReason, receipt, signature });

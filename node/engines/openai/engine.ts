@@ -110,6 +110,11 @@ export class OpenAiEngine implements Engine {
         finishReason = chunk.finishReason ?? finishReason;
         usage = chunk.usage ?? usage;
         if (chunk.text === "" && chunk.extra === null) continue;
+        if (counted >= outTokensMax) {
+          // An engine that ignores the limit is cut off: nobody pays for more.
+          finishReason = "length";
+          break;
+        }
         counted++;
         yield { type: "delta", text: chunk.text, tokens: 1, ...(chunk.extra === null ? {} : { extra: chunk.extra }) };
       }
@@ -118,7 +123,10 @@ export class OpenAiEngine implements Engine {
       throw engineErrorOf(error);
     }
     if (finishReason === null) throw new EngineError("engine_cut", "The engine's answer broke off before its end.");
-    yield { type: "end", finishReason, inputTokens: usage?.inputTokens ?? estimated, outputTokens: Math.min(usage?.outputTokens || counted, outTokensMax) };
+    const outputTokens = Math.min(usage?.outputTokens || counted, outTokensMax);
+    // Chunks may hold several tokens: the difference is announced before it is claimed.
+    if (outputTokens > counted) yield { type: "delta", text: "", tokens: outputTokens - counted };
+    yield { type: "end", finishReason, inputTokens: usage?.inputTokens ?? estimated, outputTokens };
   }
 
   async *#embed(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
