@@ -17,7 +17,7 @@ import { wordsOf } from "../routing/draws.ts";
 import { correctLoad } from "../routing/saturation.ts";
 import { PARAMETERS } from "../routing/parameters.ts";
 import { drawOf, epochAt } from "../routing/seeds.ts";
-import { TidelaneError } from "../../protocol/errors.ts";
+import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
 import type { AttestedState } from "./attestedState.ts";
 import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Unavailable } from "./routingRequest.ts";
 import type { Shard } from "../routing/table.ts";
@@ -108,9 +108,10 @@ export class Fleet implements NodeLinkEvents {
 
   /**
    * Picks a node softly and books a slot on it. Choosing and booking are one step: no other choice can come between.
-   * @throws retryable `no_seed` outside the relayer's committed seed chain.
+   * @throws retryable `no_seed` outside the relayer's seed chain; InvalidValueError for a further attempt without a cause
    */
   async choose(request: ChooseRequest): Promise<Choice | Unavailable> {
+    if ((request.attempt === 0) !== (request.cause === null)) throw new InvalidValueError("cause", "null for attempt 0, and why there is another attempt for any other");
     for (let round = 0; round < CHECK_ROUNDS_MAX; round++) {
       const unchecked = new Set<AttestedState>();
       const outcome = this.#tryChoose(request, unchecked);

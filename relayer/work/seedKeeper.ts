@@ -56,13 +56,13 @@ export class SeedKeeper implements EpochSeeds {
   }
 
   /**
-   * The epochs before a relayer's very first chain have no secret seed; there the anchor stands in, in the open, so that the first
-   * question need not wait for an epoch to pass. Decision records name the epoch, so an auditor sees it.
+   * The epochs before a relayer's first chain, or after one that ended while the relayer was away, have no secret seed; there the
+   * coming chain's anchor stands in, in the open, so that no question has to wait for an epoch to pass. Decision records name the
+   * epoch, so an auditor sees it. Null before `load`.
    */
   seedOf(epoch: number): Hash | null {
     const chain = this.#chains.find((one) => epoch >= one.firstEpoch && epoch <= one.lastEpoch);
-    const first = this.#chains[0];
-    const seed = chain ? chain.seedOf(epoch) : first && epoch < first.firstEpoch ? first.anchor : null;
+    const seed = chain ? chain.seedOf(epoch) : this.#chains.find((one) => one.firstEpoch > epoch)?.anchor ?? null;
     if (seed !== null) this.#lastUsed = Math.max(this.#lastUsed, epoch);
     return seed;
   }

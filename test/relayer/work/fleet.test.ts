@@ -56,6 +56,16 @@ describe("a choice of the fleet", () => {
     }
   });
 
+  it("refuses a further attempt without a cause, and a first one with one", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    for (const changes of [{ attempt: 1 }, { cause: "node_disconnected" }]) {
+      const error = await rig.choose(changes).catch((caught: unknown) => caught);
+      expect(error).to.include({ code: "invalid_value" });
+    }
+    expect(rig.node(1).inFlight).to.equal(0);
+  });
+
   it("refuses to choose without a committed seed, and says that it passes", async () => {
     const rig = new FleetRig({ seeds: { seedOf: () => null } });
     await rig.join(1);
