@@ -24,6 +24,8 @@ interface BookWorld {
 const PAUSES_MS: readonly Millis[] = [20, 50, 100, 200, 400, 800, 1_500, 3_000, 5_000, 10_000, 20_000];
 /** A task that the relayer does not know this long after its order's deadline never was. */
 const FORGOTTEN_AFTER_SECONDS = 60;
+/** How often orders whose end was never seen are asked about again, while there is business. */
+const ASK_AGAIN_MS = 60_000;
 /** How long a new order waits for earlier ones to be judged when the budget is short. */
 const ROOM_WAIT_MS = 10_000;
 
@@ -35,7 +37,11 @@ export class OrderBook {
   readonly #sessionId: Hash;
   readonly #onOutcome: (outcome: TaskOutcome) => void;
   readonly #keys: RecordKeys;
+  /** Orders whose answer is still on its way in this process. */
+  readonly #live = new Set<Hash>();
+  /** Orders whose answer has ended, and whose receipt is being fetched and judged. */
   readonly #following = new Map<Hash, Promise<void>>();
+  #askedAtMs: Millis;
   #nextNonce: bigint;
   #distrust: string | null;
   #writing: Promise<void> = Promise.resolve();
@@ -53,6 +59,7 @@ export class OrderBook {
       domain: session.domain, recover: recoverWithViem,
       nodeKey: (nodeId, epoch) => world.chain.nodeKey(nodeId, epoch), relayerKey: (relayerId, epoch) => world.chain.relayerKey(relayerId, epoch),
     };
+    this.#askedAtMs = world.clock.nowMs();
     this.#nextNonce = session.nextNonce;
     this.#distrust = session.distrust;
   }
@@ -72,7 +79,9 @@ export class OrderBook {
    * @throws `budget_exhausted`, `too_many_orders`
    */
   async reserve(order: OpenOrder): Promise<TokenAmount> {
+    this.#askAgain();
     const cap = await this.#reserveWhenRoom(order);
+    this.#live.add(order.taskId);
     await this.#save();
     return cap;
   }
@@ -90,8 +99,32 @@ export class OrderBook {
     }
   }
 
+  /** A process that runs for weeks must not keep the orders of every cut connection counted. */
+  #askAgain(): void {
+    if (this.#world.clock.nowMs() - this.#askedAtMs < ASK_AGAIN_MS) return;
+    this.#askedAtMs = this.#world.clock.nowMs();
+    for (const { taskId } of this.tally.orders) {
+      if (this.#isAbandoned(taskId)) this.#inBackground(taskId, this.#ask(taskId, null, "unknown"));
+    }
+  }
+
+  #inBackground(taskId: Hash, work: Promise<unknown>): void {
+    this.#following.set(taskId, work.then(() => undefined, () => undefined).finally(() => this.#following.delete(taskId)));
+  }
+
+  /** Nobody waits for its end any more: it was cut off in an earlier run, or its answer was never read. */
+  #isAbandoned(taskId: Hash): boolean {
+    return !this.#following.has(taskId) && (!this.#live.has(taskId) || this.#isOver(taskId));
+  }
+
+  #isOver(taskId: Hash): boolean {
+    const order = this.tally.order(taskId);
+    return !order || (order.deadline + FORGOTTEN_AFTER_SECONDS) * 1000 < this.#world.clock.nowMs();
+  }
+
   /** The order never left, so nothing can be charged for it. */
   async release(taskId: Hash): Promise<void> {
+    this.#live.delete(taskId);
     this.tally.settle(taskId, 0n);
     await this.#save();
   }
@@ -99,19 +132,20 @@ export class OrderBook {
   /** Learns in the background what an ended exchange came to. */
   follow(taskId: Hash, sent: SentOrder | null, ended: Ended): void {
     if (this.#following.has(taskId)) return;
-    const following = this.#untilEnded(taskId, sent, ended).catch(() => undefined).finally(() => this.#following.delete(taskId));
-    this.#following.set(taskId, following);
+    this.#live.delete(taskId);
+    this.#inBackground(taskId, this.#untilEnded(taskId, sent, ended));
   }
 
+  /** Resolves when no receipt is being judged. */
   async settled(): Promise<void> {
     while (this.#following.size > 0) await Promise.all(this.#following.values());
     await this.#writing;
   }
 
-  /** Asks about every order that nobody follows, and whether the chain was charged more than was ordered. */
+  /** Asks about every order that nobody waits for, and whether the chain was charged more than was ordered. */
   async reconcile(): Promise<void> {
     await this.settled();
-    for (const order of this.tally.orders) if (!this.#following.has(order.taskId)) await this.#ask(order.taskId, null, "unknown");
+    for (const { taskId } of this.tally.orders) if (this.#isAbandoned(taskId)) await this.#ask(taskId, null, "unknown");
     const fact = await this.#world.chain.session(this.#sessionId);
     const most = this.tally.charged + this.tally.inFlight;
     if (fact && fact.charged > most) await this.#distrustFor(`the chain shows ${fact.charged} charged, and only ${most} was ordered`);
@@ -134,10 +168,9 @@ export class OrderBook {
   async #ask(taskId: Hash, sent: SentOrder | null, ended: Ended): Promise<boolean> {
     const view = await this.#relayer.receipt(taskId);
     if (view === null) {
-      const order = this.tally.orders.find((one) => one.taskId === taskId);
-      const isOver = !order || (order.deadline + FORGOTTEN_AFTER_SECONDS) * 1000 < this.#world.clock.nowMs();
-      if (isOver || ended === "failed") await this.release(taskId);
-      return isOver || ended === "failed";
+      const isNone = this.#isOver(taskId) || ended === "failed";
+      if (isNone) await this.release(taskId);
+      return isNone;
     }
     if (view.state === "open") return false;
     await this.#settle(taskId, view, sent);
@@ -145,7 +178,7 @@ export class OrderBook {
   }
 
   async #settle(taskId: Hash, view: TaskView, sent: SentOrder | null): Promise<void> {
-    const order = this.tally.orders.find((one) => one.taskId === taskId);
+    const order = this.tally.order(taskId);
     if (!order) return;
     const outcome = await judge(taskId, order.maxFee, view, this.#keys, sent);
     if (outcome.findings.length > 0) await this.#distrustFor(`the receipt of task ${taskId} does not hold: ${outcome.findings[0]!}`);

@@ -60,6 +60,8 @@ interface Prices {
 const PRICES_FRESH_MS = 30_000;
 const DEFAULT_MAX_OUT_TOKENS = 4_096;
 const ORDER_SECONDS = 600;
+/** A relayer gives a reservation back a moment after it has answered. */
+const BOOKING_MS = 150;
 /** Failures of a connection in which no byte of the request can have left. */
 const UNSENT = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
 
@@ -156,10 +158,12 @@ export class TidelanePayer {
     if (!model) throw new TidelaneError(`The relayer lists no model ${request.model} for this kind of request at the moment.`, { code: "model_not_found", details: { model: request.model } });
     const first = await this.#payOnce(http, request, model, prices.feeBps);
     if (await codeOf(first) !== "voucher_cap_too_low") return first;
-    // The relayer counts more than we do: perhaps the end of an earlier order was missed. Then the books agree afterwards.
-    const before = this.#book.tally.charged;
+    // The relayer counts more than we do: the end of an earlier order was missed, or is just being booked there. Once is enough
+    // for both; a cap beyond our own count is never signed.
     await this.#book.reconcile();
-    return this.#book.tally.charged > before ? this.#payOnce(http, request, model, prices.feeBps) : first;
+    await this.#world.clock.sleep(BOOKING_MS);
+    this.#refuseWhereOver();
+    return this.#payOnce(http, request, model, prices.feeBps);
   }
 
   async #payOnce(http: PlainRequest, request: PricedRequest, model: PricedModel, feeBps: Bps): Promise<Response> {
@@ -172,6 +176,10 @@ export class TidelanePayer {
     };
     const taskId = hashStruct("TaskOrder", order);
     const cumulativeCap = await this.#book.reserve({ taskId, maxFee, deadline: order.deadline });
+    if (http.signal?.aborted) {
+      await this.#book.release(taskId);
+      throw http.signal.reason;
+    }
     const voucher = { sessionId: this.sessionId, cumulativeCap, taskId };
     const voucherSignature = await signStruct(this.#signer, domain, "Voucher", voucher);
     const header = paymentToHeader({ order, voucher, voucherSignature, promptSalt });

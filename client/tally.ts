@@ -50,8 +50,9 @@ export class Tally {
     return [...this.#orders.values()];
   }
 
-  has(taskId: Hash): boolean {
-    return this.#orders.has(taskId);
+  /** The order, while it is in flight. */
+  order(taskId: Hash): OpenOrder | null {
+    return this.#orders.get(taskId) ?? null;
   }
 
   /**

@@ -46,9 +46,12 @@ export class FakeRelayer implements PayerChain {
   readonly sessions = new Map<Hash, { authorization: SpendingAuthorization; charged: bigint }>();
   /** Added to what the chain shows as charged. */
   chainExtra = 0n;
+  /** What this relayer counts beyond what it charged. */
+  countExtra = 0n;
   registerAs: Hash | null = null;
   tokensOut = 6;
   #reserved = 0n;
+  #cap = 0n;
   #seq = 1n;
   readonly #server: Server;
   url = "";
@@ -125,8 +128,10 @@ export class FakeRelayer implements PayerChain {
     if (payment.order.promptCommit !== saltedCommit(payment.promptSalt, bytesToHex(body))) return json(response, 400, { error: { message: "commit", code: "invalid_payment" } });
     const { refuse } = this.behaviour;
     if (refuse) return json(response, refuse.status, { error: { message: "refused", code: refuse.code } });
-    const needed = session.charged + this.#reserved + payment.order.maxFee;
-    if (payment.voucher.cumulativeCap < needed) {
+    const needed = session.charged + this.countExtra + this.#reserved + payment.order.maxFee;
+    // Orders overtake each other on the way: the greatest cap of the session counts.
+    if (payment.voucher.cumulativeCap > this.#cap) this.#cap = payment.voucher.cumulativeCap;
+    if (this.#cap < needed) {
       return json(response, 402, { error: { message: `needs a cap of ${needed}`, code: "voucher_cap_too_low", details: { needed: String(needed), cap: String(payment.voucher.cumulativeCap) } } });
     }
     this.#reserved += payment.order.maxFee;

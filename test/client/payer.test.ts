@@ -138,9 +138,60 @@ describe("a payer", () => {
 
   it("does not sign a greater cap because the relayer asks for one", async () => {
     const { payer } = await openedPayer(relayer);
-    relayer.sessions.get(payer.sessionId)!.charged = 5_000n;
+    relayer.countExtra = 5_000n;
     expect(await codeOf(clientOf(payer).chat.completions.create(question))).to.equal("voucher_cap_too_low");
-    expect(relayer.payments).to.have.length(1);
+    const { maxFee } = relayer.payments[0]!.order;
+    expect(relayer.payments.map(({ voucher }) => voucher.cumulativeCap)).to.deep.equal([maxFee, maxFee]);
+    await payer.settled();
+    expect(payer.status()).to.include({ charged: 0n, inFlight: 0n });
+  });
+
+  it("tries once more where the relayer was only a moment behind", async () => {
+    const { payer } = await openedPayer(relayer);
+    relayer.countExtra = 5_000n;
+    const answer = clientOf(payer).chat.completions.create(question);
+    await until(() => relayer.payments.length === 1);
+    relayer.countExtra = 0n;
+    expect((await answer).choices).to.have.length(1);
+  });
+
+  it("lets a running answer be while it asks about forgotten orders", async () => {
+    const outcomes: TaskOutcome[] = [];
+    const { payer } = await openedPayer(relayer, {}, { onOutcome: (outcome) => outcomes.push(outcome) });
+    const stream = await clientOf(payer).chat.completions.create({ ...question, stream: true });
+    const reader = stream[Symbol.asyncIterator]();
+    await reader.next();
+    await payer.reconcile();
+    expect(payer.status().orders, "still running").to.equal(1);
+    while (!(await reader.next()).done);
+    await payer.settled();
+    expect(outcomes.map((outcome) => outcome.answerMatches)).to.deep.equal([true]);
+  });
+
+  it("asks again about cut connections while it runs, not only at the next start", async () => {
+    const { world } = await openedPayer(relayer);
+    let skew = 0;
+    const payer = await TidelanePayer.restore({ ...world, clock: { nowMs: () => Date.now() + skew, sleep: async () => undefined } });
+    relayer.behaviour = { cut: true, forgetful: true };
+    const read = async (): Promise<void> => {
+      for await (const chunk of await clientOf(payer).chat.completions.create({ ...question, stream: true })) void chunk;
+    };
+    await read().catch(() => undefined);
+    await payer.settled();
+    expect(payer.status().orders).to.equal(1);
+    relayer.behaviour = {};
+    skew = 120_000;
+    await clientOf(payer).chat.completions.create(question);
+    await payer.settled();
+    expect(payer.status()).to.include({ orders: 0, charged: 2n * honestCharge(6) });
+  });
+
+  it("orders nothing for a caller that has gone already", async () => {
+    const { payer } = await openedPayer(relayer);
+    const gone = payer.fetch(`${payer.baseUrl}/chat/completions`, { method: "POST", body: JSON.stringify(question), signal: AbortSignal.abort() });
+    expect((await gone.then(() => null, (error: Error) => error))?.name).to.equal("AbortError");
+    expect(relayer.payments).to.have.length(0);
+    expect(payer.status().inFlight).to.equal(0n);
   });
 
   const dishonest: [string, FakeRelayer["behaviour"]][] = [
