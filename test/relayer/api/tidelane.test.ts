@@ -80,7 +80,7 @@ describe("Tidelane's endpoints", () => {
 describe("the table of errors", () => {
   it("knows every code that the relayer raises towards clients", () => {
     const root = join(import.meta.dirname, "../../..");
-    const files = globSync("relayer/{api,work}/*.ts", { cwd: root });
+    const files = globSync("relayer/{api,work,settlement}/*.ts", { cwd: root });
     const codes = new Set(files.flatMap((file) => [...readFileSync(join(root, file), "utf8").matchAll(/\bcode: "([a-z_0-9]+)"/g)].map((match) => match[1]!)));
     // Raised between parts of the relayer only.
     const internal = new Set(["node_disconnected", "journal_corrupt"]);

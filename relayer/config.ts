@@ -1,0 +1,154 @@
+// The relayer's whole configuration: environment variables, read once, every default here, frozen.
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { TidelaneError } from "../protocol/errors.ts";
+import { hexOfLength, parse } from "../protocol/json.ts";
+import { LOG_LEVELS, type LogLevel } from "./adapters/log.ts";
+import type { Address, Hex, Millis, Seconds } from "../protocol/units.ts";
+
+export interface RelayerConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  readonly dataDir: string;
+  /** With its password: never logged. */
+  readonly databaseUrl: string;
+  readonly rpcUrls: readonly string[];
+  readonly chainId: number;
+  readonly addresses: Readonly<Record<string, Address>>;
+  readonly relayerId: number;
+  readonly signerKey: Hex;
+  readonly posterKey: Hex;
+  readonly logLevel: LogLevel;
+  /** Null where no page is served. */
+  readonly webDir: string | null;
+  /** How long running streams may go on after SIGTERM. */
+  readonly drainMs: Millis;
+  /** From a node's start to its first output, and between two outputs. */
+  readonly firstTokenMsMax: Millis;
+  readonly gapMsMax: Millis;
+}
+
+/** Every variable, with what it is for; an unknown TIDELANE_* is refused, for it is a typing error. */
+export const ENVIRONMENT = {
+  TIDELANE_HOST: "address to listen on (default 127.0.0.1)",
+  TIDELANE_PORT: "port to listen on, 0 for any free one (default 8787)",
+  TIDELANE_TLS_CERT: "PEM file of the certificate; with TIDELANE_TLS_KEY the relayer speaks https, which nodes on other machines need",
+  TIDELANE_TLS_KEY: "PEM file of the certificate's key",
+  TIDELANE_DATA_DIR: "folder of the spool and of the batches' data (default .tidelane/relayer)",
+  DATABASE_URL: "Postgres, as postgres://user:password@host:port/database",
+  TIDELANE_RPC_URLS: "RPC URLs of the chain, separated by commas, tried in order",
+  TIDELANE_CHAIN_ID: "the chain's number (default: the deployment's)",
+  TIDELANE_DEPLOYMENT: "JSON file with the contracts' addresses: {chainId, contracts: {name: address}}",
+  TIDELANE_RELAYER_ID: "the registered relayer's number",
+  TIDELANE_SIGNER_KEY: "the signing key, 32 bytes in hex",
+  TIDELANE_SIGNER_KEY_FILE: "or a file that holds it",
+  TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
+  TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
+  TIDELANE_LOG_LEVEL: `${LOG_LEVELS.join(", ")} (default info)`,
+  TIDELANE_WEB_DIR: "folder of the status page; `off` for none (default: the one that comes with Tidelane)",
+  TIDELANE_DRAIN_SECONDS: "how long running streams may go on after SIGTERM (default 15)",
+  TIDELANE_FIRST_TOKEN_SECONDS: "how long a node may take to its first output (default 60)",
+  TIDELANE_STALL_SECONDS: "how long a node may pause between two outputs (default 30)",
+} as const;
+
+type Variable = keyof typeof ENVIRONMENT;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const deploymentSchema = z.object({ chainId: z.number().int().min(1), contracts: z.record(z.string().max(64), z.string()) });
+
+/** @throws TidelaneError `config_invalid` naming the variable at fault */
+export function loadConfig(env: Environment): RelayerConfig {
+  const unknown = Object.keys(env).filter((name) => name.startsWith("TIDELANE_") && !Object.hasOwn(ENVIRONMENT, name));
+  if (unknown.length > 0) throw invalid(`${unknown.join(", ")}: no such variable. Known are ${Object.keys(ENVIRONMENT).join(", ")}.`);
+  const deployment = deploymentOf(required(env, "TIDELANE_DEPLOYMENT"));
+  const chainId = wholeOf(env, "TIDELANE_CHAIN_ID", deployment.chainId, 1, Number.MAX_SAFE_INTEGER);
+  if (chainId !== deployment.chainId) throw invalid(`TIDELANE_CHAIN_ID is ${chainId}, but the contracts of TIDELANE_DEPLOYMENT are on chain ${deployment.chainId}.`);
+  required(env, "TIDELANE_RELAYER_ID");
+  return Object.freeze({
+    host: env.TIDELANE_HOST || "127.0.0.1", port: wholeOf(env, "TIDELANE_PORT", 8_787, 0, 65_535), tls: tlsOf(env),
+    dataDir: resolve(env.TIDELANE_DATA_DIR || join(".tidelane", "relayer")), databaseUrl: databaseOf(env),
+    rpcUrls: Object.freeze(urlsOf(required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
+    relayerId: wholeOf(env, "TIDELANE_RELAYER_ID", 0, 1, 2 ** 32 - 1), signerKey: keyOf(env, "TIDELANE_SIGNER_KEY"), posterKey: keyOf(env, "TIDELANE_POSTER_KEY"),
+    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR),
+    drainMs: 1_000 * secondsOf(env, "TIDELANE_DRAIN_SECONDS", 15), firstTokenMsMax: 1_000 * secondsOf(env, "TIDELANE_FIRST_TOKEN_SECONDS", 60),
+    gapMsMax: 1_000 * secondsOf(env, "TIDELANE_STALL_SECONDS", 30),
+  });
+}
+
+function deploymentOf(file: string): { chainId: number; addresses: Readonly<Record<string, Address>> } {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file, "utf8"));
+  } catch {
+    throw invalid(`TIDELANE_DEPLOYMENT: ${file} cannot be read, or is not JSON.`);
+  }
+  try {
+    const { chainId, contracts } = parse(deploymentSchema, json, "deployment");
+    return { chainId, addresses: Object.freeze(Object.fromEntries(Object.entries(contracts).map(([name, address]) => [name, hexOfLength(address, 20, `contracts.${name}`)]))) };
+  } catch (error) {
+    throw invalid(`TIDELANE_DEPLOYMENT: ${file}: ${(error as Error).message}.`);
+  }
+}
+
+function required(env: Environment, name: Variable): string {
+  const value = env[name];
+  if (!value) throw invalid(`${name} is not set: ${ENVIRONMENT[name]}.`);
+  return value;
+}
+
+function wholeOf(env: Environment, name: Variable, otherwise: number, least: number, most: number): number {
+  const text = env[name];
+  if (!text) return otherwise;
+  const value = Number(text);
+  if (!/^\d{1,16}$/.test(text) || value < least || value > most) throw invalid(`${name} is "${text}"; it must be a whole number from ${least} to ${most}.`);
+  return value;
+}
+
+const secondsOf = (env: Environment, name: Variable, otherwise: Seconds): Seconds => wholeOf(env, name, otherwise, 1, 3_600);
+
+function keyOf(env: Environment, name: "TIDELANE_SIGNER_KEY" | "TIDELANE_POSTER_KEY"): Hex {
+  const file = env[`${name}_FILE`];
+  const text = env[name] || (file ? fileOf(`${name}_FILE`, file) : "");
+  if (text === "") throw invalid(`${name} or ${name}_FILE is not set: ${ENVIRONMENT[name]}.`);
+  // The value is not repeated: it may be a key with a typing error.
+  if (!/^(0x)?[0-9a-fA-F]{64}$/.test(text)) throw invalid(`${name} must be 32 bytes in hex.`);
+  return `0x${text.replace(/^0x/, "").toLowerCase()}`;
+}
+
+function fileOf(name: Variable, file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch {
+    throw invalid(`${name}: ${file} cannot be read.`);
+  }
+}
+
+function databaseOf(env: Environment): string {
+  const url = required(env, "DATABASE_URL");
+  if (!/^postgres(ql)?:\/\//.test(url)) throw invalid(`DATABASE_URL must be ${ENVIRONMENT.DATABASE_URL}.`);
+  return url;
+}
+
+function urlsOf(text: string): string[] {
+  const urls = text.split(",").map((url) => url.trim()).filter((url) => url !== "");
+  if (urls.length === 0 || !urls.every((url) => URL.canParse(url) && /^https?:/.test(url))) throw invalid("TIDELANE_RPC_URLS must be http(s) URLs, separated by commas.");
+  return urls;
+}
+
+function tlsOf(env: Environment): RelayerConfig["tls"] {
+  const { TIDELANE_TLS_CERT: certFile, TIDELANE_TLS_KEY: keyFile } = env;
+  if (!certFile && !keyFile) return null;
+  if (!certFile || !keyFile) throw invalid("TIDELANE_TLS_CERT and TIDELANE_TLS_KEY must be set together.");
+  return Object.freeze({ certFile, keyFile });
+}
+
+function levelOf(level: string): LogLevel {
+  if (!(LOG_LEVELS as readonly string[]).includes(level)) throw invalid(`TIDELANE_LOG_LEVEL is "${level}"; it must be one of ${LOG_LEVELS.join(", ")}.`);
+  return level as LogLevel;
+}
+
+const webDirOf = (value: string | undefined): string | null => (value === "off" ? null : resolve(value || join(import.meta.dirname, "..", "web")));
+
+const invalid = (message: string): TidelaneError => new TidelaneError(message, { code: "config_invalid" });

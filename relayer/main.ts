@@ -1,0 +1,197 @@
+// The relayer's process: configuration, chain, journal, work and API are put together here and nowhere else.
+//
+//   chain, identity ─▶ journal ─▶ books, tabs, seeds ─▶ fleet, links, tasks ─▶ listen ─▶ {"ready":true} ─▶ SIGTERM ─▶ drain ─▶ exit 0
+import { join } from "node:path";
+import { loadConfig, type RelayerConfig } from "./config.ts";
+import { createBoardReader } from "./adapters/boardReader.ts";
+import { connectChain, type ViemChain } from "./adapters/chain.ts";
+import { systemClock } from "./adapters/clock.ts";
+import { createNativeCrypto, nativeSignerOfKey } from "./adapters/crypto.ts";
+import { systemDice } from "./adapters/dice.ts";
+import { startHttpServer, type HttpServer } from "./adapters/httpServer.ts";
+import { openJournal, type PostgresJournal } from "./adapters/journal.ts";
+import { LinkServer } from "./adapters/link.ts";
+import { createLog } from "./adapters/log.ts";
+import { PrometheusMetrics } from "./adapters/metrics.ts";
+import { DiskRecords } from "./adapters/records.ts";
+import { tokenCounter } from "./adapters/tokens.ts";
+import { buildApp } from "./api/app.ts";
+import { ReadinessProbe } from "./api/readiness.ts";
+import { Board } from "./loops/board.ts";
+import { epochAt } from "./routing/seeds.ts";
+import { Fleet } from "./work/fleet.ts";
+import { SeedKeeper } from "./work/seedKeeper.ts";
+import { Sessions } from "./work/sessions.ts";
+import { Tabs } from "./work/tabs.ts";
+import { Tasks } from "./work/tasks.ts";
+import { TidelaneError } from "../protocol/errors.ts";
+import { hashStruct } from "../protocol/typedData.ts";
+import type { Address, Millis } from "../protocol/units.ts";
+import type { Crypto, Identity, Journal, Log, Metrics, NodeLinks, StoredBatch } from "./ports.ts";
+
+const START_TRIES = 30;
+const START_RETRY_MS: Millis = 1_000;
+const UNACKED_MAX = 1_000;
+const BATCHES_SHOWN = 20;
+const ATTEMPT_LIMITS = { startMsMax: 15_000, cancelMsMax: 5_000, outputBytesMax: 16 * 1_048_576 } as const;
+
+/** What every part is given. */
+interface World {
+  readonly config: RelayerConfig;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly crypto: Crypto;
+  readonly chain: ViemChain;
+  readonly identity: Identity;
+  readonly journal: PostgresJournal;
+  readonly records: DiskRecords;
+}
+
+/** Runs the relayer until the signal is aborted, then drains. @throws TidelaneError where it cannot start */
+export async function runRelayer(config: RelayerConfig, log: Log, signal: AbortSignal, onReady: (url: string) => void): Promise<void> {
+  const crypto = await createNativeCrypto();
+  const chain = await patiently("the chain", () => connectChain(config), log, signal);
+  const identity = await patiently("the chain", () => identityOf(chain, config), log, signal);
+  const journal = await patiently("the database", () => openJournal({ databaseUrl: config.databaseUrl, spoolDir: join(config.dataDir, "spool"), log }), log, signal);
+  try {
+    const world: World = { config, log, metrics: new PrometheusMetrics(), crypto, chain, identity, journal, records: new DiskRecords(join(config.dataDir, "records")) };
+    await serve(world, signal, onReady);
+  } finally {
+    await journal.close();
+  }
+}
+
+async function serve(world: World, signal: AbortSignal, onReady: (url: string) => void): Promise<void> {
+  const { config, log, metrics, crypto, chain, identity, journal, records } = world;
+  const shared = { clock: systemClock, dice: systemDice, log, metrics, crypto, chain, identity, journal, deployment: chain.deployment };
+  const seeds = new SeedKeeper(shared);
+  await seeds.load(epochAt(systemClock.nowMs(), chain.deployment.epochSeconds));
+  const sessions = new Sessions(shared);
+  await sessions.load();
+  const tabs = await loadTabs(journal, crypto);
+  const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
+  const links = new LinkServer({ ...shared, events: fleet });
+  const limits = { ...ATTEMPT_LIMITS, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
+  const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });
+  const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
+  const app = buildApp({
+    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: () => readiness.checks(),
+    status: async () => ({ tasks: { running: tasks.running }, batches: await batchesShown(journal) }),
+    routers: [], staticDirectory: config.webDir,
+  });
+  await resendAcks(journal, links);
+  const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
+  const stop = new AbortController();
+  const loops = [boardOf(world, seeds, fleet).run(stop.signal)];
+  onReady(server.url);
+  await aborted(signal);
+  await drain(server, tasks, links, config.drainMs, log);
+  stop.abort();
+  await Promise.all(loops);
+}
+
+/** Takes nothing new, lets streams end up to the limit, then closes what is left. */
+async function drain(server: HttpServer, tasks: Tasks, links: LinkServer, limitMs: Millis, log: Log): Promise<void> {
+  log.info({ running: tasks.running }, "draining");
+  const over = new AbortController();
+  const ended = await Promise.race([tasks.drain().then(() => true), systemClock.sleep(limitMs, over.signal).then(() => false)]);
+  over.abort();
+  if (!ended) log.warn({ running: tasks.running }, "streams were cut at the drain limit; nothing is charged for them");
+  // Last chunks and acks are on their way.
+  const closing = server.close(1_000);
+  links.close("the relayer is shutting down");
+  await closing;
+}
+
+/** @throws TidelaneError `relayer_not_registered`, `wrong_signer_key`, `wrong_poster_key` */
+async function identityOf(chain: ViemChain, config: RelayerConfig): Promise<Identity> {
+  const signer = nativeSignerOfKey(config.signerKey);
+  const known = await chain.relayer(config.relayerId);
+  if (!known?.live) throw new TidelaneError(`Relayer ${config.relayerId} is not registered on this chain, or was retired. Register it: tidelane relayer register`, { code: "relayer_not_registered", details: { relayerId: config.relayerId } });
+  if (known.signer !== signer.address) {
+    throw new TidelaneError(`The signing key is not the registered one: ${signer.address} is here, ${known.signer} there. Use the other key, or rotate it.`, { code: "wrong_signer_key", details: { here: signer.address, registered: known.signer } });
+  }
+  if (known.poster !== chain.posterAddress) {
+    throw new TidelaneError(`The poster's key is not the registered one: ${chain.posterAddress} is here, ${known.poster} there.`, { code: "wrong_poster_key", details: { here: chain.posterAddress, registered: known.poster } });
+  }
+  return { relayerId: config.relayerId, epoch: known.epoch, feeBps: known.feeBps, signer };
+}
+
+async function loadTabs(journal: Pick<Journal, "lastReceipts">, crypto: Crypto): Promise<Tabs> {
+  const tabs = new Tabs();
+  for (const [nodeId, { receipt, receiptSignature }] of await journal.lastReceipts()) {
+    tabs.load(nodeId, { receipt, signature: receiptSignature }, hashStruct("TaskReceipt", receipt, crypto.keccak256));
+  }
+  return tabs;
+}
+
+/** An ack that was journaled may not have reached its node before this process, or the one before it, ended. */
+async function resendAcks(journal: Pick<Journal, "unsettledSessions" | "unsettledTasks">, links: NodeLinks): Promise<void> {
+  const sessions = await journal.unsettledSessions();
+  const unsettled = await journal.unsettledTasks(sessions.map((session) => session.sessionId), UNACKED_MAX);
+  for (const { nodeId, signed } of unsettled.flatMap((task) => task.attempts)) if (signed) await links.ack(nodeId, [signed.ack]);
+}
+
+/** Decisions name the tables that they were made by, so these belong to what an auditor can ask for. */
+async function keepTable(records: DiskRecords, root: `0x${string}`, text: string, log: Log): Promise<void> {
+  await records.put(root, Buffer.from(text)).catch((error: Error) => log.error({ root, error: error.message }, "a node table could not be kept"));
+}
+
+function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: Fleet): Board {
+  const address = chain.deployment.addresses.SaturationBoard!;
+  return new Board({
+    ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
+    reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet,
+  });
+}
+
+/** Newest first; amounts as decimal strings. */
+async function batchesShown(journal: Journal): Promise<object[]> {
+  if (!journal.isUp()) return [];
+  const states = await Promise.all((["built", "sent", "confirmed"] as const).map((state) => journal.batches(state, BATCHES_SHOWN)));
+  const newest = states.flat().toSorted((a, b) => (a.header.batchId < b.header.batchId ? 1 : -1)).slice(0, BATCHES_SHOWN);
+  return newest.map(({ header, state, transaction, blockNumber, gasUsed }: StoredBatch) => ({
+    batchId: String(header.batchId), state, leafCount: header.leafCount, totalDebit: String(header.totalDebit), totalCredit: String(header.totalCredit),
+    transactionHash: transaction.hash, blockNumber: blockNumber?.toString() ?? null, gasUsed: gasUsed?.toString() ?? null,
+  }));
+}
+
+function payTokenOf({ deployment: { addresses } }: ViemChain): Address {
+  const token = addresses.PayToken ?? addresses.TideToken;
+  if (!token) throw new TidelaneError("TIDELANE_DEPLOYMENT names no pay token: add contracts.PayToken.", { code: "config_invalid" });
+  return token;
+}
+
+/** What is away for a moment while everything starts is no failure yet. */
+async function patiently<Result>(what: string, call: () => Promise<Result>, log: Log, signal: AbortSignal): Promise<Result> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof TidelaneError) || !error.retryable || tries >= START_TRIES || signal.aborted) throw error;
+      if (tries === 1) log.warn({ error: error.message }, `${what} does not answer yet`);
+      await systemClock.sleep(START_RETRY_MS, signal);
+    }
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) => {
+  if (signal.aborted) resolve();
+  else signal.addEventListener("abort", () => resolve(), { once: true });
+});
+
+async function main(): Promise<void> {
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stop.abort());
+  try {
+    const config = loadConfig(process.env);
+    await runRelayer(config, createLog("relayer", config.logLevel), stop.signal, (url) => process.stdout.write(`${JSON.stringify({ ready: true, what: "relayer", url })}\n`));
+    process.exit(0);
+  } catch (error) {
+    const known = error instanceof TidelaneError;
+    process.stderr.write(`${JSON.stringify({ level: 60, name: "relayer", code: known ? error.code : "internal_error", msg: known ? error.message : String(error instanceof Error ? error.stack : error) })}\n`);
+    process.exit(1);
+  }
+}
+
+if (import.meta.main) await main();
