@@ -1,0 +1,66 @@
+import { expect } from "chai";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { isSignedBy } from "../../../protocol/signing.ts";
+import type { SignedAttestation } from "../../../protocol/link.ts";
+import { domain, hangsAfter, nodeSigner, peer, RELAYER_ID, requestOf } from "../fixtures.ts";
+import { eventually } from "../engines/suite.ts";
+import { worldOf, type World } from "./world.ts";
+
+/** Reads attestations until the test ends. */
+function listen(world: World): { all: SignedAttestation[]; stop: () => Promise<void> } {
+  const end = new AbortController();
+  const all: SignedAttestation[] = [];
+  const reading = (async () => { for await (const signed of world.agent.attestations(peer, end.signal)) all.push(signed); })();
+  return { all, stop: async () => { end.abort(); await reading; } };
+}
+
+describe("attestor", () => {
+  it("attests at once, then each second: signed, chained, remembered first", async () => {
+    const world = worldOf();
+    const { all, stop } = listen(world);
+    await eventually(() => all.length >= 3);
+    await stop();
+    for (const [i, { attestation, signature }] of all.entries()) {
+      expect(await isSignedBy(nodeSigner.address, domain, "SaturationAttestation", attestation, signature)).to.equal(true);
+      if (i > 0) {
+        expect(attestation.prevHash).to.equal(hashStruct("SaturationAttestation", all[i - 1]!.attestation));
+        expect(attestation.observedAtMs - all[i - 1]!.attestation.observedAtMs).to.be.within(900, 1_600);
+      }
+    }
+    expect(world.store.attestation(RELAYER_ID)!.seq >= all.at(-1)!.attestation.seq).to.equal(true);
+    expect(all[0]!.attestation).to.include({ slots: 2, computeBps: 0, kvFreeTokens: 1_000 });
+    expect(all[0]!.offers).to.have.length(1);
+  });
+
+  it("attests sooner when places are taken, and no slots when it drains", async () => {
+    const world = worldOf();
+    world.engine.script = hangsAfter(["x"]);
+    const { all, stop } = listen(world);
+    await eventually(() => all.length === 1);
+    const read = world.send(await requestOf());
+    await eventually(() => all.some(({ attestation }) => attestation.computeBps === 5_000), 900);
+    await world.agent.drain(0);
+    await read;
+    await eventually(() => all.at(-1)!.attestation.slots === 0, 900);
+    expect(all.at(-1)!.offers).to.deep.equal([]);
+    await stop();
+  });
+
+  it("attests no slots while no engine is up", async () => {
+    const world = worldOf();
+    world.engine.up = false;
+    const { all, stop } = listen(world);
+    await eventually(() => all.length === 1);
+    expect(all[0]!.attestation).to.include({ slots: 0, computeBps: 10_000 });
+    await stop();
+  });
+
+  it("gives every process of a relayer the same chain", async () => {
+    const world = worldOf();
+    const [a, b] = [listen(world), listen(world)];
+    await eventually(() => a.all.length >= 2 && b.all.length >= 2);
+    await Promise.all([a.stop(), b.stop()]);
+    const hashes = new Set([...a.all, ...b.all].map(({ attestation }) => hashStruct("SaturationAttestation", attestation)));
+    expect(new Set([...a.all, ...b.all].map(({ attestation }) => attestation.seq)).size).to.equal(hashes.size);
+  });
+});
