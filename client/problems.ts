@@ -3,7 +3,7 @@ import type { TidelaneError } from "../protocol/errors.ts";
 
 const statuses: Readonly<Record<string, number>> = {
   invalid_value: 400, invalid_json: 400, wrong_relayer: 400, model_not_found: 404, route_not_found: 404, method_not_allowed: 405, body_too_large: 413,
-  budget_exhausted: 402, session_expired: 402, relayer_distrusted: 403, forbidden_origin: 403, forbidden_host: 403, wrong_proxy_key: 401,
+  budget_exhausted: 402, order_above_maximum: 402, session_expired: 402, relayer_distrusted: 403, forbidden_origin: 403, forbidden_host: 403, wrong_proxy_key: 401,
   too_many_orders: 429, relayer_unreachable: 502, relayer_answer_invalid: 502, chain_unreachable: 503,
 };
 

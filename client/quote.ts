@@ -1,8 +1,8 @@
 // What a request could cost at most, read from its body alone: the number that goes into the signed order.
-import { BPS, type Bps, type Hash, type TokenAmount, type Tokens } from "../protocol/units.ts";
-import { chargeDown, pricedDown } from "../protocol/fees.ts";
+import { BPS, TOKENS_PER_PRICE, type Bps, type Hash, type TokenAmount, type Tokens } from "../protocol/units.ts";
+import { chargeDown, feeWithinDown, pricedDown } from "../protocol/fees.ts";
 import { inputTokensMax } from "../protocol/bounds.ts";
-import { InvalidValueError } from "../protocol/errors.ts";
+import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
 import { Tier, type TierValue } from "../protocol/constants.ts";
 
 export type RequestKind = "chat" | "completion" | "embeddings";
@@ -92,18 +92,39 @@ function isPlainText(messages: unknown): boolean {
 const limitOf = (value: unknown): Tokens | null =>
   (typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && value < 2 ** 32 ? value : null);
 
-/** @returns the greatest output and charge to sign for: within the context, the signed prices and maxPerTask. */
+/**
+ * What to sign for: the longest output, and the greatest charge with room for dearer nodes, within maxPerTask. Where the client
+ * names no longest output, it is what maxPerTask affords; a node is never asked to work for less than its listed price.
+ * @throws `order_above_maximum` where the request at the listed price could cost more than maxPerTask.
+ */
 export function quote(request: PricedRequest, model: ModelPrice, limits: PriceLimits): { maxOutTokens: Tokens; maxFee: TokenAmount } {
-  const maxOutTokens = request.kind === "embeddings" ? 0
-    : request.maxOutTokens ?? Math.min(limits.defaultMaxOutTokens, model.contextTokens);
-  // An embeddings request is many prompts, each with a context of its own; a chat is one.
   const bounded = request.isPlainText ? inputTokensMax(request.bodyBytes, request.parts) : Infinity;
+  // An embeddings request is many prompts, each with a context of its own; a chat is one.
   const inTokens = request.kind === "embeddings" ? bounded : Math.min(bounded, model.contextTokens);
-  const fee = pricedDown(inTokens * request.choices, maxOutTokens * request.choices, {
+  const maxOutTokens = request.kind === "embeddings" ? 0 : request.maxOutTokens ?? affordable(inTokens, request, model, limits);
+  const chargeAt = (prices: Prices): TokenAmount =>
+    chargeDown(pricedDown(inTokens * request.choices, maxOutTokens * request.choices, prices) + 1n, limits.feeBps);
+  const listed = chargeAt(model);
+  if (listed > limits.maxPerTask) {
+    throw new TidelaneError(`This request may cost ${listed}; the session allows ${limits.maxPerTask} for one task. Lower max_tokens, or open a session that allows more.`, {
+      code: "order_above_maximum", details: { needed: String(listed), maxPerTask: String(limits.maxPerTask) },
+    });
+  }
+  const roomy = chargeAt({
     priceInPerMTok: withHeadroom(model.priceInPerMTok, limits.maxPriceInPerMTok), priceOutPerMTok: withHeadroom(model.priceOutPerMTok, limits.maxPriceOutPerMTok),
   });
-  const charge = chargeDown(fee + 1n, limits.feeBps);
-  return { maxOutTokens, maxFee: charge < limits.maxPerTask ? charge : limits.maxPerTask };
+  return { maxOutTokens, maxFee: roomy < limits.maxPerTask ? roomy : limits.maxPerTask };
+}
+
+type Prices = Pick<ModelPrice, "priceInPerMTok" | "priceOutPerMTok">;
+
+/** The default, cut to the context and to what is left of maxPerTask beside the input. */
+function affordable(inTokens: Tokens, request: PricedRequest, model: ModelPrice, limits: PriceLimits): Tokens {
+  const most = Math.min(limits.defaultMaxOutTokens, model.contextTokens);
+  if (model.priceOutPerMTok === 0n) return most;
+  const left = feeWithinDown(limits.maxPerTask, limits.feeBps) - 1n - pricedDown(inTokens * request.choices, 0, model);
+  const tokens = (left * BigInt(TOKENS_PER_PRICE)) / model.priceOutPerMTok / BigInt(request.choices);
+  return tokens < 1n ? 1 : tokens < BigInt(most) ? Number(tokens) - 1 || 1 : most;
 }
 
 function withHeadroom(price: TokenAmount, most: TokenAmount): TokenAmount {

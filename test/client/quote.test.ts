@@ -30,9 +30,25 @@ describe("a quote", () => {
 
   it("stays within the signed prices and the greatest charge of a task", () => {
     const request = readRequest("chat", bytes({ model: "m", max_tokens: 100, messages: [] }));
-    const free = quote(request, model, { ...limits, maxPriceInPerMTok: 0n, maxPriceOutPerMTok: 0n });
-    expect(free.maxFee).to.equal(1n);
-    expect(quote(request, model, { ...limits, maxPerTask: 5n }).maxFee).to.equal(5n);
+    const { maxFee } = quote(request, model, limits);
+    const listed = quote(request, model, { ...limits, maxPriceInPerMTok: model.priceInPerMTok, maxPriceOutPerMTok: model.priceOutPerMTok }).maxFee;
+    expect(listed < maxFee).to.equal(true);
+    expect(quote(request, model, { ...limits, maxPerTask: listed }).maxFee).to.equal(listed);
+    expect(() => quote(request, model, { ...limits, maxPerTask: listed - 1n })).to.throw(/may cost/);
+    expect(quote(request, { ...model, priceInPerMTok: 0n, priceOutPerMTok: 0n }, limits).maxFee).to.equal(1n);
+  });
+
+  it("orders no longer answer than the task's limit pays for, where the client leaves it open", () => {
+    fc.assert(fc.property(fc.bigInt(200n, 10n ** 6n), fc.bigInt(1n, 10n ** 8n), (maxPerTask, priceOutPerMTok) => {
+      const request = readRequest("chat", bytes({ model: "m", messages: [] }));
+      const priced = { ...model, priceOutPerMTok };
+      const { maxOutTokens, maxFee } = quote(request, priced, { ...limits, maxPerTask });
+      expect(maxFee <= maxPerTask).to.equal(true);
+      expect(maxOutTokens).to.be.within(1, 4_096);
+      if (maxOutTokens === 4_096) return;
+      // Three more could not be paid for.
+      expect(() => quote({ ...request, maxOutTokens: maxOutTokens + 3 }, priced, { ...limits, maxPerTask })).to.throw(/may cost/);
+    }));
   });
 
   it("bounds what bytes do not, an image for example, by the context", () => {
