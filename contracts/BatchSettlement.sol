@@ -73,14 +73,15 @@ contract BatchSettlement is IBatchSettlement, TidelaneDomain {
 
     /// @dev Who posts, who signed, and when. A closed key still speaks for the time in which it was open.
     function _checkHeader(BatchHeader calldata header, bytes32 batchHash, bytes calldata signature) private view {
-        (address poster, address key, uint48 openedAt, uint48 closedAt) =
+        (address poster, address key, uint48 closedAt) =
             relayerRegistry.posterAndKeyOf(header.relayerId, header.relayerEpoch);
         if (msg.sender != poster) revert NotPoster(header.relayerId, msg.sender, poster);
         if (key == address(0)) revert UnknownRelayerEpoch(header.relayerId, header.relayerEpoch);
         _checkTimes(header);
-        bool inEpoch = header.periodEnd + windowSeconds >= openedAt
-            && (closedAt == 0 || header.periodEnd < closedAt + windowSeconds);
-        if (!inEpoch) revert PeriodOutsideKeyEpoch(header.periodEnd, openedAt, closedAt);
+        // Posted within W / 2 of its end, a period cannot lie long before the epoch opened; only its closing is to be asked.
+        if (closedAt != 0 && header.periodEnd >= closedAt + windowSeconds) {
+            revert PeriodAfterKeyEpoch(header.periodEnd, closedAt);
+        }
         address recovered = Signatures.recover(_digest(batchHash), signature);
         if (recovered != key) revert HeaderSignatureInvalid(key, recovered);
     }

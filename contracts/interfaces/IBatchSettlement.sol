@@ -51,8 +51,8 @@ interface IBatchSettlement {
 
     error NotPoster(uint32 relayerId, address caller, address poster);
     error UnknownRelayerEpoch(uint32 relayerId, uint32 relayerEpoch);
-    /// @notice The period does not end inside the key epoch (opened - W <= periodEnd < closed + W).
-    error PeriodOutsideKeyEpoch(uint48 periodEnd, uint48 openedAt, uint48 closedAt);
+    /// @notice The period ends W or more after the signing key's epoch was closed.
+    error PeriodAfterKeyEpoch(uint48 periodEnd, uint48 closedAt);
     error HeaderSignatureInvalid(address key, address recovered);
     error WrongBatchId(uint32 relayerId, uint64 batchId, uint64 expected);
     error WrongPrevBatchHash(uint32 relayerId, bytes32 prevBatchHash, bytes32 expected);

@@ -44,10 +44,9 @@ interface IRelayerRegistry is IKeyRing {
     /// @notice Poster and signing key in one call, for the settlement path.
     /// @return poster zero where the id is unknown.
     /// @return key zero where the epoch never existed.
-    /// @return openedAt unix seconds.
     /// @return closedAt unix seconds, 0 while open.
     function posterAndKeyOf(uint32 relayerId, uint32 epoch)
         external
         view
-        returns (address poster, address key, uint48 openedAt, uint48 closedAt);
+        returns (address poster, address key, uint48 closedAt);
 }

@@ -71,10 +71,10 @@ contract RelayerRegistry is IRelayerRegistry, KeyRing {
         external
         view
         override
-        returns (address poster, address key, uint48 openedAt, uint48 closedAt)
+        returns (address poster, address key, uint48 closedAt)
     {
         KeyEpoch storage entry = keys[relayerId][epoch];
-        return (profiles[relayerId].poster, entry.key, entry.openedAt, entry.closedAt);
+        return (profiles[relayerId].poster, entry.key, entry.closedAt);
     }
 
     function _setProfile(uint32 relayerId, address poster, uint16 feeBps, string calldata endpoint) private {

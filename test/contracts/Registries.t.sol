@@ -36,7 +36,7 @@ contract RegistriesTest is World {
         vm.assertEq(nodes.payoutOf(99), address(0), "payout");
         vm.assertFalse(nodes.isLive(99), "live");
         vm.assertEq(nodes.keyAddressOf(nodeId, 2), address(0), "key of an epoch to come");
-        (address posterOf, address key,,) = relayers.posterAndKeyOf(99, 1);
+        (address posterOf, address key,) = relayers.posterAndKeyOf(99, 1);
         vm.assertEq(posterOf, address(0), "poster");
         vm.assertEq(key, address(0), "signer");
     }

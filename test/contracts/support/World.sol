@@ -85,7 +85,7 @@ abstract contract World {
                 relayerRegistry: relayers,
                 bondVault: vault,
                 batchSettlement: foretoldSettlement,
-                saturationBoard: SaturationBoard(foretoldBoard),
+                saturationBoard: _feesWaitForSeeds() ? SaturationBoard(foretoldBoard) : SaturationBoard(address(0)),
                 fraudProofs: fraudProofs,
                 inferenceGateway: address(0),
                 guardian: guardian,
@@ -96,6 +96,11 @@ abstract contract World {
         settlement = new BatchSettlement(escrow);
         board = new SaturationBoard(settlement, EPOCH);
         receipts = new TaskReceipts(settlement);
+    }
+
+    /// @notice Whether this deployment's fees are paid only once the routing seeds are revealed.
+    function _feesWaitForSeeds() internal pure virtual returns (bool) {
+        return true;
     }
 
     // ---- actors
@@ -152,6 +157,14 @@ abstract contract World {
 
     function _openSession(uint8 mode, uint96 lock) internal returns (bytes32 sessionId) {
         return _open(_authorization(mode, lock));
+    }
+
+    function _profileWith(address payout) internal pure returns (NodeProfile memory) {
+        return NodeProfile(payout, 1, 0);
+    }
+
+    function _none() internal pure returns (ModelOffer[] memory) {
+        return new ModelOffer[](0);
     }
 
     // ---- signatures
