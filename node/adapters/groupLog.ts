@@ -18,6 +18,7 @@ export class GroupLog {
   #file: FileHandle;
   #bytes: number;
   #waiting: { line: string; resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #rewrites: { entries: () => readonly unknown[]; resolve: () => void; reject: (error: unknown) => void }[] = [];
   #flushing: Promise<void> | null = null;
   #failure: TidelaneError | null = null;
   /** Syncs made so far, for tests of the grouping. */
@@ -59,11 +60,16 @@ export class GroupLog {
     });
   }
 
-  /** Replaces the file by these entries; what was appended before this call is theirs to hold. */
-  async rewrite(entries: () => readonly unknown[]): Promise<void> {
-    await this.#flushing;
-    this.#flushing = this.#replace(entries).finally(() => { this.#flushing = this.#waiting.length > 0 ? this.#flush() : null; });
-    await this.#flushing;
+  /**
+   * Replaces the file.
+   * @param entries called when it is done, not before: they stand for everything that was appended up to then.
+   */
+  rewrite(entries: () => readonly unknown[]): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#rewrites.push({ entries, resolve, reject });
+      this.#flushing ??= this.#flush();
+    });
   }
 
   async close(): Promise<void> {
@@ -75,28 +81,34 @@ export class GroupLog {
   async #flush(): Promise<void> {
     // A turn of the event loop lets everybody join who signs at the same moment.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#waiting.length > 0) {
-      const group = this.#waiting;
-      this.#waiting = [];
+    while (this.#waiting.length + this.#rewrites.length > 0) {
+      const group = this.#waiting.splice(0);
+      const rewrites = this.#rewrites.splice(0);
       try {
-        const bytes = Buffer.from(group.map((one) => one.line).join(""));
-        await this.#file.appendFile(bytes);
-        await this.#file.datasync();
-        this.syncs++;
-        this.#bytes += bytes.length;
-        for (const one of group) one.resolve();
+        // A rewrite stands for the group, too: one or the other goes to the disk.
+        if (rewrites.length > 0) await this.#replace(rewrites.at(-1)!.entries());
+        else await this.#append(group.map((one) => one.line).join(""));
+        for (const one of [...group, ...rewrites]) one.resolve();
       } catch (error) {
         // What the disk holds is unknown now: nothing more may be signed on its word.
         this.#failure = storeFailed(this.#path, error);
-        for (const one of [...group, ...this.#waiting.splice(0)]) one.reject(this.#failure);
+        for (const one of [...group, ...rewrites, ...this.#waiting.splice(0), ...this.#rewrites.splice(0)]) one.reject(this.#failure);
       }
     }
     this.#flushing = null;
   }
 
-  async #replace(entries: () => readonly unknown[]): Promise<void> {
+  async #append(lines: string): Promise<void> {
+    const bytes = Buffer.from(lines);
+    await this.#file.appendFile(bytes);
+    await this.#file.datasync();
+    this.syncs++;
+    this.#bytes += bytes.length;
+  }
+
+  async #replace(entries: readonly unknown[]): Promise<void> {
     const next = await open(`${this.#path}.next`, "w");
-    const bytes = Buffer.from(entries().map(lineOf).join(""));
+    const bytes = Buffer.from(entries.map(lineOf).join(""));
     await next.writeFile(bytes);
     await next.sync();
     await next.close();

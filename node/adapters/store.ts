@@ -42,6 +42,7 @@ export class FileStore implements NodeStore {
   #evidence: GroupLog;
   #evidenceNumber: number;
   #rolling = false;
+  #compactAboveBytes = PROTECTION_BYTES_MAX;
   readonly #tabs = new Map<number, TabHead>();
   readonly #attestations = new Map<number, AttestationHead>();
   readonly #sessions = new Map<Hash, TokenAmount>();
@@ -122,7 +123,7 @@ export class FileStore implements NodeStore {
   async #write(line: Line): Promise<void> {
     this.#apply(line);
     await this.#protection.append(line);
-    if (this.#protection.bytes > PROTECTION_BYTES_MAX) await this.#compact();
+    if (this.#protection.bytes > this.#compactAboveBytes) void this.#compact().catch(() => undefined);
   }
 
   #apply(line: Line): void {
@@ -155,8 +156,10 @@ export class FileStore implements NodeStore {
     if (this.#sessions.size > SESSIONS_MAX) this.#sessions.delete(this.#sessions.keys().next().value!);
   }
 
-  #compact(): Promise<void> {
-    return this.#protection.rewrite(() => {
+  async #compact(): Promise<void> {
+    // Not again for every write that comes before this one is done.
+    this.#compactAboveBytes = Infinity;
+    await this.#protection.rewrite(() => {
       const lines: Line[] = [{ k: "version", version: VERSION }];
       for (const [relayer, head] of this.#tabs) lines.push({ k: "tab", relayer, seq: String(head.nodeSeq), hash: head.receiptHash, cumulative: String(head.cumulative) });
       for (const [relayer, head] of this.#attestations) lines.push({ k: "attestation", relayer, seq: String(head.seq), hash: head.hash });
@@ -166,6 +169,7 @@ export class FileStore implements NodeStore {
       for (const one of this.#unacked.values()) lines.push({ k: "unacked", hash: one.receiptHash, relayer: one.relayerId, session: one.sessionId, charge: String(one.charge), at: one.signedAtMs });
       return lines;
     });
+    this.#compactAboveBytes = Math.max(PROTECTION_BYTES_MAX, 2 * this.#protection.bytes);
   }
 
   async #roll(): Promise<void> {
@@ -182,9 +186,10 @@ export class FileStore implements NodeStore {
   async #dropOldEvidence(): Promise<void> {
     const before = this.#options.clock.nowMs() - this.#options.evidenceSeconds * 1_000;
     for (const file of await evidenceFiles(this.#options.folder)) {
-      if (file.number === this.#evidenceNumber || (await stat(file.path)).mtimeMs >= before) continue;
+      const { mtimeMs, size } = await stat(file.path);
+      if (file.number === this.#evidenceNumber || (mtimeMs >= before && size > 0)) continue;
       await unlink(file.path);
-      this.#options.log.info({ file: file.path }, "evidence that no force can use any more was dropped");
+      if (size > 0) this.#options.log.info({ file: file.path }, "evidence that no force can use any more was dropped");
     }
   }
 }

@@ -1,0 +1,257 @@
+// The node's end of the link, against a small relayer side made for the test.
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { expect } from "chai";
+import { attemptToJson, LINK_PATH, linkDigest, LinkHeader, LINK_PROTOCOL, acksToJson, attestationFromJson, eventFromJson, nodeInfoSchema, type AttemptEvent } from "../../../protocol/link.ts";
+import { structToJson } from "../../../protocol/json.ts";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { recoverWithViem, type DigestSigner } from "../../../protocol/signing.ts";
+import { checkedUrl, HttpLinks } from "../../../node/adapters/links.ts";
+import { systemClock, systemDice } from "../../../node/adapters/clock.ts";
+import { keepLinked } from "../../../node/serve/dial.ts";
+import { domain, hangsAfter, NODE_ID, nodeSigner, RELAYER_ID, relayerSigner, requestOf, silentLog, strangerSigner } from "../fixtures.ts";
+import { eventually, failure } from "../engines/suite.ts";
+import { ackOf, endOf, worldOf, type World } from "../serve/world.ts";
+import type { Hash } from "../../../protocol/units.ts";
+
+const relayers: TestRelayer[] = [];
+
+/** Answers the upgrade as a relayer does, and becomes the HTTP/2 client. */
+class TestRelayer {
+  readonly server: Server;
+  readonly sessions: http2.ClientHttp2Session[] = [];
+  readonly sockets: Duplex[] = [];
+  nodeNonce: Hash = "0x";
+  readonly relayerNonce: Hash = `0x${"5a".repeat(32)}`;
+  tab: { status: number; body: string } = { status: 404, body: "" };
+
+  constructor(signer: DigestSigner = relayerSigner, answer?: (socket: Duplex) => void, mute = false) {
+    relayers.push(this);
+    this.server = createServer((request, response) => {
+      if (request.url === `/tidelane/v1/nodes/${NODE_ID}/tab`) response.writeHead(this.tab.status).end(this.tab.body);
+      else response.writeHead(404).end();
+    });
+    this.server.on("upgrade", (request, socket) => {
+      this.sockets.push(socket);
+      socket.on("error", () => undefined);
+      if (answer) return answer(socket);
+      if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL || request.headers[LinkHeader.nodeId] !== String(NODE_ID)) return void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
+      this.nodeNonce = request.headers[LinkHeader.nonce] as Hash;
+      void signer.sign(linkDigest(domain, "relayer", { nodeId: NODE_ID, relayerId: RELAYER_ID, nodeNonce: this.nodeNonce, relayerNonce: this.relayerNonce })).then((signature) => {
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n${LinkHeader.relayerId}: ${RELAYER_ID}\r\n${LinkHeader.relayerEpoch}: 1\r\n${LinkHeader.nonce}: ${this.relayerNonce}\r\n${LinkHeader.signature}: ${signature}\r\n\r\n`);
+        if (!mute) socket.once("readable", () => {
+          const session = http2.connect("http://node", { createConnection: () => socket });
+          session.on("error", () => undefined);
+          this.sessions.push(session);
+        });
+      });
+    });
+  }
+
+  async listen(): Promise<string> {
+    this.server.listen(0, "127.0.0.1");
+    await once(this.server, "listening");
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  get session(): http2.ClientHttp2Session {
+    return this.sessions.at(-1)!;
+  }
+
+  open(method: string, path: string, body?: unknown): http2.ClientHttp2Stream {
+    const stream = this.session.request({ ":method": method, ":path": path });
+    stream.on("error", () => undefined);
+    stream.setEncoding("utf8");
+    stream.end(body === undefined ? undefined : JSON.stringify(body));
+    return stream;
+  }
+
+  async call(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
+    const stream = this.open(method, path, body);
+    const [headers] = await once(stream, "response") as [http2.IncomingHttpHeaders];
+    let text = "";
+    for await (const part of stream as AsyncIterable<string>) text += part;
+    return { status: Number(headers[":status"]), text };
+  }
+
+  async attempt(request: Awaited<ReturnType<typeof requestOf>>): Promise<AttemptEvent[]> {
+    const { text } = await this.call("POST", "/attempts", attemptToJson(request));
+    return text.trim().split("\n").map((line) => eventFromJson(JSON.parse(line)));
+  }
+}
+
+const linksOf = (more: { pingEveryMs?: number } = {}): HttpLinks => new HttpLinks({ clock: systemClock, dice: systemDice, log: silentLog, dialWithinMs: 1_000, ...more });
+
+/** A node linked to a relayer, until `stop`. */
+async function linked(relayer = new TestRelayer(), world: World = worldOf()): Promise<{ relayer: TestRelayer; world: World; served: Promise<void>; stop: () => Promise<void> }> {
+  const url = await relayer.listen();
+  const stop = new AbortController();
+  const served = linksOf().serve(url, NODE_ID, world.agent, stop.signal);
+  served.catch(() => undefined);
+  await eventually(() => relayer.sessions.length === 1);
+  return { relayer, world, served, stop: async () => { stop.abort(); await served.catch(() => undefined); } };
+}
+
+afterEach(() => {
+  for (const relayer of relayers.splice(0)) {
+    for (const session of relayer.sessions) session.destroy();
+    for (const socket of relayer.sockets) socket.destroy();
+    relayer.server.closeAllConnections();
+    relayer.server.close();
+  }
+});
+
+describe("link: the handshake", () => {
+  it("proves the hot key over both nonces, and tells what the node is", async () => {
+    const { relayer, stop } = await linked();
+    const auth = JSON.parse((await relayer.call("POST", "/auth", {})).text) as { keyEpoch: number; signature: Hash };
+    const signed = linkDigest(domain, "node", { nodeId: NODE_ID, relayerId: RELAYER_ID, nodeNonce: relayer.nodeNonce, relayerNonce: relayer.relayerNonce });
+    expect(await recoverWithViem(signed, auth.signature)).to.equal(nodeSigner.address);
+    expect(auth.keyEpoch).to.equal(1);
+    const info = nodeInfoSchema.parse(JSON.parse((await relayer.call("GET", "/info")).text));
+    expect(info).to.include({ nodeId: NODE_ID, engine: "scripted" });
+    await stop();
+  });
+
+  it("does not serve a relayer that is not the registered one", async () => {
+    const relayer = new TestRelayer(strangerSigner);
+    expect(await failure(linksOf().serve(await relayer.listen(), NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("relayer_not_registered");
+    expect(relayer.sessions).to.have.length(0);
+  });
+
+  const refusals: Record<string, (socket: Duplex) => void> = {
+    "a refusal": (socket) => void socket.end("HTTP/1.1 403 Refused\r\nContent-Length: 0\r\n\r\n"),
+    "silence": () => undefined,
+    "a hang-up": (socket) => void socket.destroy(),
+    "garbage": (socket) => void socket.end("hello\r\n\r\n"),
+    "an upgrade without proof": (socket) => void socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n\r\n`),
+  };
+  for (const [what, answer] of Object.entries(refusals)) {
+    it(`fails typed on ${what}`, async () => {
+      const url = await new TestRelayer(relayerSigner, answer).listen();
+      expect(await failure(linksOf().serve(url, NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
+    });
+  }
+
+  it("fails typed where nobody listens", async () => {
+    expect(await failure(linksOf().serve("http://127.0.0.1:1", NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
+  });
+
+  it("dials in plain text on this machine only", () => {
+    for (const url of ["http://127.0.0.1:5", "http://localhost:5", "http://[::1]:5", "https://relayer.example"]) expect(checkedUrl(url)).to.be.instanceOf(URL);
+    for (const url of ["http://relayer.example", "http://10.0.0.1", "http://127.0.0.1.example", "ftp://127.0.0.1", "nonsense"]) expect(() => checkedUrl(url), url).to.throw(/relayer's address/);
+  });
+});
+
+describe("link: what is served", () => {
+  it("streams attestations, attempts and their refusals, and takes acks", async () => {
+    const { relayer, world, stop } = await linked();
+    const stream = relayer.open("GET", "/attestations");
+    const [line] = await once(stream, "data") as [string];
+    expect(attestationFromJson(JSON.parse(line)).attestation.slots).to.equal(2);
+    stream.close();
+    const events = await relayer.attempt(await requestOf());
+    expect(events.map((event) => event.type)).to.deep.equal(["start", "delta", "delta", "end"]);
+    expect((await relayer.attempt(await requestOf({ assignment: { nodeId: 9 } })))[0]!.type).to.equal("refusal");
+    expect(await relayer.call("POST", "/acks", acksToJson([await ackOf(endOf(events))]))).to.deep.equal({ status: 200, text: "{}" });
+    expect(world.store.unacked()).to.have.length(0);
+    await stop();
+  });
+
+  it("cancels by a small request", async () => {
+    const world = worldOf();
+    world.engine.script = hangsAfter(["one"]);
+    const { relayer, stop } = await linked(undefined, world);
+    const request = await requestOf();
+    const events = relayer.attempt(request);
+    await eventually(() => world.engine.running === 1);
+    await relayer.call("POST", "/cancel", { assignmentHash: hashStruct("Assignment", request.assignment), reason: "client" });
+    expect(endOf(await events).finishReason).to.equal("cancelled");
+    await stop();
+  });
+
+  it("hands on the rest of an attempt after a cut connection", async () => {
+    const world = worldOf();
+    const relayer = new TestRelayer();
+    let release = (): void => {};
+    world.engine.script = async function* () {
+      yield { type: "start", inputTokens: 5 };
+      await new Promise<void>((resolve) => { release = resolve; });
+      yield { type: "delta", text: "after", tokens: 1 };
+      yield { type: "end", finishReason: "stop", inputTokens: 5, outputTokens: 1 };
+    };
+    const stop = new AbortController();
+    const keeping = keepLinked(await relayer.listen(), NODE_ID, world.agent, { links: linksOf(), clock: systemClock, dice: systemDice, log: silentLog }, stop.signal);
+    await eventually(() => relayer.sessions.length === 1);
+    const request = await requestOf();
+    relayer.open("POST", "/attempts", attemptToJson(request));
+    await eventually(() => world.engine.running === 1);
+    relayer.sockets[0]!.destroy();
+    await eventually(() => relayer.sessions.length === 2, 10_000);
+    const rest = relayer.call("GET", `/attempts/${hashStruct("Assignment", request.assignment)}?offset=1`);
+    await eventually(() => world.engine.running === 1);
+    release();
+    const lines = (await rest).text.trim().split("\n").map((line) => (JSON.parse(line) as { type: string }).type);
+    expect(lines).to.deep.equal(["delta", "end"]);
+    expect(world.engine.worked).to.equal(1);
+    stop.abort();
+    await keeping;
+  });
+
+  it("answers what it does not understand with a status and a code, and goes on", async () => {
+    const { relayer, stop } = await linked();
+    const asked = async (method: string, path: string, body?: unknown) => {
+      const { status, text } = await relayer.call(method, path, body);
+      return [status, (JSON.parse(text) as { code: string }).code];
+    };
+    expect(await asked("GET", "/nonsense")).to.deep.equal([404, "not_found"]);
+    expect(await asked("POST", "/info")).to.deep.equal([404, "not_found"]);
+    expect(await asked("GET", `/attempts/0x${"00".repeat(32)}`)).to.deep.equal([404, "not_found"]);
+    expect(await asked("GET", `/attempts/0x${"00".repeat(32)}?offset=-1`)).to.deep.equal([400, "invalid_value"]);
+    expect(await asked("POST", "/attempts", { nonsense: true })).to.deep.equal([400, "invalid_value"]);
+    expect(await asked("POST", "/cancel", { assignmentHash: "0x" })).to.deep.equal([400, "invalid_value"]);
+    expect(await asked("POST", "/acks", { acks: [{ ack: structToJson("Ack", { receiptHash: `0x${"00".repeat(32)}`, relayerId: 1, relayerEpoch: 1, ackedAt: 1 }) }] })).to.deep.equal([400, "invalid_value"]);
+    const broken = relayer.session.request({ ":method": "POST", ":path": "/attempts" });
+    broken.end("{oops");
+    const [headers] = await once(broken, "response") as [http2.IncomingHttpHeaders];
+    expect(headers[":status"]).to.equal(400);
+    broken.close();
+    expect((await relayer.attempt(await requestOf())).at(-1)!.type).to.equal("end");
+    await stop();
+  });
+
+  it("serves 200 attempts at once over one connection", async function () {
+    this.timeout(20_000);
+    const { relayer, stop } = await linked(undefined, worldOf({ slots: 200, unackedMax: 1_000 }));
+    const small = { order: { maxFee: 1_000n }, assignment: { shareCap: 1_000n } };
+    const all = await Promise.all((await Promise.all(Array.from({ length: 200 }, () => requestOf(small)))).map((request) => relayer.attempt(request)));
+    expect(all.filter((events) => events.at(-1)!.type === "end")).to.have.length(200);
+    await stop();
+  });
+
+  it("ends a connection that swallows pings", async () => {
+    const url = await new TestRelayer(relayerSigner, undefined, true).listen();
+    await linksOf({ pingEveryMs: 100 }).serve(url, NODE_ID, worldOf().agent, new AbortController().signal);
+  });
+});
+
+describe("link: the relayer's last receipt", () => {
+  it("is read, is null where there is none, and fails typed on anything else", async () => {
+    const relayer = new TestRelayer();
+    const url = await relayer.listen();
+    const end = endOf(await worldOf().send(await requestOf()));
+    const read = () => linksOf().lastReceipt(url, NODE_ID);
+    expect(await read()).to.equal(null);
+    relayer.tab = { status: 200, body: "null" };
+    expect(await read()).to.equal(null);
+    relayer.tab = { status: 200, body: JSON.stringify({ receipt: structToJson("TaskReceipt", end.receipt), receiptSignature: end.signature }) };
+    expect(await read()).to.deep.equal({ receipt: end.receipt, signature: end.signature });
+    for (const tab of [{ status: 500, body: "" }, { status: 200, body: "{oops" }, { status: 200, body: '{"receipt":{}}' }, { status: 200, body: `"${"x".repeat(100_000)}"` }]) {
+      relayer.tab = tab;
+      expect(await failure(read()), tab.body.slice(0, 20)).to.equal("relayer_unreachable");
+    }
+  });
+});
