@@ -1,6 +1,7 @@
 // `tidelane payer`: money in, a session with signed limits, a local server that pays, money out.
 import { Command } from "commander";
-import { rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { openPayer, payerWorld } from "../client/main.ts";
 import { issueKey, openSession, type SessionTerms } from "../client/session.ts";
 import { ownerChain, ownerOfKey, payerChain } from "../client/adapters/chain.ts";
@@ -57,7 +58,7 @@ export function payerCommand(): Command {
     .addHelpText("after", "\nWhere TIDELANE_PROXY_KEY is set, clients must give it as their API key.\n")
     .action((options: Options & { port: string }) => run(options, () => proxy(options)));
   sessioned(withPlace(payer.command("keys").description("a further API key for an allowance session"))).action((options: Options) => run(options, () => keys(options)));
-  sessioned(withPlace(payer.command("sessions").description("the session in the file, by its own count, the relayer's and the chain's")))
+  sessioned(withPlace(payer.command("sessions").description("your sessions: by your own count, the relayer's and the chain's")))
     .action((options: Options) => run(options, () => sessions(options)));
   sessioned(owned("top-up <amount>", "add to the session's lock")).action((amount: string, options: Options) => run(options, () => topUp(amount, options)));
   sessioned(owned("close", "end the session; its rest is free three windows later")).action((options: Options) => run(options, () => close(options)));
@@ -161,31 +162,41 @@ async function proxy(options: Options & { port: string }): Promise<Report> {
 }
 
 async function keys(options: Options): Promise<Report> {
-  const { place, file, state } = await saved(options);
+  const place = placeOf(options);
+  const all = await sessionsAt(options, place);
+  // One named file is taken as it is; of several, the one that has keys.
+  const { file, state } = all.find((one) => one.state.authorization.mode === Mode.ALLOWANCE) ?? all[0]!;
   const world = await payerWorld({ ...place, sessionFile: file });
   try {
     const apiKey = await issueKey(world, state);
-    return { json: { sessionId: idOf(state), apiKey }, text: `API key (shown once): ${apiKey}\nUse it with base URL ${state.relayerUrl}/v1` };
+    return { json: { sessionId: idOf(state), file, apiKey }, text: `API key (shown once): ${apiKey}\nUse it with base URL ${state.relayerUrl}/v1` };
   } finally {
     await world.store.close();
   }
 }
 
 async function sessions(options: Options): Promise<Report> {
-  const { place, file, state } = await saved(options);
+  const place = placeOf(options);
+  const found = await Promise.all((await sessionsAt(options, place)).map((one) => describe(place, one)));
+  return { json: { sessions: found.map((one) => one.json) }, text: found.map((one) => one.text).join("\n\n") };
+}
+
+async function describe(place: Place, { file, state }: SavedSession): Promise<Report> {
   const sessionId = idOf(state);
   const relayer = await new RelayerClient(state.relayerUrl, fetch).session(sessionId).catch(unlessUnreachable);
   const chain = await payerChain(place).session(sessionId).catch(unlessUnreachable);
   const inFlight = state.orders.reduce((sum, order) => sum + order.maxFee, 0n);
+  const mode = state.authorization.mode === Mode.VOUCHER ? "voucher" : "allowance";
   const own = { charged: state.charged, inFlight, orders: state.orders.length, distrust: state.distrust };
   const rows: [string, string][] = [
-    ["session", sessionId], ["file", file], ["relayer", state.relayerUrl], ["mode", state.authorization.mode === Mode.VOUCHER ? "voucher" : "allowance"],
-    ["locked", String(state.authorization.lock)], ["own count", `${state.charged} charged, ${inFlight} open in ${state.orders.length} orders`],
+    ["session", sessionId], ["file", file], ["relayer", state.relayerUrl], ["mode", mode], ["locked", String(state.authorization.lock)],
+    // Whoever holds an API key orders without telling this file.
+    ["own count", mode === "voucher" ? `${state.charged} charged, ${inFlight} open in ${state.orders.length} orders` : "none: an allowance is counted by the relayer"],
     ["relayer's count", relayer ? `${String(relayer.charged)} charged, ${String(relayer.settled)} settled, ${String(relayer.state)}` : "not reachable"],
     ["chain", chain ? `${chain.charged} charged${chain.closingSinceSeconds > 0 ? ", closing" : ""}` : "not opened, or not reachable"],
     ["trust", state.distrust ?? "nothing found"],
   ];
-  return { json: { sessionId, file, relayerUrl: state.relayerUrl, own, relayer, chain: chain && { ...chain } }, text: table(rows) };
+  return { json: { sessionId, file, mode, relayerUrl: state.relayerUrl, own, relayer, chain: chain && { ...chain } }, text: table(rows) };
 }
 
 async function topUp(text: string, options: Options): Promise<Report> {
@@ -221,13 +232,36 @@ async function release(options: Options): Promise<Report> {
   }
 }
 
+interface SavedSession {
+  readonly file: string;
+  readonly state: PayerState;
+}
+
 /** The session's file as it is, without taking it from a proxy that runs on it. @throws `no_session` */
-async function saved(options: Options): Promise<{ place: Place; file: string; state: PayerState }> {
+async function saved(options: Options): Promise<SavedSession & { place: Place }> {
   const place = placeOf(options);
   const file = sessionFileOf(options, place);
   const text = await readOrNull(file);
   if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
   return { place, file, state: stateFromText(text) };
+}
+
+/** The named session, or all that lie beside the usual one; files that are something else are passed over. @throws `no_session` */
+async function sessionsAt(options: Options, place: Place): Promise<readonly SavedSession[]> {
+  if (options.session !== undefined) return [await saved(options)];
+  const folder = dirname(sessionFileOf(options, place));
+  const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")).sort() : [];
+  const found = await Promise.all(files.map(async (name): Promise<SavedSession | null> => {
+    const file = join(folder, name);
+    try {
+      return { file, state: stateFromText(await readOrNull(file) ?? "") };
+    } catch {
+      return null;
+    }
+  }));
+  const sessions = found.filter((one) => one !== null);
+  if (sessions.length === 0) throw new TidelaneError(`There is no session in ${folder}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
+  return sessions;
 }
 
 const idOf = (state: PayerState): Hash => hashStruct("SpendingAuthorization", state.authorization);

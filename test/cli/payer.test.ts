@@ -89,6 +89,25 @@ describe("tidelane", function () {
       ]);
     });
 
+    it("shows every session of a folder by all three counts", async () => {
+      await opened();
+      writeFileSync(join(folder, "broken.json"), "{");
+      const store = await openFileStore(join(folder, "zweite.json"));
+      await openSession({ ...worldOf(relayer), store }, owner, relayer.url, { lock: 7_000n, mode: 1 });
+      await store.close();
+      const env = { TIDELANE_SESSION: session };
+      const [shown, words, keys] = await Promise.all([ran(["payer", "sessions", ...flags.slice(0, -2), "--json"], env), ran(["payer", "sessions", ...flags]), ran(["payer", "keys", ...flags.slice(0, -2), "--json"], env)]);
+      const { sessions } = shown.json() as { sessions: { file: string; mode: string; own: object; relayer: { charged: string } }[] };
+      expect(sessions.map(({ file, mode, own }) => ({ file, mode, own }))).to.deep.equal([
+        { file: session, mode: "voucher", own: { charged: "0", inFlight: "0", orders: 0, distrust: null } },
+        { file: join(folder, "zweite.json"), mode: "allowance", own: { charged: "0", inFlight: "0", orders: 0, distrust: null } },
+      ]);
+      expect(sessions[0]!.relayer).to.include({ charged: "0", state: "open" });
+      expect(words.stdout.match(/own count/g)).to.have.length(1);
+      expect(keys.json()).to.include({ file: join(folder, "zweite.json") });
+      expect(keys.json().apiKey).to.match(/^tl_/);
+    });
+
     it("issues no API key for a session of signed orders", async () => {
       await opened();
       const keys = await ran(["payer", "keys", ...flags, "--json"]);

@@ -109,6 +109,8 @@ export class FakeRelayer implements PayerChain {
       return view ? json(response, 200, taskViewToJson(view)) : json(response, 404, { title: "unknown task", code: "task_unknown" });
     }
     if (path === "/tidelane/v1/sessions") return this.#register(body, response);
+    const described = this.sessions.get(/^\/tidelane\/v1\/sessions\/(0x[0-9a-f]{64})$/.exec(path)?.[1] as Hash);
+    if (described) return json(response, 200, { charged: String(described.charged), settled: "0", state: "open" });
     if (/^\/tidelane\/v1\/sessions\/0x[0-9a-f]{64}\/keys$/.test(path)) return json(response, 200, { apiKey: `tl_${(JSON.parse(body.toString()) as { signature: string }).signature.slice(2, 12)}` });
     if (path === "/v1/chat/completions") return this.#chat(request, body, response);
     json(response, 404, { error: { message: "no such route", code: "route_not_found" } });
