@@ -2,7 +2,7 @@
 // answer comes back as deltas, and whatever else comes back is a typed failure.
 import { InFlight, estimateTokens } from "../inFlight.ts";
 import { inputsOf, outTokensOf } from "../body.ts";
-import { contextOf, metricsOf, type EngineMetrics } from "./probe.ts";
+import { contextOf, isReachable, metricsOf, type EngineMetrics } from "./probe.ts";
 import { eventData, READ_LIMITS, wholeText, within, type ReadLimits } from "./lines.ts";
 import { readChunk, readEmbeddings, type Usage } from "./chunks.ts";
 import { EngineError, type Clock, type Engine, type EngineEvent, type EngineLoad, type EngineModel, type EngineRequest, type Log } from "../../ports.ts";
@@ -34,7 +34,8 @@ const INPUTS_MAX = 2_048;
 const METRICS_EVERY_MS: Millis = 1_000;
 /** After a refused connection the engine counts as down for this long. */
 const DOWN_FOR_MS: Millis = 5_000;
-const CONTEXT_UNKNOWN = new EngineError("engine_unavailable", "The engine does not tell its context size: set `contextTokens` for this model.");
+/** Where neither engine nor owner tells: few models hold less. */
+const CONTEXT_TOKENS_ASSUMED = 4_096;
 
 export class OpenAiEngine implements Engine {
   readonly name = "openai-compatible";
@@ -62,10 +63,15 @@ export class OpenAiEngine implements Engine {
 
   async start(): Promise<EngineModel> {
     const options = this.#options;
-    const told = options.dimensions > 0 ? null : await contextOf({ baseUrl: options.baseUrl, model: options.model, headers: this.#headers }, this.#clock);
-    this.#contextTokens = least(options.contextTokens, told?.contextTokens ?? null);
+    const target = { baseUrl: options.baseUrl, model: options.model, headers: this.#headers };
+    if (!await isReachable(target, this.#clock)) throw new EngineError("engine_unavailable", `No engine answers at ${options.baseUrl}; is it running?`);
+    const told = options.dimensions > 0 ? null : await contextOf(target, this.#clock);
     this.#truncates = told?.truncates ?? false;
-    if (this.#contextTokens === 0) throw CONTEXT_UNKNOWN;
+    this.#contextTokens = least(options.contextTokens, told?.contextTokens ?? null);
+    if (this.#contextTokens === 0) {
+      this.#log.warn({ model: options.model, contextTokens: CONTEXT_TOKENS_ASSUMED }, "the engine does not tell its context size; set contextTokens for this model");
+      this.#contextTokens = CONTEXT_TOKENS_ASSUMED;
+    }
     if (options.metricsUrl) void this.#watchMetrics(options.metricsUrl);
     return { contextTokens: this.#contextTokens, tokenizer: options.tokenizer, capabilities: options.capabilities, dimensions: options.dimensions, curve: options.curve };
   }

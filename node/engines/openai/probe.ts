@@ -15,6 +15,20 @@ const PROBE_MS: Millis = 5_000;
 /** What Ollama loads where nobody sets num_ctx. */
 const OLLAMA_CONTEXT_TOKENS = 4_096;
 
+/** Whether anything answers there at all, in whatever words. */
+export async function isReachable({ baseUrl, headers }: ProbeTarget, clock: Clock): Promise<boolean> {
+  const stop = new AbortController();
+  try {
+    const answer = await within(fetch(`${baseUrl}/models`, { headers, redirect: "manual", signal: stop.signal }), PROBE_MS, clock);
+    await answer.body?.cancel();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    stop.abort();
+  }
+}
+
 export interface ContextFound {
   /** Null where the engine does not tell. */
   readonly contextTokens: Tokens | null;

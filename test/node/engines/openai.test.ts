@@ -258,8 +258,13 @@ describe("engine: openai-compatible, what the engine tells of itself", () => {
     expect((await (await engineOf(vllm, { contextTokens: 500 })).start()).contextTokens).to.equal(500);
   });
 
-  it("says what to set where nobody tells", async () => {
-    expect(await failure((await engineOf(notFound, { contextTokens: 0 })).start())).to.equal("engine_unavailable");
+  it("assumes little where nobody tells", async () => {
+    expect((await (await engineOf(notFound, { contextTokens: 0 })).start()).contextTokens).to.equal(4_096);
+  });
+
+  it("does not start where nothing answers", async () => {
+    const engine = await engineOf(notFound, { baseUrl: "http://127.0.0.1:1/v1" });
+    expect(await failure(engine.start())).to.equal("engine_unavailable");
   });
 
   it("reads vLLM's and llama.cpp's metrics, and ignores the rest", () => {
