@@ -1,0 +1,76 @@
+// Predicts, for one node, when a request would get its first token and how fast the others would follow.
+//
+// The same affine curve as routing/curve.ts, seen over many iterations: prompts are read in chunks beside everybody's next token.
+import { clamp } from "../routing/parameters.ts";
+import type { ServiceCurve } from "../../protocol/link.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
+
+/** What of a node a prediction rests on. */
+export interface NodeModel {
+  readonly curve: ServiceCurve;
+  readonly slots: number;
+  readonly kvTokens: Tokens;
+  /** Token budget of an iteration. */
+  readonly chunkTokens: Tokens;
+}
+
+/** Everybody's work on a node, as far as the relayer knows it. */
+export interface NodeLoad {
+  readonly running: number;
+  /** Prompt tokens not read yet. */
+  readonly backlogTokens: Tokens;
+  /** Of all that run. */
+  readonly contextTokens: Tokens;
+}
+
+/** What requests are like at the moment, in the mean; products are averaged as products. */
+export interface Mix {
+  readonly inputTokens: Tokens;
+  readonly outTokens: Tokens;
+  readonly inputSquared: number;
+}
+
+const NS_PER_MS = 1e6;
+const PS_PER_MS = 1e9;
+/** However full an iteration is with decoding, an engine reads at least so much of a prompt. */
+const CHUNK_TOKENS_MIN = 16;
+
+/** Milliseconds from dispatch to the first token, the prompts ahead read first. @param cachedTokens of the prompt that need not be read */
+export function predictTtftMs(model: NodeModel, load: NodeLoad, inputTokens: Tokens, cachedTokens: Tokens = 0): Millis {
+  const { curve, chunkTokens } = model;
+  const ownTokens = Math.max(1, inputTokens - cachedTokens);
+  const tokens = load.backlogTokens + ownTokens;
+  const iterations = Math.ceil(tokens / Math.max(CHUNK_TOKENS_MIN, chunkTokens - load.running));
+  const besideMs = iterationMs(curve, load.contextTokens, load.running);
+  return iterations * besideMs + (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * (inputTokens ** 2 - cachedTokens ** 2)) / PS_PER_MS;
+}
+
+/** Milliseconds of an iteration in which so many sequences decode and nothing is read. */
+export const iterationMs = (curve: ServiceCurve, contextTokens: Tokens, running: number): Millis =>
+  (curve.aNs + curve.cNs * contextTokens + curve.dNs * running) / NS_PER_MS;
+
+/**
+ * Milliseconds per output token while the load stays as it is: those that finish are replaced, so each iteration also reads 1 / output
+ * of a prompt for every other sequence that runs.
+ */
+export function predictTpotMs(model: NodeModel, load: NodeLoad, mix: Mix): Millis {
+  const { curve } = model;
+  const readMs = (curve.bNs * mix.inputTokens) / NS_PER_MS + (curve.ePs * mix.inputSquared) / PS_PER_MS;
+  return iterationMs(curve, load.contextTokens, load.running) + (readMs * Math.max(0, load.running - 1)) / Math.max(1, mix.outTokens);
+}
+
+/** Whether the memory holds everybody's context and half a mean output more each: what they will hold when a typical one ends. */
+export const hasMemory = (model: NodeModel, load: NodeLoad, mix: Mix): boolean => load.contextTokens + mix.outTokens <= model.kvTokens;
+
+/**
+ * The largest batch whose steady state meets the time per token, the replacements' prefill included, within slots and memory:
+ * a + B (d + c (I + O / 2)) + (B - 1) b I / O <= target. At least one: an idle node can always be asked.
+ */
+export function steadyBatch(model: NodeModel, mix: Mix, targetTpotMs: Millis): number {
+  const { slots, kvTokens } = model;
+  const contextTokens = mix.inputTokens + mix.outTokens / 2;
+  const idleMs = predictTpotMs(model, { running: 1, backlogTokens: 0, contextTokens }, mix);
+  const perMoreMs = predictTpotMs(model, { running: 2, backlogTokens: 0, contextTokens: 2 * contextTokens }, mix) - idleMs;
+  const inTime = perMoreMs <= 0 ? slots : 1 + Math.floor((targetTpotMs - idleMs) / perMoreMs);
+  return clamp(Math.min(inTime, Math.floor(kvTokens / Math.max(1, contextTokens))), 1, Math.max(1, slots));
+}
