@@ -1,0 +1,51 @@
+// Mooncake's conductor: the instance with the least predicted time to first token, and rejection on arrival of what would miss a target.
+import { OwnView } from "../view.ts";
+import { hasMemory, predictTpotMs, predictTtftMs } from "../../../relayer/lobby/predict.ts";
+import type { Job } from "../job.ts";
+import type { Policy, PolicyKind, World } from "../policy.ts";
+
+/**
+ * Algorithm 1 of Qin et al., "Mooncake: Trading More Storage for Less Computation" (FAST'25): for each instance queue time plus prefill
+ * time with its own cached prefix; the least wins; rejected where its TTFT or TBT would miss the target. Early rejection with
+ * prediction (section 7): the time between tokens is that of the moment when this request decodes, under steady load. Here each
+ * instance does both phases, so its own TBT counts, and instances that would miss it are left out before the least is taken; there is no
+ * transfer of KV between nodes, so the balancing threshold has nothing to decide. It is given our own curves and predictor, and its
+ * own requests in flight instead of stale reports.
+ */
+export const mooncake: PolicyKind = { name: "mooncake", hasAdmission: true, make: (world) => new Mooncake(world) };
+
+class Mooncake implements Policy {
+  readonly #world: World;
+  readonly #view: OwnView;
+  readonly #cached: Int32Array;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#view = new OwnView(world);
+    this.#cached = new Int32Array(world.profiles.length);
+  }
+
+  arrived(job: Job): void {
+    this.#view.mix.arrived(job.inputTokens);
+    this.#world.cachedTokens(job, this.#cached);
+    let [best, leastMs] = [-1, job.ttftTargetMs];
+    for (const [node, model] of this.#view.models.entries()) {
+      if (!this.#world.fits(node, job) || this.#view.book.inFlight[node]! >= model.slots) continue;
+      const load = this.#view.loadOf(node, job);
+      if (!hasMemory(model, load, this.#view.mix) || predictTpotMs(model, load, this.#view.mix) > job.tpotTargetMs) continue;
+      const ttftMs = predictTtftMs(model, this.#view.loadOf(node), job.inputTokens, Math.min(this.#cached[node]!, job.inputTokens - 1));
+      if (ttftMs <= leastMs) [best, leastMs] = [node, ttftMs];
+    }
+    if (best < 0) return this.#world.refuse(job);
+    this.#view.book.sent(job, best);
+    this.#world.send(job, best);
+  }
+
+  firstToken(job: Job): void {
+    this.#view.book.firstToken(job);
+  }
+
+  ended(job: Job, isDone: boolean): void {
+    this.#view.ended(job, isDone);
+  }
+}
