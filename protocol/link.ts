@@ -157,6 +157,7 @@ export type FinishReason = "stop" | "length" | "tool_calls" | "content_filter" |
  */
 export type AttemptEvent =
   | { readonly type: "refusal"; readonly refusal: Refusal; readonly signature: Signature }
+  /** The receipt claims no more input than this; less where the engine counts at the end only. */
   | { readonly type: "start"; readonly inputTokens: number }
   /** `tokens`: how many output tokens this delta adds. `extra`: JSON text of further members of OpenAI's delta or choice. */
   | { readonly type: "delta"; readonly text: string; readonly tokens: number; readonly extra?: string }
