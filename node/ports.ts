@@ -72,8 +72,11 @@ export interface EngineRequest {
 
 /** In order: start, deltas or embeddings, end. */
 export type EngineEvent =
-  /** Sent once the engine has accepted the input. An engine that counts only at the end gives an estimate here. */
-  | { readonly type: "start"; readonly inputTokens: Tokens }
+  /**
+   * Sent once the engine has accepted the input. An engine that counts only at the end gives an estimate here, and what the
+   * count will be at most.
+   */
+  | { readonly type: "start"; readonly inputTokens: Tokens; readonly inputTokensMax?: Tokens }
   /** `extra`: JSON text of further members of OpenAI's delta or choice. */
   | { readonly type: "delta"; readonly text: string; readonly tokens: Tokens; readonly extra?: string }
   | { readonly type: "embedding"; readonly index: number; readonly vector: Float32Array }

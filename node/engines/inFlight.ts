@@ -1,4 +1,6 @@
 // Gauges an engine from what this agent gave it: enough where the engine tells nothing, exact where it has no other clients.
+import { capabilitiesNeeded } from "../../protocol/capabilities.ts";
+import { inputTokensMax } from "../../protocol/bounds.ts";
 import type { EngineEvent, EngineLoad, EngineRequest } from "../ports.ts";
 import type { Tokens } from "../../protocol/units.ts";
 
@@ -48,10 +50,21 @@ export class InFlight {
 }
 
 /** @returns a guess at the tokens of all texts in a body: of messages, their contents only. */
-export function estimateTokens(body: EngineRequest["body"]): Tokens {
+export const estimateTokens = (body: EngineRequest["body"]): Tokens => Math.max(1, Math.floor(promptBytes(body) / BYTES_PER_TOKEN));
+
+/** @returns the most tokens that an honest engine can count for a body; without limit where it holds more than text. */
+export function inputBound(body: EngineRequest["body"]): Tokens {
+  const needed = capabilitiesNeeded(body);
+  if (["images", "audio", "files", "content"].some((media) => needed.includes(media))) return Infinity;
+  // Tool definitions and the like become input, too.
+  const bytes = needed.length === 0 ? promptBytes(body) : Buffer.byteLength(JSON.stringify(body));
+  return inputTokensMax(bytes, Array.isArray(body.messages) ? body.messages.length : 1);
+}
+
+function promptBytes(body: EngineRequest["body"]): number {
   const messages: unknown[] = Array.isArray(body.messages) ? body.messages : [];
   const contents = messages.map((message) => (typeof message === "object" && message !== null && "content" in message ? message.content : ""));
-  return Math.max(1, Math.floor(textBytes([contents, body.prompt, body.input], 0) / BYTES_PER_TOKEN));
+  return textBytes([contents, body.prompt, body.input], 0);
 }
 
 const DEPTH_MAX = 8;

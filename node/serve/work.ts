@@ -64,7 +64,7 @@ async function waitPace(world: WorkWorld, attempt: Attempt, tokens: Tokens): Pro
 function take(event: EngineEvent, delivered: Delivered, attempt: Attempt, outTokensMax: Tokens): void {
   if (event.type === "start") {
     Object.assign(delivered, { started: true, inputTokens: event.inputTokens });
-    attempt.push({ type: "start", inputTokens: event.inputTokens });
+    attempt.push({ type: "start", inputTokens: event.inputTokensMax ?? event.inputTokens });
   } else if (event.type === "delta") {
     const text = event.text.toWellFormed();
     delivered.output.push(Buffer.from(text + (event.extra ?? ""), "utf8"));

@@ -1,6 +1,6 @@
 // Any engine that speaks OpenAI's API over HTTP (vLLM, llama.cpp's server, Ollama, ...): the client's body goes through, the
 // answer comes back as deltas, and whatever else comes back is a typed failure.
-import { InFlight, estimateTokens } from "../inFlight.ts";
+import { InFlight, estimateTokens, inputBound } from "../inFlight.ts";
 import { inputsOf, outTokensOf } from "../body.ts";
 import { contextOf, isReachable, metricsOf, type EngineMetrics } from "./probe.ts";
 import { eventData, READ_LIMITS, wholeText, within, type ReadLimits } from "./lines.ts";
@@ -105,7 +105,8 @@ export class OpenAiEngine implements Engine {
     const answer = await this.#post(request.kind === "chat" ? "/chat/completions" : "/completions", this.#generateBody(request, outTokensMax), signal);
     if (!answer) return;
     // The engine has taken the prompt; its exact count comes with the end.
-    yield { type: "start", inputTokens: estimated };
+    const inputTokensMax = Math.min(this.#contextTokens, inputBound(request.body));
+    yield { type: "start", inputTokens: Math.min(estimated, inputTokensMax), inputTokensMax };
     let counted = 0;
     let finishReason: FinishReason | null = null;
     let usage: Usage | null = null;
@@ -132,7 +133,7 @@ export class OpenAiEngine implements Engine {
     const outputTokens = Math.min(usage?.outputTokens || counted, outTokensMax);
     // Chunks may hold several tokens: the difference is announced before it is claimed.
     if (outputTokens > counted) yield { type: "delta", text: "", tokens: outputTokens - counted };
-    yield { type: "end", finishReason, inputTokens: usage?.inputTokens ?? estimated, outputTokens };
+    yield { type: "end", finishReason, inputTokens: Math.min(usage?.inputTokens ?? estimated, inputTokensMax), outputTokens };
   }
 
   async *#embed(request: EngineRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {

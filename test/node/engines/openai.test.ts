@@ -114,6 +114,13 @@ describe("engine: openai-compatible, in detail", () => {
     expect(endOf(await collect(engine, chat("x", {}, 10))).outputTokens).to.equal(10);
   });
 
+  it("says at the start what its input can be at most, and never claims more", async () => {
+    const engine = await engineOf(stream(delta("a", "stop"), { choices: [], usage: { prompt_tokens: 900, completion_tokens: 1 } }, "[DONE]"));
+    const events = await collect(engine, chat("12345678"));
+    expect(events[0]).to.deep.equal({ type: "start", inputTokens: 2, inputTokensMax: 8 + 32 });
+    expect(endOf(events).inputTokens).to.equal(40);
+  });
+
   it("announces what an engine counted beyond its chunks, before it is claimed", async () => {
     const engine = await engineOf(stream(delta("a b c", "stop"), { choices: [], usage: { prompt_tokens: 1, completion_tokens: 30 } }, "[DONE]"));
     const events = await collect(engine, chat("x"));

@@ -39,6 +39,18 @@ describe("work: what is signed", () => {
     expect(await findings(request, events)).to.deep.equal([]);
   });
 
+  it("announces what the input can be at most, and claims what was counted, or else estimated", async () => {
+    const world = worldOf();
+    world.engine.script = async function* (_request, signal) {
+      yield { type: "start", inputTokens: 3, inputTokensMax: 40 };
+      yield { type: "delta", text: "a", tokens: 1 };
+      if (!signal.aborted) yield { type: "end", finishReason: "stop", inputTokens: 7, outputTokens: 1 };
+    };
+    const events = await world.send(await requestOf());
+    expect(events[0]).to.deep.equal({ type: "start", inputTokens: 40 });
+    expect(endOf(events).receipt.body.inputTokens).to.equal(7);
+  });
+
   it("covers further members of a delta, too, in order", async () => {
     const world = worldOf();
     world.engine.script = async function* () {
