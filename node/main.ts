@@ -108,7 +108,8 @@ const aborted = (signal: AbortSignal): Promise<void> => new Promise((resolve) =>
   else signal.addEventListener("abort", () => resolve(), { once: true });
 });
 
-async function main(): Promise<void> {
+/** The whole process: ends it with 0 after a drain, with 1 and one line of JSON on standard error otherwise. */
+export async function startNode(): Promise<void> {
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => stop.abort());
   try {
@@ -122,4 +123,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await startNode();
