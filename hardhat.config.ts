@@ -31,7 +31,7 @@ export default defineConfig({
   test: {
     solidity: {
       fuzz: { runs: 256 },
-      invariant: { runs: 32, depth: 64, failOnRevert: true },
+      invariant: { runs: 48, depth: 128, failOnRevert: true },
       eip712Types: { include: ["contracts/types/**"] },
     },
   },

@@ -22,7 +22,7 @@ interface IKeyRing {
     error NotOwner(uint32 id, address caller);
     /// @notice The id was retired at that time, for good.
     error AlreadyRetired(uint32 id, uint48 retiredAt);
-    /// @notice The key already stands in an open epoch of `holder`.
+    /// @notice The key already stands in an open epoch of `holder`, which may be the id itself.
     error KeyInUse(address key, uint32 holder);
     /// @notice The consent is not signed by the key (KeyConsent in the domain of BatchSettlement).
     error KeyConsentInvalid(address key, address recovered);

@@ -35,6 +35,8 @@ abstract contract KeyRing is IKeyRing, TidelaneDomain {
         returns (uint32 epoch)
     {
         _refuseRetired(id);
+        // Before the old epoch closes: a rotation to the same key is none.
+        _refuseUsed(key);
         _closeKey(id);
         return _openKey(id, key, keySignature);
     }
@@ -76,6 +78,7 @@ abstract contract KeyRing is IKeyRing, TidelaneDomain {
 
     /// @dev Gives out the next id to the caller, with its first key.
     function _enrol(address key, bytes calldata keySignature) internal returns (uint32 id) {
+        _refuseUsed(key);
         id = ++count;
         holders[id].owner = msg.sender;
         _openKey(id, key, keySignature);
@@ -83,7 +86,6 @@ abstract contract KeyRing is IKeyRing, TidelaneDomain {
 
     function _openKey(uint32 id, address key, bytes calldata keySignature) private returns (uint32 epoch) {
         if (key == address(0)) revert ZeroAddress();
-        if (holderOf[key] != 0) revert KeyInUse(key, holderOf[key]);
         _checkConsent(key, keySignature);
         epoch = ++holders[id].epoch;
         keys[id][epoch] = KeyEpoch({key: key, openedAt: uint48(block.timestamp), closedAt: 0});
@@ -104,6 +106,11 @@ abstract contract KeyRing is IKeyRing, TidelaneDomain {
         KeyConsent memory consent = KeyConsent({registry: address(this), owner: msg.sender, key: key});
         address recovered = Signatures.recover(_digest(consent.hash()), keySignature);
         if (recovered != key) revert KeyConsentInvalid(key, recovered);
+    }
+
+    function _refuseUsed(address key) private view {
+        uint32 holder = holderOf[key];
+        if (holder != 0) revert KeyInUse(key, holder);
     }
 
     function _refuseRetired(uint32 id) private view {

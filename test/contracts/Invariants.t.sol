@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
-import {Bond} from "../../contracts/interfaces/IBondVault.sol";
+import {Bond, Party} from "../../contracts/interfaces/IBondVault.sol";
+import {KeyEpoch} from "../../contracts/interfaces/IKeyRing.sol";
 import {RelayerAccount, Session, Tab} from "../../contracts/interfaces/IEscrow.sol";
 import {Actors} from "./support/Actors.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice What holds after every act, whoever acts in whichever order. Numbers are those of the protocol's invariants.
-contract InvariantsTest {
+contract InvariantsTest is Actors {
     struct Act {
         bytes4 selector;
         bytes32 name;
@@ -20,106 +21,111 @@ contract InvariantsTest {
         bytes4[] selectors;
     }
 
-    uint256 private constant NODES = 3;
-    uint256 private constant W = 1 hours;
-    Actors private actors;
-
-    function setUp() public {
-        actors = new Actors();
-        actors.setUp();
-    }
-
     function targetSelectors() public view returns (FuzzSelector[] memory targets) {
         targets = new FuzzSelector[](1);
-        targets[0] = FuzzSelector(address(actors), _selectors());
+        targets[0] = FuzzSelector(address(this), _selectors());
     }
 
     function targetContracts() public view returns (address[] memory targets) {
         targets = new address[](1);
-        targets[0] = address(actors);
+        targets[0] = address(this);
     }
 
-    function invariant_I1_booksAreTheTrackedBalance() public {
-        _now();
-        (uint256 booked, uint256 tracked, uint256 held) = actors.books();
+    /// @dev One campaign for all of them: each act is followed by every check.
+    function invariant_everythingHolds() public {
+        vm.warp(time);
+        _I1_booksAreTheTrackedBalance();
+        _I2_I4_I6_I7_dualCap();
+        _I5_I8_debitsAreCreditsAndFees();
+        _I9_bucket();
+        _I18_maturity();
+        _I20_keysAreUniqueAmongOpenEpochs();
+        _I24_locksAreWithinDeposits();
+        _I25_leverage();
+        _noActBreachedItsBound();
+    }
+
+    function _I1_booksAreTheTrackedBalance() private view {
+        (uint256 booked, uint256 tracked, uint256 held) = books();
         vm.assertEq(booked, tracked, "all books together = tracked balance");
         vm.assertLe(tracked, held, "tracked balance <= token balance");
     }
 
-    function invariant_I2_I4_I6_I7_dualCap() public {
-        _now();
-        for (uint256 i = 0; i < actors.sessionCount(); ++i) {
-            bytes32 id = actors.sessionIds(i);
-            Session memory session = actors.session(id);
-            (uint96 cap,,, uint96 lastCharged) = actors.signed(id);
+    function _I2_I4_I6_I7_dualCap() private view {
+        for (uint256 i = 0; i < sessionIds.length; ++i) {
+            bytes32 id = sessionIds[i];
+            Session memory session = escrow.sessionOf(id);
+            Signed memory mine = signed[id];
             vm.assertLe(uint256(session.charged) + session.forced, session.provenCap, "charged <= proven cap");
             vm.assertLe(session.provenCap, session.maxTotal, "proven cap <= maxTotal");
-            vm.assertLe(session.charged, cap, "charged <= what the payer signed");
-            vm.assertEq(session.charged, lastCharged, "charged is what batches made it");
+            vm.assertLe(session.charged, mine.cap, "charged <= what the payer signed");
+            vm.assertEq(session.charged, mine.lastCharged, "charged is what batches made it");
             vm.assertLe(session.charged, session.lock, "charged <= lock");
         }
         for (uint256 i = 0; i < NODES; ++i) {
-            Tab memory tab = actors.tab(actors.nodeIds(i));
+            Tab memory tab = escrow.tabOf(relayerId, nodeIds[i]);
             vm.assertLe(tab.earned, tab.provenEarned, "earned <= proven");
-            vm.assertEq(tab.provenEarned, actors.greatestCumulative(actors.nodeIds(i)), "proven = greatest signed");
-            vm.assertEq(tab.earned, actors.creditedBefore(actors.nodeIds(i), type(uint256).max), "earned is what batches made it");
+            vm.assertEq(tab.provenEarned, greatestCumulative[nodeIds[i]], "proven = greatest signed");
+            vm.assertEq(tab.earned, creditedBefore(nodeIds[i], type(uint256).max), "earned is what batches made it");
         }
     }
 
-    function invariant_I5_I8_debitsAreCreditsAndFees() public {
-        _now();
-        RelayerAccount memory account = actors.relayerAccount();
+    function _I5_I8_debitsAreCreditsAndFees() private view {
+        RelayerAccount memory account = escrow.relayerAccountOf(relayerId);
         uint256 earned;
-        for (uint256 i = 0; i < NODES; ++i) earned += actors.tab(actors.nodeIds(i)).earned;
+        for (uint256 i = 0; i < NODES; ++i) earned += escrow.tabOf(relayerId, nodeIds[i]).earned;
         uint256 charged;
-        for (uint256 i = 0; i < actors.sessionCount(); ++i) charged += actors.session(actors.sessionIds(i)).charged;
+        for (uint256 i = 0; i < sessionIds.length; ++i) charged += escrow.sessionOf(sessionIds[i]).charged;
         vm.assertEq(charged, earned + account.fees, "debits = credits + fees");
         vm.assertEq(account.debited, charged, "the relayer's debits");
         vm.assertLe(account.fees * 10, earned, "fees <= 1,000 bps of credits");
         vm.assertLe(account.feesClaimed, account.feesMatured, "claimed <= matured");
     }
 
-    function invariant_I9_bucket() public {
-        _now();
-        for (uint256 i = 0; i < actors.sessionCount(); ++i) {
-            bytes32 id = actors.sessionIds(i);
-            Session memory session = actors.session(id);
+    function _I9_bucket() private view {
+        for (uint256 i = 0; i < sessionIds.length; ++i) {
+            bytes32 id = sessionIds[i];
+            Session memory session = escrow.sessionOf(id);
             if (session.mode != 1) continue;
-            (, uint96 drawn, uint48 openedAt,) = actors.signed(id);
-            uint256 bound = 2 * uint256(session.maxPerDay) + uint256(session.maxPerDay) * (block.timestamp - openedAt) / 1 days;
-            vm.assertLe(drawn, bound, "drawn <= capacity + refill");
+            Signed memory mine = signed[id];
+            uint256 bound = 2 * uint256(session.maxPerDay) + uint256(session.maxPerDay) * (block.timestamp - mine.openedAt) / 1 days;
+            vm.assertLe(mine.drawn, bound, "drawn <= capacity + refill");
             vm.assertLe(session.bucketLevel, 2 * uint256(session.maxPerDay), "level <= capacity");
         }
     }
 
-    function invariant_I18_maturity() public {
-        _now();
+    function _I18_maturity() private view {
         for (uint256 i = 0; i < NODES; ++i) {
-            uint32 id = actors.nodeIds(i);
-            uint256 matured = actors.tab(id).matured;
-            vm.assertLe(matured, actors.creditedBefore(id, block.timestamp - 3 * W), "nothing younger than 3 W");
-            vm.assertGe(matured, actors.creditedBefore(id, block.timestamp - 6 * W), "everything older than 6 W");
+            uint32 id = nodeIds[i];
+            uint256 matured = escrow.tabOf(relayerId, id).matured;
+            vm.assertLe(matured, creditedBefore(id, block.timestamp - 3 * W), "nothing younger than 3 W");
+            vm.assertGe(matured, creditedBefore(id, block.timestamp - 6 * W), "everything older than 6 W");
         }
     }
 
-    function invariant_I24_locksAreWithinDeposits() public {
-        _now();
-        uint256 locks;
-        for (uint256 i = 0; i < actors.sessionCount(); ++i) locks += actors.session(actors.sessionIds(i)).lock;
-        vm.assertLe(locks, actors.deposited(), "locks <= deposits");
+    function _I20_keysAreUniqueAmongOpenEpochs() private view {
+        for (uint32 id = 1; id <= nodes.count(); ++id) {
+            (, KeyEpoch memory current) = nodes.currentKeyOf(id);
+            vm.assertEq(nodes.holderOf(current.key), current.closedAt == 0 ? id : 0, "an open key points to its one holder");
+        }
     }
 
-    function invariant_I25_leverage() public {
-        _now();
-        RelayerAccount memory account = actors.relayerAccount();
-        Bond memory bond = actors.bond();
-        uint256 whole = uint256(bond.active) + bond.unbonding + actors.slashedFromRelayer();
+    function _I24_locksAreWithinDeposits() private view {
+        uint256 locks;
+        for (uint256 i = 0; i < sessionIds.length; ++i) locks += escrow.sessionOf(sessionIds[i]).lock;
+        vm.assertLe(locks, deposited, "locks <= deposits");
+    }
+
+    function _I25_leverage() private view {
+        RelayerAccount memory account = escrow.relayerAccountOf(relayerId);
+        Bond memory bond = vault.bondOf(Party.RELAYER, relayerId);
+        uint256 whole = uint256(bond.active) + bond.unbonding + slashedFromRelayer;
         vm.assertLe(uint256(account.debited) - account.debitedMatured, 5 * whole, "unmatured <= leverage x bond");
     }
 
     /// @dev I3, I10, I11, I15, I23: checked around each act.
-    function invariant_noActBreachedItsBound() public view {
-        vm.assertEq(bytes(actors.breach()).length, 0, actors.breach());
+    function _noActBreachedItsBound() private view {
+        vm.assertEq(bytes(breach).length, 0, breach);
     }
 
     /// @dev The acts must really happen, or the invariants say nothing: one long run with fixed draws, the same every time.
@@ -128,19 +134,14 @@ contract InvariantsTest {
         for (uint256 i = 0; i < 1_200; ++i) {
             Act memory act = acts[uint256(keccak256(abi.encode("act", i))) % acts.length];
             bytes memory draws = abi.encode(keccak256(abi.encode("a", i)), keccak256(abi.encode("b", i)));
-            (bool ok,) = address(actors).call(bytes.concat(act.selector, draws));
+            (bool ok,) = address(this).call(bytes.concat(act.selector, draws));
             vm.assertTrue(ok, "an act reverted");
         }
         for (uint256 i = 0; i < acts.length; ++i) {
-            uint256 percent = 100 * actors.done(acts[i].name) / actors.tried(acts[i].name);
+            uint256 percent = 100 * done[acts[i].name] / tried[acts[i].name];
             vm.assertGe(percent, acts[i].percentLeast, string(abi.encodePacked(acts[i].name)));
         }
-        invariant_I1_booksAreTheTrackedBalance();
-        invariant_noActBreachedItsBound();
-    }
-
-    function _now() private {
-        vm.warp(actors.time());
+        invariant_everythingHolds();
     }
 
     function _selectors() private pure returns (bytes4[] memory list) {
@@ -150,17 +151,17 @@ contract InvariantsTest {
     }
 
     function _acts() private pure returns (Act[] memory acts) {
-        acts = new Act[](19);
+        acts = new Act[](21);
         acts[0] = Act(Actors.deposit.selector, "deposit", 100);
         acts[1] = Act(Actors.withdraw.selector, "withdraw", 90);
         acts[2] = Act(Actors.openSession.selector, "openSession", 5);
         acts[3] = Act(Actors.topUp.selector, "topUp", 5);
-        acts[4] = Act(Actors.closeSession.selector, "closeSession", 5);
-        acts[5] = Act(Actors.releaseLock.selector, "releaseLock", 5);
+        acts[4] = Act(Actors.closeSession.selector, "closeSession", 3);
+        acts[5] = Act(Actors.releaseLock.selector, "releaseLock", 3);
         acts[6] = Act(Actors.postBatch.selector, "postBatch", 30);
         acts[7] = Act(Actors.claimTab.selector, "claimTab", 20);
         acts[8] = Act(Actors.claimRelayerFee.selector, "claimRelayerFee", 5);
-        acts[9] = Act(Actors.unbond.selector, "unbond", 90);
+        acts[9] = Act(Actors.unbond.selector, "unbond", 5);
         acts[10] = Act(Actors.withdrawBond.selector, "withdrawBond", 1);
         acts[11] = Act(Actors.bondMore.selector, "bondMore", 100);
         acts[12] = Act(Actors.slash.selector, "slash", 100);
@@ -171,5 +172,7 @@ contract InvariantsTest {
         // More than once: settlement and time are what all of this is about.
         acts[17] = acts[6];
         acts[18] = acts[13];
+        acts[19] = Act(Actors.rotateKey.selector, "rotateKey", 100);
+        acts[20] = Act(Actors.attest.selector, "attest", 100);
     }
 }

@@ -66,6 +66,10 @@ contract RegistriesTest is World {
         vm.expectRevert(abi.encodeWithSelector(IKeyRing.KeyInUse.selector, vm.addr(HOT_KEY), nodeId));
         vm.prank(stranger);
         nodes.register(NodeProfile(stranger, 1, 0), vm.addr(HOT_KEY), none, consent);
+        bytes memory own = _consent(address(nodes), nodeOwner, HOT_KEY);
+        vm.expectRevert(abi.encodeWithSelector(IKeyRing.KeyInUse.selector, vm.addr(HOT_KEY), nodeId));
+        vm.prank(nodeOwner);
+        nodes.rotateKey(nodeId, vm.addr(HOT_KEY), own);
         vm.prank(nodeOwner);
         nodes.retire(nodeId);
         vm.prank(stranger);

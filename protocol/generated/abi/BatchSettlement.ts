@@ -9,7 +9,7 @@ export const BatchSettlementAbi = [
   {"inputs":[{"internalType":"uint32","name":"leafCount","type":"uint32"},{"internalType":"uint32","name":"most","type":"uint32"}],"name":"LeafCountOutOfRange","type":"error"},
   {"inputs":[{"internalType":"address","name":"sibling","type":"address"},{"internalType":"address","name":"named","type":"address"}],"name":"Miswired","type":"error"},
   {"inputs":[{"internalType":"uint32","name":"relayerId","type":"uint32"},{"internalType":"address","name":"caller","type":"address"},{"internalType":"address","name":"poster","type":"address"}],"name":"NotPoster","type":"error"},
-  {"inputs":[{"internalType":"uint48","name":"periodEnd","type":"uint48"},{"internalType":"uint48","name":"openedAt","type":"uint48"},{"internalType":"uint48","name":"closedAt","type":"uint48"}],"name":"PeriodOutsideKeyEpoch","type":"error"},
+  {"inputs":[{"internalType":"uint48","name":"periodEnd","type":"uint48"},{"internalType":"uint48","name":"closedAt","type":"uint48"}],"name":"PeriodAfterKeyEpoch","type":"error"},
   {"inputs":[{"internalType":"uint32","name":"relayerId","type":"uint32"},{"internalType":"uint32","name":"relayerEpoch","type":"uint32"}],"name":"UnknownRelayerEpoch","type":"error"},
   {"inputs":[{"internalType":"uint32","name":"relayerId","type":"uint32"},{"internalType":"uint64","name":"batchId","type":"uint64"},{"internalType":"uint64","name":"expected","type":"uint64"}],"name":"WrongBatchId","type":"error"},
   {"inputs":[{"internalType":"uint32","name":"relayerId","type":"uint32"},{"internalType":"bytes32","name":"prevBatchHash","type":"bytes32"},{"internalType":"bytes32","name":"expected","type":"bytes32"}],"name":"WrongPrevBatchHash","type":"error"},
