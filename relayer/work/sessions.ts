@@ -209,11 +209,15 @@ export class Sessions {
 
   /** Reads the chain again for the sessions whose reading is oldest. @param limit at most so many. @throws `chain_unreachable` */
   async refreshOldest(limit: number): Promise<void> {
-    const { chain, clock } = this.#world;
-    const nowSeconds = clock.nowMs() / 1_000;
+    const nowSeconds = this.#world.clock.nowMs() / 1_000;
     const live = [...this.#books.values()].filter((book) => book.reading === null || book.reading.state === "open" && nowSeconds < book.authorization.validUntil);
-    const oldest = live.sort((a, b) => a.readAtMs - b.readAtMs).slice(0, limit);
-    await Promise.all(oldest.map((book) => book.refresh(chain, clock)));
+    await this.refreshNow(live.sort((a, b) => a.readAtMs - b.readAtMs).slice(0, limit).map((book) => book.sessionId));
+  }
+
+  /** @throws `chain_unreachable` */
+  async refreshNow(sessionIds: readonly Hash[]): Promise<void> {
+    const { chain, clock } = this.#world;
+    await Promise.all(sessionIds.map((sessionId) => this.#books.get(sessionId)?.refresh(chain, clock)));
   }
 
   /** Whether a session must settle soon whatever it is worth; null where it is not known here. */
@@ -266,10 +270,7 @@ export class Sessions {
   async #requireOpen(book: SessionBook, nowMs: Millis): Promise<void> {
     const { chain, clock, identity } = this.#world;
     requireFeeAllowed(book.authorization, identity.feeBps);
-    const nowSeconds = nowMs / 1_000;
-    // What the signature alone rules out needs no question to the chain.
-    if (nowSeconds >= book.authorization.validUntil) requireTakesOrders(book.reading, book.authorization, nowSeconds);
-    requireTakesOrders(await book.current(chain, clock), book.authorization, nowSeconds);
+    requireTakesOrders(await book.current(chain, clock), book.authorization, nowMs / 1_000);
   }
 
   async #reserve(book: SessionBook, request: CoverRequest, covered: CoveredOrder, taskId: Hash, promptSalt: Hash, voucher: SignedVoucher | null): Promise<Cover> {

@@ -57,8 +57,19 @@ export class Poster {
     });
   }
 
+  /** On the newest state, at the time that the next block may have: a chain without traffic stands still between blocks. */
   async simulate(call: Call): Promise<void> {
-    await this.#ask(() => this.#client.call({ account: this.#account.address, to: call.to, data: call.data }));
+    const request = { account: this.#account.address, to: call.to, data: call.data } as const;
+    const head = await this.#ask(() => this.#client.getBlock({ blockTag: "latest" }));
+    const now = BigInt(Math.floor(Date.now() / 1_000));
+    const time = now > head.timestamp ? now : head.timestamp + 1n;
+    try {
+      await this.#ask(() => this.#client.call({ ...request, blockOverrides: { time } }));
+    } catch (error) {
+      if (error instanceof TidelaneError && error.code === "call_reverted") throw error;
+      // Some RPC servers know no overrides; they judge by their last block.
+      await this.#ask(() => this.#client.call(request));
+    }
   }
 
   async sign(call: Call & { readonly nonce: number; readonly gas: bigint }): Promise<ChainTransaction> {

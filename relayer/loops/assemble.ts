@@ -1,0 +1,153 @@
+// Gathers a batch: what is due by the journal, what there is room for by the chain, and the header over both.
+import { buildBatch, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../settlement/batch.ts";
+import { dueSessions, fitTasks, type HeldReason, type PlanTask, type Room } from "../settlement/plan.ts";
+import { Mode } from "../../protocol/constants.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { BatchDataTask } from "../../protocol/batchData.ts";
+import type { AttemptRecord } from "../../protocol/records.ts";
+import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
+import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher } from "../ports.ts";
+
+export interface AssembleWorld {
+  readonly chain: Chain;
+  readonly journal: Journal;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly identity: Identity;
+}
+
+export interface AssembleLimits {
+  /** What one session's entry costs in gas, in the pay token's smallest unit. */
+  readonly entryCost: TokenAmount;
+  readonly itemsMax: number;
+  readonly tasksMax: number;
+}
+
+export interface Assembled {
+  readonly built: BuiltBatch;
+  /** Tasks that the chain would have refused; `full` is ordinary. */
+  readonly held: readonly { readonly taskId: Hash; readonly reason: HeldReason }[];
+}
+
+/** Published beside the batch's own tasks; the rest goes with the next one. */
+const FAILURES_MAX = 1_000;
+/** The contract refuses a period that ends in its future, and its clock may be behind ours. */
+const CLOCK_SKEW_SECONDS: Seconds = 3;
+
+/**
+ * @param isEnding whether a session must settle whatever it is worth; null where nothing is known of it.
+ * @returns null where nothing is due or nothing fits.
+ * @throws `chain_unreachable`, `journal_unavailable`, `chain_older_than_journal`
+ */
+export async function assemble(world: AssembleWorld, limits: AssembleLimits, isEnding: (sessionId: Hash) => boolean | null): Promise<Assembled | null> {
+  const { chain, journal, clock } = world;
+  const due = dueSessions(await journal.unsettledSessions(), isEnding, {
+    nowSeconds: Math.floor(clock.nowMs() / 1_000), windowSeconds: chain.deployment.windowSeconds, entryCost: limits.entryCost,
+  });
+  if (due.length === 0) return null;
+  const place = await placeOf(world);
+  // What was acked after the period's end belongs to a later one.
+  const tasks = (await journal.unsettledTasks(due, limits.tasksMax)).filter((task) => newestAck(task) <= place.periodEnd);
+  const gathered = await gather(world, tasks);
+  const debitCapacity = await chain.debitCapacity(world.identity.relayerId);
+  const room = { ...roomOf(gathered), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax };
+  const { taskIds, held } = fitTasks(tasks.map(planTask), due, room);
+  if (taskIds.length === 0) return held.length === 0 ? null : Promise.reject(nothingFits(held));
+  const taken = new Set(taskIds);
+  const failures = await journal.unsettledFailures(FAILURES_MAX);
+  const included = [...tasks.filter((task) => taken.has(task.opened.taskId)), ...failures].map(dataTask);
+  return { built: buildBatch({ ...place, ...gathered.books, tasks: included }, world.crypto.keccak256, hashOf(world.crypto)), held };
+}
+
+interface Gathered {
+  readonly books: Pick<BatchInput, "sessions" | "tabs">;
+  readonly chainSessions: ReadonlyMap<Hash, ChainSession | null>;
+}
+
+/** What chain and journal hold of every session and tab that the tasks touch. */
+async function gather({ chain, journal, identity }: AssembleWorld, tasks: readonly EndedTask[]): Promise<Gathered> {
+  const sessionIds = [...new Set(tasks.map((task) => task.opened.sessionId))];
+  const nodeIds = [...new Set(tasks.flatMap((task) => recordsOf(task).map((record) => record.receipt.nodeId)))];
+  const [chainSessions, vouchers, chainTabs, lastReceipts] = await Promise.all([
+    all(sessionIds, (id) => chain.session(id)),
+    all(sessionIds, async (id): Promise<SignedVoucher | null> => (await journal.session(id))?.voucher ?? null),
+    all(nodeIds, (id) => chain.tab(identity.relayerId, id)),
+    journal.lastReceipts(),
+  ]);
+  const sessions = new Map<Hash, SessionBooks>(sessionIds.map((id) => {
+    const found = chainSessions.get(id);
+    return [id, { charged: found?.charged ?? 0n, provenCap: found?.provenCap ?? 0n, voucher: vouchers.get(id) ?? null }];
+  }));
+  const tabs = new Map<number, TabBooks>(nodeIds.map((id) => [id, { ...chainTabs.get(id)!, lastReceipt: lastReceipts.get(id) ?? null }]));
+  return { books: { sessions, tabs }, chainSessions };
+}
+
+function roomOf({ books, chainSessions }: Gathered): Pick<Room, "chargeable" | "creditable"> {
+  const chargeable = new Map([...books.sessions].map(([id, session]) => [id, chargeableOf(session, chainSessions.get(id) ?? null)]));
+  const creditable = new Map([...books.tabs].map(([id, tab]) =>
+    [id, maxOf(tab.provenEarned, tab.lastReceipt?.receipt.nodeCumulative ?? 0n) - tab.earned]));
+  return { chargeable, creditable };
+}
+
+/** How much more the contract lets a session be debited. */
+function chargeableOf(books: SessionBooks, found: ChainSession | null): TokenAmount {
+  if (!found) return 0n;
+  const cap = found.mode === Mode.ALLOWANCE ? found.provenCap : maxOf(found.provenCap, books.voucher?.voucher.cumulativeCap ?? 0n);
+  const left = minOf(minOf(cap, found.maxTotal), found.lock) - found.charged;
+  return found.mode === Mode.ALLOWANCE ? minOf(left, found.bucketLevel) : left;
+}
+
+/** The header's place: after the last batch on chain, over a period that overlaps with no header given up before. */
+async function placeOf({ chain, journal, identity, clock }: AssembleWorld): Promise<Omit<BatchInput, "tasks" | "sessions" | "tabs">> {
+  const [last, head] = await Promise.all([chain.lastBatch(identity.relayerId), chain.head()]);
+  const [confirmed] = await journal.batches("confirmed", 1);
+  if (confirmed && confirmed.header.batchId > last.batchId) throw chainIsOlder(confirmed.header.batchId, last.batchId);
+  const batchId = last.batchId + 1n;
+  const periodEnd: Seconds = Math.max(head.timestampSeconds, Math.floor(clock.nowMs() / 1_000) - CLOCK_SKEW_SECONDS);
+  // Two headers of one id with overlapping periods are slashable, whatever became of the first.
+  const givenUp = (await journal.batches("abandoned", 100)).filter((batch) => batch.header.batchId === batchId);
+  if (givenUp.some((batch) => periodEnd <= batch.header.postBy)) {
+    throw new TidelaneError("A batch of this id was given up a moment ago; its period must be over first.", { code: "settlement_waits", retryable: true });
+  }
+  const previous = await journal.batch(last.batchId);
+  return {
+    relayerId: identity.relayerId, relayerEpoch: identity.epoch, batchId, prevBatchHash: last.hash,
+    periodStart: Math.min(previous?.header.periodEnd ?? 0, periodEnd), periodEnd, postBy: periodEnd + Math.floor(chain.deployment.windowSeconds / 2),
+  };
+}
+
+export const chainIsOlder = (journaled: bigint, onChain: bigint): TidelaneError => new TidelaneError(
+  `The chain is older than the journal: it ends at batch ${onChain}, and batch ${journaled} was confirmed. ` +
+  "It was restored from an earlier state or is another chain; settlement waits. Restore the chain's newer state, or start both anew.",
+  { code: "chain_older_than_journal", details: { journaled: String(journaled), onChain: String(onChain) } },
+);
+
+const nothingFits = (held: Assembled["held"]): TidelaneError => new TidelaneError(
+  `${held.length} tasks are due, and the chain would take none of them now: ${[...new Set(held.map(({ reason }) => reason))].join(", ")}. ` +
+  "session_room: cap, lock or bucket of a session; tab_room: a node's running total; leverage: raise the relayer's bond.",
+  { code: "settlement_blocked", retryable: true, details: { tasks: held.length, reason: held[0]!.reason } },
+);
+
+const newestAck = (task: EndedTask): Seconds => Math.max(...task.attempts.flatMap(({ signed }) => (signed ? [signed.ack.ack.ackedAt] : [])));
+const recordsOf = (task: EndedTask): AttemptRecord[] => task.attempts.flatMap(({ signed }) => (signed ? [signed.record] : []));
+
+const planTask = (task: EndedTask): PlanTask => {
+  const signed = task.attempts.flatMap((attempt) => attempt.signed ?? []);
+  return {
+    taskId: task.opened.taskId, sessionId: task.opened.sessionId, charge: signed.reduce((sum, one) => sum + one.charge, 0n),
+    fees: signed.map(({ record: { receipt } }) => ({ nodeId: receipt.nodeId, fee: receipt.body.fee })), oldestAckSeconds: Math.min(...signed.map((one) => one.ack.ack.ackedAt)),
+  };
+};
+
+const dataTask = (task: EndedTask): BatchDataTask => ({
+  taskId: task.opened.taskId, state: task.state, order: task.opened.order, openedAtMs: Math.floor(task.opened.openedAtMs), attempts: task.attempts,
+});
+
+/** Native hashing over bytes, without a list of numbers in between. */
+const hashOf = (crypto: Crypto) => (bytes: Uint8Array): Hash => crypto.keccak256(`0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")}`);
+
+const all = async <Key, Value>(keys: readonly Key[], ask: (key: Key) => Promise<Value>): Promise<Map<Key, Value>> =>
+  new Map(await Promise.all(keys.map(async (key): Promise<[Key, Value]> => [key, await ask(key)])));
+
+const minOf = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+const maxOf = (a: bigint, b: bigint): bigint => (a > b ? a : b);
