@@ -1,22 +1,39 @@
 // Compiled contracts for the deployment: made where they are missing or old, then read from artifacts/.
 import { execFile } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import type { Artifact, ArtifactResolver } from "@nomicfoundation/ignition-core";
 import { TidelaneError } from "../protocol/errors.ts";
 
 const root = join(import.meta.dirname, "..");
+const stampFile = join(root, "cache", "tidelane-sources.sha256");
 const COMPILE_MS_MAX = 180_000;
 
-/** Hardhat compiles what has changed. @throws TidelaneError `compilation_failed` with the compiler's words. */
+/**
+ * Compiles with Hardhat where the sources are not those of the last time, so that nothing starts it in vain.
+ * @throws TidelaneError `compilation_failed` with the compiler's words.
+ */
 export async function compile(): Promise<void> {
+  const sources = hashOfSources();
+  const isCompiled = existsSync(stampFile) && readFileSync(stampFile, "utf8") === sources && existsSync(join(root, "artifacts/contracts/Escrow.sol/Escrow.json"));
+  if (isCompiled) return;
   try {
     await promisify(execFile)(process.execPath, [join(root, "node_modules/hardhat/dist/src/cli.js"), "compile", "--quiet"], { cwd: root, timeout: COMPILE_MS_MAX });
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr ?? "";
     throw new TidelaneError(`the contracts do not compile: ${said.slice(0, 2_000)}`, { code: "compilation_failed", cause });
   }
+  writeFileSync(stampFile, sources);
+}
+
+function hashOfSources(): string {
+  const hash = createHash("sha256");
+  for (const path of ["hardhat.config.ts", "package-lock.json", ...globSync("contracts/**/*.sol", { cwd: root }).toSorted()]) {
+    hash.update(`${path}\n`).update(readFileSync(join(root, path)));
+  }
+  return `${hash.digest("hex")}\n`;
 }
 
 export const artifacts: ArtifactResolver = {

@@ -1,9 +1,9 @@
 // Makes protocol/generated from the compiled contracts, so that Solidity stays the only source of structs and ABIs.
 // usage: npm run generate [-- --check]   (--check writes nothing and exits 1 where a file would change)
-import { execFileSync } from "node:child_process";
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compile } from "../deploy/artifacts.ts";
 
 interface Parameter {
   readonly name: string;
@@ -25,10 +25,8 @@ const contracts = [
 ];
 const header = "// Generated from the Solidity sources by `npm run generate`. Do not edit.\n";
 
-function main(check: boolean): void {
-  execFileSync(process.execPath, [join(root, "node_modules/hardhat/dist/src/cli.js"), "compile", "--quiet"], {
-    cwd: root, stdio: ["ignore", "ignore", "inherit"],
-  });
+async function main(check: boolean): Promise<void> {
+  await compile();
   const files = new Map(contracts.map((name) => [join("abi", `${name}.ts`), abiFile(name)]));
   files.set("structs.ts", structsFile(abiOf("StructHashes")));
   const changed = [...files].filter(([path, text]) => !isSame(join(out, path), text));
@@ -91,4 +89,4 @@ function tsType(field: Parameter): string {
   return Number(bits[1]) <= 48 ? "number" : "bigint";
 }
 
-main(process.argv.includes("--check"));
+await main(process.argv.includes("--check"));
