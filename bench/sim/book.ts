@@ -6,28 +6,36 @@ export class Book {
   readonly inFlight: Int32Array;
   /** Prompt tokens whose first output token has not come. */
   readonly prefillTokens: Float64Array;
+  /** Sums of the squares of those prompts: what their attention costs. */
+  readonly prefillSquares: Float64Array;
   /** Prompt tokens of everything in flight. */
   readonly inputTokens: Float64Array;
 
   constructor(nodes: number) {
     this.inFlight = new Int32Array(nodes);
     this.prefillTokens = new Float64Array(nodes);
+    this.prefillSquares = new Float64Array(nodes);
     this.inputTokens = new Float64Array(nodes);
   }
 
   sent(job: Job, node: number): void {
     this.inFlight[node]!++;
-    this.prefillTokens[node]! += job.inputTokens;
+    this.#unread(job, node, 1);
     this.inputTokens[node]! += job.inputTokens;
   }
 
   firstToken(job: Job): void {
-    this.prefillTokens[job.node]! -= job.inputTokens;
+    this.#unread(job, job.node, -1);
   }
 
   ended(job: Job): void {
     this.inFlight[job.node]!--;
     this.inputTokens[job.node]! -= job.inputTokens;
-    if (job.firstMs < 0) this.prefillTokens[job.node]! -= job.inputTokens;
+    if (job.firstMs < 0) this.#unread(job, job.node, -1);
+  }
+
+  #unread(job: Job, node: number, sign: 1 | -1): void {
+    this.prefillTokens[node]! += sign * job.inputTokens;
+    this.prefillSquares[node]! += sign * job.inputTokens ** 2;
   }
 }

@@ -31,17 +31,17 @@ export interface Fleet {
 }
 
 const CHUNK_TOKENS_MAX = 2_048;
-const CHUNK_TOKENS_MIN = 64;
+const CHUNK_TOKENS_STEP = 64;
 const NODES_MAX = 200_000;
 
 /**
- * Token budget of an iteration, after Sarathi-Serve (OSDI'24): the greatest power of two, 64 to 2,048, with which an iteration that
- * only prefills still fits the time per output token. An engine's setting: every policy meets the same.
+ * Token budget of an iteration, after Sarathi-Serve (OSDI'24): the greatest multiple of 64, up to 2,048, with which reading prompts
+ * takes three quarters of the time per output token, so that a quarter is left to the sequences that decode beside it. An engine's
+ * setting: every policy meets the same.
  */
 export function chunkTokensFor(curve: Curve, tpotMs = 100): number {
-  let tokens = CHUNK_TOKENS_MAX;
-  while (tokens > CHUNK_TOKENS_MIN && curve.a + curve.b * tokens > tpotMs) tokens /= 2;
-  return tokens;
+  const inTime = curve.b > 0 ? (0.75 * tpotMs - curve.a) / curve.b : CHUNK_TOKENS_MAX;
+  return Math.min(CHUNK_TOKENS_MAX, Math.max(CHUNK_TOKENS_STEP, Math.floor(inTime / CHUNK_TOKENS_STEP) * CHUNK_TOKENS_STEP));
 }
 
 type Figures = readonly [HardwareClass, a: number, b: number, e: number, c: number, d: number, kvTokens: number, batchLimit: number, basis: string];

@@ -53,7 +53,7 @@ export class OwnView {
   loadOf(node: number, more: Job | null = null): NodeLoad {
     const running = this.book.inFlight[node]! + (more ? 1 : 0);
     const grown = (running * this.mix.outTokens) / 2;
-    return { running, backlogTokens: this.book.prefillTokens[node]!, contextTokens: this.book.inputTokens[node]! + (more?.inputTokens ?? 0) + grown };
+    return { running, backlogTokens: this.book.prefillTokens[node]!, backlogSquares: this.book.prefillSquares[node]!, contextTokens: this.book.inputTokens[node]! + (more?.inputTokens ?? 0) + grown };
   }
 
   ended(job: Job, isDone: boolean): void {

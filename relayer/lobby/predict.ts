@@ -19,6 +19,8 @@ export interface NodeLoad {
   readonly running: number;
   /** Prompt tokens not read yet. */
   readonly backlogTokens: Tokens;
+  /** Sum of the squares of those prompts' lengths: attention makes one long prompt dearer than many short ones. */
+  readonly backlogSquares: number;
   /** Of all that run. */
   readonly contextTokens: Tokens;
 }
@@ -42,7 +44,7 @@ export function predictTtftMs(model: NodeModel, load: NodeLoad, inputTokens: Tok
   const tokens = load.backlogTokens + ownTokens;
   const iterations = Math.ceil(tokens / Math.max(CHUNK_TOKENS_MIN, chunkTokens - load.running));
   const besideMs = iterationMs(curve, load.contextTokens, load.running);
-  return iterations * besideMs + (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * (inputTokens ** 2 - cachedTokens ** 2)) / PS_PER_MS;
+  return iterations * besideMs + (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * (load.backlogSquares + inputTokens ** 2 - cachedTokens ** 2)) / PS_PER_MS;
 }
 
 /** Milliseconds of an iteration in which so many sequences decode and nothing is read. */
@@ -69,8 +71,8 @@ export const hasMemory = (model: NodeModel, load: NodeLoad, mix: Mix): boolean =
 export function steadyBatch(model: NodeModel, mix: Mix, targetTpotMs: Millis): number {
   const { slots, kvTokens } = model;
   const contextTokens = mix.inputTokens + mix.outTokens / 2;
-  const idleMs = predictTpotMs(model, { running: 1, backlogTokens: 0, contextTokens }, mix);
-  const perMoreMs = predictTpotMs(model, { running: 2, backlogTokens: 0, contextTokens: 2 * contextTokens }, mix) - idleMs;
+  const idleMs = predictTpotMs(model, { running: 1, backlogTokens: 0, backlogSquares: 0, contextTokens }, mix);
+  const perMoreMs = predictTpotMs(model, { running: 2, backlogTokens: 0, backlogSquares: 0, contextTokens: 2 * contextTokens }, mix) - idleMs;
   const inTime = perMoreMs <= 0 ? slots : 1 + Math.floor((targetTpotMs - idleMs) / perMoreMs);
   return clamp(Math.min(inTime, Math.floor(kvTokens / Math.max(1, contextTokens))), 1, Math.max(1, slots));
 }

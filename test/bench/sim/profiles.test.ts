@@ -10,11 +10,11 @@ describe("fleets", () => {
     expect(multiplied(REFERENCE_FLEET, 8).nodes.length).to.equal(512);
   });
 
-  it("an engine's budget fits the time per token with prefill alone, or is the least there is", () => {
-    for (const profile of Object.values(PROFILES)) {
-      expect(profile.a + profile.b * profile.chunkTokens <= 100 || profile.chunkTokens === 64, profile.name).to.equal(true);
-      expect(chunkTokensFor(profile)).to.equal(profile.chunkTokens);
-    }
+  it("an engine's budget takes three quarters of the time per token, and no more than 2,048 tokens", () => {
+    expect(Object.fromEntries(Object.values(PROFILES).map((profile) => [profile.name, profile.chunkTokens]))).to.deep.equal({
+      h100: 2_048, a100: 896, a40: 320, l4: 64, "4090": 448, "3090": 256, "3070": 128, "3060": 64,
+    });
+    expect(chunkTokensFor({ a: 10, b: 0, c: 0, d: 0, e: 0 })).to.equal(2_048);
   });
 
   it("files name built-in profiles and their own", () => {
@@ -22,7 +22,7 @@ describe("fleets", () => {
       nodes: [{ profile: "h100", count: 2 }, { profile: "mine" }], profiles: { mine: { a: 5, b: 0.1, c: 1e-5, d: 0.01, e: 0, kvTokens: 5_000, batchLimit: 4, class: "LOW" } },
     }), "file");
     expect(fleet.nodes.map((node) => node.name)).to.deep.equal(["h100", "h100", "mine"]);
-    expect(fleet.nodes[2]).to.include({ hardwareClass: "LOW", batchLimit: 4, chunkTokens: 512 });
+    expect(fleet.nodes[2]).to.include({ hardwareClass: "LOW", batchLimit: 4, chunkTokens: 640 });
   });
 
   for (const [what, file, path] of [
