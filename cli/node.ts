@@ -40,7 +40,7 @@ export function nodeCommand(): Command {
     .option("--payout <address>", "where credits are paid (default: the owner)")
     .action((options: RegisterOptions) => run(options, () => register(options)));
   owned("stake <amount>", "stake tokens: each slot that the node attests needs its part").action((amount: string, options: Options) => run(options, () => stake(amount, options)));
-  node.command("start").description("run the agent until SIGTERM; it is configured by the environment")
+  node.command("start").description("run the agent until SIGTERM; it is configured by the environment").option("--json", "it speaks JSON lines in any case")
     .addHelpText("after", `\nenvironment:\n${table(Object.entries(ENVIRONMENT))}\n`).action(() => startNode());
   read("status", "what the chain knows of the node").option("--relayer-id <id>", "show its tab at this relayer, too")
     .action((options: Options & { relayerId?: string }) => run(options, () => status(options)));

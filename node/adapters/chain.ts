@@ -102,6 +102,7 @@ async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
   try {
     return await call();
   } catch (error) {
+    if (error instanceof TidelaneError) throw error;
     const message = error instanceof BaseError ? error.shortMessage : String(error);
     throw new TidelaneError(`The chain cannot be reached, or did not answer as expected: ${message}`, { code: "chain_unreachable", retryable: true, cause: error });
   }

@@ -3,4 +3,5 @@ import { pino } from "pino";
 import type { Log } from "../ports.ts";
 
 /** @param level pino's: trace, debug, info, warn, error, fatal, silent. */
-export const pinoLog = (level: string): Log => pino({ name: "tidelane-node", level }, pino.destination({ dest: 2, sync: false }));
+export const pinoLog = (level: string): Log =>
+  pino({ level, base: { name: "node", pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));

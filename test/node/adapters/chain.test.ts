@@ -1,0 +1,103 @@
+// The chain adapter against a JSON-RPC server in the test that answers as the contracts would.
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect } from "chai";
+import { decodeFunctionData, encodeFunctionResult, getAddress, type Abi, type Hex } from "viem";
+import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlement.ts";
+import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
+import { EscrowAbi } from "../../../protocol/generated/abi/Escrow.ts";
+import { NodeRegistryAbi } from "../../../protocol/generated/abi/NodeRegistry.ts";
+import { RelayerRegistryAbi } from "../../../protocol/generated/abi/RelayerRegistry.ts";
+import { openChain } from "../../../node/adapters/chain.ts";
+import { failure } from "../engines/suite.ts";
+import type { Address } from "../../../protocol/units.ts";
+
+const contracts: Record<string, Address> = Object.fromEntries(["BatchSettlement", "BondVault", "Escrow", "NodeRegistry", "RelayerRegistry"].map((name, i) => [name, `0x${String(i + 1).repeat(40)}`]));
+const abis: Record<string, Abi> = { BatchSettlement: BatchSettlementAbi as Abi, BondVault: BondVaultAbi as Abi, Escrow: EscrowAbi as Abi, NodeRegistry: NodeRegistryAbi as Abi, RelayerRegistry: RelayerRegistryAbi as Abi };
+const zero: Address = `0x${"0".repeat(40)}`;
+const key: Address = getAddress(`0x${"ab".repeat(20)}`);
+const emptySession = {
+  payer: zero, sessionKey: zero, relayerId: 0, mode: 0, validAfter: 0, validUntil: 0, closingAt: 0, lock: 0n, maxTotal: 0n, maxPerDay: 0n, charged: 0n, provenCap: 0n,
+  forced: 0n, reserved: 0n, voidedCharge: 0n, bucketLevel: 0n,
+};
+
+/** What each function returns, by name. */
+let answers: Record<string, unknown> = {};
+let server: Server;
+let url = "";
+
+before(async () => {
+  server = createServer((request, response) => {
+    let text = "";
+    request.on("data", (part: Buffer) => { text += part.toString(); });
+    request.on("end", () => response.end(JSON.stringify(answer(JSON.parse(text) as { id: number; method: string; params: [{ to: Address; data: Hex }] }))));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+after(() => {
+  server.closeAllConnections();
+  server.close();
+});
+beforeEach(() => { answers = { windowSeconds: 3_600 }; });
+
+function answer({ id, method, params }: { id: number; method: string; params: [{ to: Address; data: Hex }] }): object {
+  if (method === "eth_chainId") return { jsonrpc: "2.0", id, result: "0x7a69" };
+  const [name] = Object.entries(contracts).find(([, address]) => address === params[0].to.toLowerCase())!;
+  const { functionName } = decodeFunctionData({ abi: abis[name]!, data: params[0].data });
+  const result = encodeFunctionResult({ abi: abis[name]!, functionName, result: answers[functionName] as never });
+  return { jsonrpc: "2.0", id, result };
+}
+
+const open = (more: { rpcUrls?: string[]; chainId?: number; contracts?: Record<string, Address> } = {}) => openChain({ rpcUrls: [url], chainId: 31_337, contracts, ...more });
+
+describe("chain adapter", () => {
+  it("knows domain and window", async () => {
+    const chain = await open();
+    expect(chain.domain).to.deep.equal({ chainId: 31_337, verifyingContract: contracts.BatchSettlement });
+    expect(chain.windowSeconds).to.equal(3_600);
+  });
+
+  it("refuses another chain, and a deployment that lacks a contract", async () => {
+    expect(await failure(open({ chainId: 1 }))).to.equal("wrong_chain");
+    expect(await failure(open({ contracts: {} }))).to.equal("incomplete_deployment");
+  });
+
+  it("falls back to another RPC URL, and says so where none answers", async () => {
+    expect((await open({ rpcUrls: ["http://127.0.0.1:1", url] })).windowSeconds).to.equal(3_600);
+    expect(await failure(open({ rpcUrls: ["http://127.0.0.1:1"] }))).to.equal("chain_unreachable");
+  });
+
+  it("reads a node: its key in lowercase, its slots within what can be attested", async () => {
+    answers = { ...answers, currentKeyOf: [2, { key, openedAt: 5, closedAt: 0 }], isLive: true, slotsOf: 10n ** 20n };
+    expect(await (await open()).self(1)).to.deep.equal({ hotKey: key.toLowerCase(), keyEpoch: 2, live: true, slots: 65_535 });
+    answers = { ...answers, currentKeyOf: [0, { key: zero, openedAt: 0, closedAt: 0 }] };
+    expect(await (await open()).self(1)).to.equal(null);
+  });
+
+  it("reads keys by epoch, null where there is none", async () => {
+    answers = { ...answers, keyOf: { key, openedAt: 5, closedAt: 9 } };
+    const chain = await open();
+    expect(await chain.relayerKey(1, 1)).to.deep.equal({ key: key.toLowerCase(), openedAt: 5, closedAt: 9 });
+    expect(await chain.nodeKey(1, 1)).to.deep.equal({ key: key.toLowerCase(), openedAt: 5, closedAt: 9 });
+    answers = { ...answers, keyOf: { key: zero, openedAt: 0, closedAt: 0 } };
+    expect(await chain.relayerKey(1, 9)).to.equal(null);
+  });
+
+  it("reads a session: what is still locked, and whether it is closing", async () => {
+    answers = { ...answers, closingSince: 0, sessionOf: { ...emptySession, payer: key, relayerId: 3, mode: 1, lock: 1_000n, charged: 300n, forced: 50n, reserved: 20n, maxTotal: 900n, bucketLevel: 77n, validUntil: 99 } };
+    const chain = await open();
+    expect(await chain.session(`0x${"11".repeat(32)}`)).to.deep.equal({ mode: 1, relayerId: 3, lock: 650n, reserved: 20n, charged: 300n, maxTotal: 900n, bucketLevel: 77n, validUntil: 99, closing: false });
+    answers = { ...answers, closingSince: 42 };
+    expect((await chain.session(`0x${"11".repeat(32)}`))!.closing).to.equal(true);
+    answers = { ...answers, sessionOf: emptySession };
+    expect(await chain.session(`0x${"11".repeat(32)}`)).to.equal(null);
+  });
+
+  it("reads what a tab has proof of", async () => {
+    answers = { ...answers, tabOf: { earned: 1n, provenEarned: 7n, matured: 0n, voidedEarned: 0n, claimed: 0n } };
+    expect(await (await open()).provenEarned(1, 2)).to.equal(7n);
+  });
+});
