@@ -16,8 +16,12 @@ import { PrometheusMetrics } from "./adapters/metrics.ts";
 import { DiskRecords } from "./adapters/records.ts";
 import { tokenCounter } from "./adapters/tokens.ts";
 import { buildApp } from "./api/app.ts";
+import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
+import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
+import { Settlement } from "./loops/settle.ts";
+import { Watch } from "./loops/watch.ts";
 import { epochAt } from "./routing/seeds.ts";
 import { Fleet } from "./work/fleet.ts";
 import { SeedKeeper } from "./work/seedKeeper.ts";
@@ -33,11 +37,14 @@ const START_TRIES = 30;
 const START_RETRY_MS: Millis = 1_000;
 const UNACKED_MAX = 1_000;
 const BATCHES_SHOWN = 20;
+/** What a session's entry in a batch costs, in the pay token's smallest unit: about 20,000 gas on a cheap chain, half a cent. */
+const SETTLE_ENTRY_COST = 5_000n;
 const ATTEMPT_LIMITS = { startMsMax: 15_000, cancelMsMax: 5_000, outputBytesMax: 16 * 1_048_576 } as const;
 
 /** What every part is given. */
 interface World {
   readonly config: RelayerConfig;
+  readonly posting: PostingRight;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly crypto: Crypto;
@@ -47,14 +54,20 @@ interface World {
   readonly records: DiskRecords;
 }
 
+/** Whether this process sends the relayer's transactions: decided by who settles, who is made after the chain. */
+interface PostingRight {
+  mayPost: () => boolean;
+}
+
 /** Runs the relayer until the signal is aborted, then drains. @throws TidelaneError where it cannot start */
 export async function runRelayer(config: RelayerConfig, log: Log, signal: AbortSignal, onReady: (url: string) => void): Promise<void> {
   const crypto = await createNativeCrypto();
-  const chain = await patiently("the chain", () => connectChain(config), log, signal);
+  const posting: PostingRight = { mayPost: () => false };
+  const chain = await patiently("the chain", () => connectChain({ ...config, mayPost: () => posting.mayPost() }), log, signal);
   const identity = await patiently("the chain", () => identityOf(chain, config), log, signal);
   const journal = await patiently("the database", () => openJournal({ databaseUrl: config.databaseUrl, spoolDir: join(config.dataDir, "spool"), log }), log, signal);
   try {
-    const world: World = { config, log, metrics: new PrometheusMetrics(), crypto, chain, identity, journal, records: new DiskRecords(join(config.dataDir, "records")) };
+    const world: World = { config, posting, log, metrics: new PrometheusMetrics(), crypto, chain, identity, journal, records: new DiskRecords(join(config.dataDir, "records")) };
     await serve(world, signal, onReady);
   } finally {
     await journal.close();
@@ -68,6 +81,11 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   await seeds.load(epochAt(systemClock.nowMs(), chain.deployment.epochSeconds));
   const sessions = new Sessions(shared);
   await sessions.load();
+  const watch = new Watch({ ...shared, sessions });
+  await watch.begin();
+  const settlement = new Settlement({ ...shared, records, sessions, entryCost: SETTLE_ENTRY_COST });
+  world.posting.mayPost = () => settlement.isLeading;
+  await settlement.takeLead();
   const tabs = await loadTabs(journal, crypto);
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const links = new LinkServer({ ...shared, events: fleet });
@@ -75,19 +93,25 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const app = buildApp({
-    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: () => readiness.checks(),
+    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), ...historyCheck(watch)],
     status: async () => ({ tasks: { running: tasks.running }, batches: await batchesShown(journal) }),
-    routers: [], staticDirectory: config.webDir,
+    routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });
   await resendAcks(journal, links);
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const stop = new AbortController();
-  const loops = [boardOf(world, seeds, fleet).run(stop.signal)];
+  const loops = [boardOf(world, seeds, fleet), settlement, watch].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
   stop.abort();
   await Promise.all(loops);
+}
+
+/** An RPC that does not answer is told by the check of that name; this one tells of a chain that is not the journal's. */
+function historyCheck({ problem }: Watch): Readiness[] {
+  const isOdd = problem !== null && problem.code !== "chain_unreachable";
+  return [{ name: "history", ok: !isOdd, detail: isOdd ? problem.message : "The chain holds what the journal says." }];
 }
 
 /** Takes nothing new, lets streams end up to the limit, then closes what is left. */
@@ -157,8 +181,8 @@ async function batchesShown(journal: Journal): Promise<object[]> {
 }
 
 function payTokenOf({ deployment: { addresses } }: ViemChain): Address {
-  const token = addresses.PayToken ?? addresses.TideToken;
-  if (!token) throw new TidelaneError("TIDELANE_DEPLOYMENT names no pay token: add contracts.PayToken.", { code: "config_invalid" });
+  const token = addresses.payToken;
+  if (!token) throw new TidelaneError("TIDELANE_DEPLOYMENT names no pay token: add contracts.payToken.", { code: "config_invalid" });
   return token;
 }
 

@@ -46,24 +46,18 @@ export class Watch {
   }
 
   /**
-   * Before anything is served: the journal must belong to this deployment and this relayer, and the registry to these keys.
-   * @throws `journal_of_other_deployment`, `unknown_relayer`, `wrong_signer`, `chain_unreachable`, `journal_unavailable`
+   * Before anything is served: the journal must belong to this deployment and this relayer.
+   * @throws `journal_of_other_deployment`, `journal_unavailable`
    */
-  async begin(posterAddress: string): Promise<void> {
-    const { chain, journal, identity, log } = this.#world;
+  async begin(): Promise<void> {
+    const { chain, journal, identity } = this.#world;
     const { chainId, verifyingContract } = chain.deployment.domain;
     const ours = `${chainId} ${verifyingContract} relayer ${identity.relayerId}`;
     const known = await journal.getFact(DEPLOYMENT_FACT);
     if (known !== null && known !== ours) {
       throw new TidelaneError(`The database belongs to another deployment or relayer (${known}); this is ${ours}. Use its own database for each.`, { code: "journal_of_other_deployment", details: { found: known, expected: ours } });
     }
-    await journal.setFact(DEPLOYMENT_FACT, ours);
-    const registered = await chain.relayer(identity.relayerId);
-    if (!registered) throw new TidelaneError(`Relayer ${identity.relayerId} is not registered. Register it: tidelane relayer register`, { code: "unknown_relayer", details: { relayerId: identity.relayerId } });
-    if (registered.signer !== identity.signer.address || registered.epoch !== identity.epoch) {
-      throw new TidelaneError(`Relayer ${identity.relayerId} signs with ${registered.signer} in epoch ${registered.epoch}; TIDELANE_SIGNER_KEY is ${identity.signer.address}.`, { code: "wrong_signer", details: { registered: registered.signer, configured: identity.signer.address } });
-    }
-    if (registered.poster !== posterAddress) log.warn({ registered: registered.poster, configured: posterAddress }, "the registry names another poster: no batch of this process will be taken");
+    if (known === null) await journal.setFact(DEPLOYMENT_FACT, ours);
     await this.round();
   }
 
