@@ -8,6 +8,8 @@ import type { LinkHandler, Log, RelayerPeer } from "../ports.ts";
 
 export interface StreamWorld {
   readonly peer: RelayerPeer;
+  /** The streams that are open: what they hold back is the connection's backlog. */
+  readonly open: Set<http2.ServerHttp2Stream>;
   readonly handler: LinkHandler;
   /** What POST /auth answers. */
   readonly answer: { keyEpoch: number; signature: Signature };
@@ -37,6 +39,8 @@ const routes: readonly { method: string; path: RegExp; route: Route }[] = [
 export function serveStreams(session: http2.ServerHttp2Session, world: StreamWorld): void {
   session.on("stream", (stream, headers) => {
     stream.on("error", () => undefined);
+    world.open.add(stream);
+    stream.once("close", () => world.open.delete(stream));
     void answerStream(stream, headers, world);
   });
 }

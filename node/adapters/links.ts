@@ -38,10 +38,10 @@ export class HttpLinks implements RelayerLinks {
   }
 
   async serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal): Promise<void> {
-    const { socket, peer, challenge } = await this.#dial(url, nodeId, signal);
+    const { socket, challenge } = await this.#dial(url, nodeId, signal);
     try {
       const answer = await handler.authenticate(challenge);
-      await this.#serveOn(socket, peer, handler, answer, signal);
+      await this.#serveOn(socket, { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch }, handler, answer, signal);
     } finally {
       socket.destroy();
     }
@@ -64,7 +64,7 @@ export class HttpLinks implements RelayerLinks {
   }
 
   /** Upgrades one connection. @throws retryable `link_failed` */
-  async #dial(url: string, nodeId: number, signal: AbortSignal): Promise<{ socket: Duplex; peer: RelayerPeer; challenge: LinkChallenge }> {
+  async #dial(url: string, nodeId: number, signal: AbortSignal): Promise<{ socket: Duplex; challenge: LinkChallenge }> {
     const target = new URL(LINK_PATH, checkedUrl(url));
     const nodeNonce = this.#options.dice.bytes32();
     const stop = AbortSignal.any([signal, AbortSignal.timeout(this.#options.dialWithinMs ?? DIAL_WITHIN_MS)]);
@@ -83,23 +83,25 @@ export class HttpLinks implements RelayerLinks {
       // The time limit was for the handshake: from here on only the connection's own signal may end it.
       socket.on("error", () => undefined);
       if (head.length > 0) socket.unshift(head);
-      const challenge = challengeOf(response.headers, nodeNonce);
-      const peer: RelayerPeer = { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch, backlogBytes: () => socket.writableLength };
-      return { socket, peer, challenge };
+      return { socket, challenge: challengeOf(response.headers, nodeNonce) };
     } catch (error) {
       request.destroy();
       throw new TidelaneError(`${target.origin} did not take the link: ${error instanceof Error ? error.message : "unknown"}`, { code: "link_failed", retryable: true, cause: error });
     }
   }
 
-  async #serveOn(socket: Duplex, peer: RelayerPeer, handler: LinkHandler, answer: Awaited<ReturnType<LinkHandler["authenticate"]>>, signal: AbortSignal): Promise<void> {
+  async #serveOn(
+    socket: Duplex, relayer: Omit<RelayerPeer, "backlogBytes">, handler: LinkHandler, answer: Awaited<ReturnType<LinkHandler["authenticate"]>>, signal: AbortSignal,
+  ): Promise<void> {
+    const open = new Set<http2.ServerHttp2Stream>();
+    const peer: RelayerPeer = { ...relayer, backlogBytes: () => [...open].reduce((sum, stream) => sum + stream.writableLength, 0) };
     const session = http2.performServerHandshake(socket, SESSION);
     const closed = new AbortController();
     const end = (): void => session.destroy();
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
     session.on("error", (error) => this.#options.log.debug({ url: peer.url, error: String(error) }, "the link broke"));
-    serveStreams(session, { peer, handler, answer, log: this.#options.log, closed: closed.signal });
+    serveStreams(session, { peer, open, handler, answer, log: this.#options.log, closed: closed.signal });
     const pings = this.#ping(session, closed.signal);
     try {
       if (!session.destroyed) await once(session, "close");

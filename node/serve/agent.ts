@@ -84,10 +84,18 @@ export class Agent implements LinkHandler {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#attempts.sweep(this.#world.clock.nowMs());
-      const self = await this.#view.self(this.#settings.nodeId).catch(() => undefined);
-      if (self !== undefined) this.#stakedSlots = self?.live && self.keyEpoch === this.#settings.keyEpoch ? self.slots : 0;
+      await this.#readStake();
       await this.#world.clock.sleep(SWEEP_EVERY_MS, signal);
     }
+  }
+
+  /** A retired node, or one whose hot key was replaced, attests no slots: nobody would pay for what it signs. */
+  async #readStake(): Promise<void> {
+    const self = await this.#view.self(this.#settings.nodeId).catch(() => undefined);
+    if (self === undefined) return;
+    const slots = self?.live && self.keyEpoch === this.#settings.keyEpoch ? self.slots : 0;
+    if (slots !== this.#stakedSlots) this.#world.log.warn({ slots, before: this.#stakedSlots }, "the slots that the registry allows this node have changed");
+    this.#stakedSlots = slots;
   }
 
   /** Takes no new work, and resolves when what runs has ended; what has not after the limit is aborted. */
@@ -117,6 +125,8 @@ export class Agent implements LinkHandler {
 
   async *attestations(peer: RelayerPeer, signal: AbortSignal): AsyncGenerator<SignedAttestation> {
     this.#peers.add(peer);
+    // Ahead of the first attempt, so that none has to wait for it.
+    this.#tabOf(peer).catch((error: unknown) => this.#world.log.warn({ relayerId: peer.relayerId, error: String(error) }, "the tab at this relayer cannot be resumed yet"));
     try {
       yield* this.#attestorOf(peer.relayerId).read(signal);
     } finally {
@@ -156,11 +166,6 @@ export class Agent implements LinkHandler {
       const key = await this.#view.relayerKey(signed.ack.relayerId, signed.ack.relayerEpoch);
       if (!key || !await tab.take(signed, key.key)) this.#world.log.debug({ relayerId: peer.relayerId }, "an ack was for nothing that waits, or not signed by the relayer");
     }
-  }
-
-  /** Resumes the tab ahead of the first attempt, so that none has to wait for it. */
-  async prepare(peer: RelayerPeer): Promise<void> {
-    await this.#tabOf(peer);
   }
 
   async #serve(peer: RelayerPeer, request: AttemptRequest, attempt: Attempt): Promise<void> {

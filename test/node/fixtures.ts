@@ -38,13 +38,15 @@ export interface Bends {
 }
 
 let salts = 0;
+/** One session for all orders of a test, whatever second it runs in. */
+const LOADED_AT = nowSeconds();
 
 /** An attempt that an honest relayer would send, bent where asked; each call is a new order. */
 export async function requestOf(bends: Bends = {}, voucherSigner = sessionSigner, assigner = relayerSigner): Promise<AttemptRequest> {
   const now = nowSeconds();
   const authorization: SpendingAuthorization = {
     payer: `0x${"aa".repeat(20)}`, sessionKey: sessionSigner.address, relayerId: RELAYER_ID, lock: 1_000_000n, maxTotal: 1_000_000n, maxPerTask: 100_000n, maxPerDay: 500_000n,
-    maxPriceInPerMTok: 5_000_000n, maxPriceOutPerMTok: 5_000_000n, maxFeeBps: 500, mode: Mode.VOUCHER, validAfter: now - 1_000, validUntil: now + 100_000, salt: 1n, ...bends.authorization,
+    maxPriceInPerMTok: 5_000_000n, maxPriceOutPerMTok: 5_000_000n, maxFeeBps: 500, mode: Mode.VOUCHER, validAfter: LOADED_AT - 1_000, validUntil: LOADED_AT + 100_000, salt: 1n, ...bends.authorization,
   };
   const sessionId = hashStruct("SpendingAuthorization", authorization);
   const input: AttemptInput = { kind: "chat", salt: keccak256(stringToHex(`salt ${salts}`)), body: JSON.stringify({ model: "words", messages: [{ role: "user", content: "hi" }], ...bends.body }), ...bends.input };

@@ -55,6 +55,37 @@ describe("attestor", () => {
     await stop();
   });
 
+  it("follows the stake, and attests nothing once its hot key was replaced", async () => {
+    const world = worldOf();
+    world.chain.slots = 1;
+    const end = new AbortController();
+    const running = world.agent.run(end.signal);
+    const { all, stop } = listen(world);
+    await eventually(() => all.at(-1)?.attestation.slots === 1);
+    await stop();
+    end.abort();
+    await running;
+
+    const replaced = worldOf({ keyEpoch: 9 });
+    const over = new AbortController();
+    const runs = replaced.agent.run(over.signal);
+    const seen = listen(replaced);
+    await eventually(() => seen.all.at(-1)?.attestation.slots === 0);
+    await seen.stop();
+    over.abort();
+    await runs;
+  });
+
+  it("says how far its connection is behind", async () => {
+    const world = worldOf();
+    const end = new AbortController();
+    const slow = { ...peer, backlogBytes: () => 524_288 };
+    for await (const { attestation } of world.agent.attestations(slow, end.signal)) {
+      expect(attestation.networkBps).to.equal(5_000);
+      end.abort();
+    }
+  });
+
   it("gives every process of a relayer the same chain", async () => {
     const world = worldOf();
     const [a, b] = [listen(world), listen(world)];
