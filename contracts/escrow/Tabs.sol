@@ -186,7 +186,7 @@ abstract contract Tabs is Deposits {
         if (unmatured > most) revert LeverageExceeded(relayerId, unmatured, most);
 
         _roll(relayer);
-        // Never more than was ever deposited and locked: locks leave 96 bits only after 2^96 units went through one relayer.
+        // Running totals over a life: 2^96 units, 10^22 dollars of six decimals.
         relayer.debited = _toUint96(relayer.debited + totalDebit);
         relayer.fees = _toUint96(relayer.fees + fee);
         emit FeeAccrued(relayerId, uint96(fee));

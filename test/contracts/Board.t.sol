@@ -35,7 +35,11 @@ contract BoardTest is World {
         _expectNotCommittable(NOW_EPOCH - 2, NOW_EPOCH - 2);
         _expectNotCommittable(NOW_EPOCH - 3, NOW_EPOCH - 2);
         board.commitEpoch(relayerId, NOW_EPOCH - 1, ROOT, 20, DATA, none);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.EpochNotCommittable.selector, relayerId, NOW_EPOCH - 1, NOW_EPOCH - 1, NOW_EPOCH));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ISaturationBoard.EpochNotCommittable.selector, relayerId, NOW_EPOCH - 1, NOW_EPOCH - 1, NOW_EPOCH
+            )
+        );
         board.commitEpoch(relayerId, NOW_EPOCH - 1, ROOT, 20, DATA, none);
         vm.stopPrank();
     }
@@ -70,10 +74,14 @@ contract BoardTest is World {
         vm.assertEq(slots, 3, "slots");
         vm.assertEq(bps, 9_999, "rounded down");
         figures[0].slotBps = 3 * 10_000 + 1;
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.PoolFigureOutOfRange.selector, MODEL, uint64(3), uint128(30_001)));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.PoolFigureOutOfRange.selector, MODEL, uint64(3), uint128(30_001))
+        );
         board.commitEpoch(relayerId, NOW_EPOCH - 1, ROOT, 20, DATA, figures);
         figures[0] = PoolFigure(MODEL, 0, 0);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.PoolFigureOutOfRange.selector, MODEL, uint64(0), uint128(0)));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.PoolFigureOutOfRange.selector, MODEL, uint64(0), uint128(0))
+        );
         board.commitEpoch(relayerId, NOW_EPOCH - 1, ROOT, 20, DATA, figures);
         vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.TooManyPools.selector, uint256(65), uint256(64)));
         board.commitEpoch(relayerId, NOW_EPOCH - 1, ROOT, 20, DATA, new PoolFigure[](65));
@@ -107,25 +115,41 @@ contract BoardTest is World {
         _commitChain();
         vm.warp(uint256(NOW_EPOCH + 3) * EPOCH);
         bytes32 anchor = _seed(0);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.WrongSeed.selector, relayerId, NOW_EPOCH + 2, keccak256(abi.encode(anchor)), anchor));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ISaturationBoard.WrongSeed.selector, relayerId, NOW_EPOCH + 2, keccak256(abi.encode(anchor)), anchor
+            )
+        );
         board.revealSeed(relayerId, NOW_EPOCH + 2, _seed(1));
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.SeedNotRevealable.selector, relayerId, NOW_EPOCH + 3, NOW_EPOCH, NOW_EPOCH + 3));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ISaturationBoard.SeedNotRevealable.selector, relayerId, NOW_EPOCH + 3, NOW_EPOCH, NOW_EPOCH + 3
+            )
+        );
         board.revealSeed(relayerId, NOW_EPOCH + 3, _seed(3));
         board.revealSeed(relayerId, NOW_EPOCH + 2, _seed(2));
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.SeedNotRevealable.selector, relayerId, NOW_EPOCH + 2, NOW_EPOCH + 2, NOW_EPOCH + 3));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ISaturationBoard.SeedNotRevealable.selector, relayerId, NOW_EPOCH + 2, NOW_EPOCH + 2, NOW_EPOCH + 3
+            )
+        );
         board.revealSeed(relayerId, NOW_EPOCH + 2, _seed(2));
     }
 
     function test_aRevealIsBoundedInWork() public {
         _commitChain();
         vm.warp(uint256(NOW_EPOCH + 5_000) * EPOCH);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.TooManySeedSteps.selector, uint64(4_097), uint64(4_096)));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.TooManySeedSteps.selector, uint64(4_097), uint64(4_096))
+        );
         board.revealSeed(relayerId, NOW_EPOCH + 4_097, SEED);
     }
 
     function test_chainsBeginInTheFuture() public {
         vm.startPrank(poster);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.SeedChainTooEarly.selector, relayerId, NOW_EPOCH, NOW_EPOCH + 1));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.SeedChainTooEarly.selector, relayerId, NOW_EPOCH, NOW_EPOCH + 1)
+        );
         board.commitSeedChain(relayerId, NOW_EPOCH, ROOT);
         vm.stopPrank();
     }
@@ -138,9 +162,15 @@ contract BoardTest is World {
         vm.prank(poster);
         board.commitSeedChain(relayerId, second, keccak256(abi.encode(lastOfSecond)));
         vm.warp(uint256(NOW_EPOCH + 20) * EPOCH);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.SeedNotRevealable.selector, relayerId, second, NOW_EPOCH, NOW_EPOCH + 20));
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                ISaturationBoard.SeedNotRevealable.selector, relayerId, second, NOW_EPOCH, NOW_EPOCH + 20
+            )
+        );
         board.revealSeed(relayerId, second, lastOfSecond);
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.SeedChainTooEarly.selector, relayerId, NOW_EPOCH + 30, second));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.SeedChainTooEarly.selector, relayerId, NOW_EPOCH + 30, second)
+        );
         vm.prank(poster);
         board.commitSeedChain(relayerId, NOW_EPOCH + 30, ROOT);
         board.revealSeed(relayerId, second - 1, _seed(10));
@@ -198,7 +228,10 @@ contract BoardTest is World {
         );
         SaturationAttestation memory attestation = _attestation(1);
         attestation.keyEpoch = 2;
-        _expectNotRecorded(attestation, HOT_KEY, abi.encodeWithSelector(ISaturationBoard.UnknownNodeEpoch.selector, nodeId, uint32(2)));
+        _expectNotRecorded(
+            attestation, HOT_KEY,
+            abi.encodeWithSelector(ISaturationBoard.UnknownNodeEpoch.selector, nodeId, uint32(2))
+        );
     }
 
     function test_attestationsInTheirKeyEpochOnly() public {
@@ -243,7 +276,10 @@ contract BoardTest is World {
         if (dimension == 1) attestation.memoryBps = bps;
         if (dimension == 2) attestation.queueBps = bps;
         if (dimension == 3) attestation.networkBps = bps;
-        _expectNotRecorded(attestation, HOT_KEY, abi.encodeWithSelector(ISaturationBoard.SaturationOutOfRange.selector, bps));
+        _expectNotRecorded(
+            attestation, HOT_KEY,
+            abi.encodeWithSelector(ISaturationBoard.SaturationOutOfRange.selector, bps)
+        );
     }
 
     function _attestation(uint64 counter) private view returns (SaturationAttestation memory attestation) {
@@ -273,7 +309,9 @@ contract BoardTest is World {
     }
 
     function _expectNotCommittable(uint64 epoch, uint64 last) private {
-        vm.expectRevert(abi.encodeWithSelector(ISaturationBoard.EpochNotCommittable.selector, relayerId, epoch, last, NOW_EPOCH));
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.EpochNotCommittable.selector, relayerId, epoch, last, NOW_EPOCH)
+        );
         board.commitEpoch(relayerId, epoch, ROOT, 20, DATA, none);
     }
 

@@ -58,7 +58,9 @@ contract DepositsTest is World {
 
     function test_refusals() public {
         vm.startPrank(payer);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.InsufficientBalance.selector, payer, uint96(1_000e6), uint96(1_000e6 + 1)));
+        vm.expectRevert(
+            abi.encodeWithSelector(IEscrow.InsufficientBalance.selector, payer, uint96(1_000e6), uint96(1_000e6 + 1))
+        );
         escrow.withdraw(1_000e6 + 1, payer);
         vm.expectRevert(abi.encodeWithSelector(IEscrow.ZeroAmount.selector));
         escrow.withdraw(0, payer);
@@ -81,7 +83,9 @@ contract DepositsTest is World {
         _give(stranger, 1);
         vm.startPrank(stranger);
         pay.approve(address(escrow), 1);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.AmountTooLarge.selector, uint256(2) ** 96, uint256(type(uint96).max)));
+        vm.expectRevert(
+            abi.encodeWithSelector(IEscrow.AmountTooLarge.selector, uint256(2) ** 96, uint256(type(uint96).max))
+        );
         escrow.deposit(1);
         vm.stopPrank();
     }
@@ -146,7 +150,9 @@ contract DepositsTest is World {
         token.mint(payer, AMOUNT);
         vm.startPrank(payer);
         token.approve(address(odd), AMOUNT);
-        vm.expectRevert(abi.encodeWithSelector(IEscrow.WrongAmountReceived.selector, uint256(AMOUNT), uint256(AMOUNT) * 99 / 100));
+        vm.expectRevert(
+            abi.encodeWithSelector(IEscrow.WrongAmountReceived.selector, uint256(AMOUNT), uint256(AMOUNT) * 99 / 100)
+        );
         odd.deposit(AMOUNT);
         vm.stopPrank();
     }

@@ -56,7 +56,10 @@ contract SessionsTest is World {
         _expectNotOpened(authorization, abi.encodeWithSelector(IEscrow.AuthorizationModeUnknown.selector, uint8(2)));
         authorization = _authorization(VOUCHER, LOCK);
         authorization.sessionKey = address(0);
-        _expectNotOpened(authorization, abi.encodeWithSelector(IEscrow.SessionKeyMissing.selector, authorization.hash()));
+        _expectNotOpened(
+            authorization,
+            abi.encodeWithSelector(IEscrow.SessionKeyMissing.selector, authorization.hash())
+        );
         authorization = _authorization(ALLOWANCE, LOCK);
         authorization.maxPerDay = 0;
         uint96 most = type(uint96).max / 2;
@@ -175,7 +178,10 @@ contract SessionsTest is World {
         emit IEscrow.SessionRevoked(authorization.hash(), payer);
         vm.prank(payer);
         escrow.revoke(authorization.hash());
-        _expectNotOpened(authorization, abi.encodeWithSelector(IEscrow.SessionIsRevoked.selector, authorization.hash()));
+        _expectNotOpened(
+            authorization,
+            abi.encodeWithSelector(IEscrow.SessionIsRevoked.selector, authorization.hash())
+        );
     }
 
     function test_revokeAfterOpeningCloses() public {
