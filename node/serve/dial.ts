@@ -11,6 +11,8 @@ export interface DialWorld {
 }
 
 const BACKOFF_LEAST_MS: Millis = 200;
+const BACKOFF_SOON_MS: Millis = 1_000;
+const SOON_FAILURES = 40;
 const BACKOFF_MOST_MS: Millis = 15_000;
 /** A connection that held this long was a good one. */
 const STEADY_MS: Millis = 10_000;
@@ -33,6 +35,11 @@ export async function keepLinked(url: string, nodeId: number, handler: LinkHandl
   }
 }
 
-/** Doubles with each failure up to 15 s; half of it is chance, so that a fleet does not come back in one moment. */
-export const backoffMs = (failures: number, unit: number): Millis =>
-  Math.min(BACKOFF_MOST_MS, BACKOFF_LEAST_MS * 2 ** Math.min(failures, 16)) * (0.5 + unit / 2);
+/**
+ * Doubles with each failure up to a second, because a relayer that restarts is soon back; up to 15 s where it stays away.
+ * Half of it is chance, so that a fleet does not come back in one moment.
+ */
+export function backoffMs(failures: number, unit: number): Millis {
+  const mostMs = failures <= SOON_FAILURES ? BACKOFF_SOON_MS : BACKOFF_MOST_MS;
+  return Math.min(mostMs, BACKOFF_LEAST_MS * 2 ** Math.min(failures, 16)) * (0.5 + unit / 2);
+}

@@ -30,6 +30,6 @@ describe("dialling", () => {
       else throw new Error("refused");
     };
     await keepLinked("http://127.0.0.1:1", 1, worldOf().agent, { links, clock, dice: { ...systemDice, unit: () => 0 }, log: silentLog }, stop.signal);
-    expect(waits).to.deep.equal([200, 400, 800, 1_600, 3_200, 100, 200, 400]);
+    expect(waits).to.deep.equal([200, 400, 500, 500, 500, 100, 200, 400]);
   });
 });
