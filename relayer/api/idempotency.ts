@@ -4,7 +4,7 @@
 //                   └─▶ failed   ─▶ freed: nothing was charged, the next one is a first again
 //   while claimed ─▶ 409
 //
-// A streamed answer is kept as its events and replayed at once. One that its client did not read to the end is not kept.
+// A streamed answer is kept as its events and replayed at once. One that was cut short because its client left is not kept.
 import type { Request, Response } from "express";
 import { digest } from "../../protocol/typedData.ts";
 import { TidelaneError } from "../../protocol/errors.ts";

@@ -70,11 +70,11 @@ async function whole(services: ApiServices, response: Response, task: RunningTas
     else outputs.push(event);
   }
   const body = JSON.stringify(answerOf(parsed, task, outputs, end!, Math.floor(services.clock.nowMs() / 1_000)));
-  const isRead = !response.destroyed;
   // Kept before it is sent: a client that loses the connection right here can ask again.
-  if (isRead) await claim.keep(response, body, false);
+  const isWhole = end!.finishReason !== "cancelled";
+  if (isWhole) await claim.keep(response, body, false);
   response.type("application/json").send(body);
-  return isRead;
+  return isWhole;
 }
 
 function answerOf(parsed: ParsedRequest, task: RunningTask, outputs: readonly OutputEvent[], end: TaskEnd, created: number): object {
@@ -88,16 +88,18 @@ async function stream(services: ApiServices, response: Response, task: RunningTa
   const kind = parsed.kind === "chat" ? "chat" : "completion";
   const frame = frameOf(task, kind, Math.floor(services.clock.nowMs() / 1_000));
   const events = new EventStream(response, services.clock, KEPT_BYTES_MAX);
+  let isWhole = false;
   try {
     if (kind === "chat") await events.data(chatRole(frame, parsed.includeUsage));
     for await (const event of task.events) {
       if (event.type !== "end") await events.data(kind === "chat" ? chatDelta(frame, event, parsed.includeUsage) : completionDelta(frame, event, parsed.includeUsage));
       else for (const last of lastChunks(frame, kind, event, parsed.includeUsage)) await events.data(last);
+      isWhole = event.type === "end" && event.finishReason !== "cancelled";
     }
+    // Kept before its end is seen: whoever asks again right then is answered.
+    if (isWhole) await claim.keep(response, events.writtenWithEnd, true);
     await events.data("[DONE]");
-    if (response.destroyed) return false;
-    await claim.keep(response, events.written, true);
-    return true;
+    return isWhole;
   } catch (error) {
     // The status has left; a client knows a stream without [DONE] for broken, and this says why.
     const told = tellable(error, services.log, String(response.getHeader("x-request-id")));

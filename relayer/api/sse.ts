@@ -27,7 +27,7 @@ export class EventStream {
 
   /** One event. Resolves when the client has room for more, or has gone. */
   async data(value: object | "[DONE]"): Promise<void> {
-    const event = `data: ${value === "[DONE]" ? value : JSON.stringify(value)}\n\n`;
+    const event = textOf(value);
     if (this.#written.length <= this.#keepBytesMax) this.#written += event;
     await this.#write(event);
   }
@@ -37,9 +37,9 @@ export class EventStream {
     this.#response.end();
   }
 
-  /** Everything that was written but the comments; null where it was more than is kept. */
-  get written(): string | null {
-    return this.#written.length <= this.#keepBytesMax ? this.#written : null;
+  /** Everything that was written but the comments, and the [DONE] to come; null where it was more than is kept. */
+  get writtenWithEnd(): string | null {
+    return this.#written.length <= this.#keepBytesMax ? this.#written + textOf("[DONE]") : null;
   }
 
   async #write(text: string): Promise<void> {
@@ -60,5 +60,7 @@ export class EventStream {
     }
   }
 }
+
+const textOf = (value: object | "[DONE]"): string => `data: ${value === "[DONE]" ? value : JSON.stringify(value)}\n\n`;
 
 export const SSE_HEADERS = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" } as const;

@@ -6,7 +6,7 @@
 // Where that holds for all accepted receipts, the greatest cumulative covers the sum of all their fees, so a batch can always
 // prove its credits with the tab's last receipt. Gaps are allowed: a receipt that was lost or refused is in the node's total,
 // but not in any batch.
-import { ZERO_HASH, type Hash, type Signature, type TokenAmount } from "../../protocol/units.ts";
+import type { Hash, Signature, TokenAmount } from "../../protocol/units.ts";
 import type { TaskReceipt } from "../../protocol/generated/structs.ts";
 
 /** A receipt that arrives after so many later ones of its tab is refused; a node has far fewer attempts in flight. */
@@ -14,10 +14,8 @@ const REMEMBERED = 1_024;
 
 interface Entry {
   readonly seq: bigint;
-  readonly hash: Hash;
   readonly fee: TokenAmount;
   readonly cumulative: TokenAmount;
-  readonly prevHash: Hash;
 }
 
 export interface SignedReceipt {
@@ -25,20 +23,27 @@ export interface SignedReceipt {
   readonly signature: Signature;
 }
 
-export class Tabs {
-  /** By node; ascending by seq. */
-  readonly #entries = new Map<number, Entry[]>();
-  readonly #last = new Map<number, SignedReceipt>();
+interface Tab {
+  /** Ascending by seq. */
+  readonly entries: Entry[];
+  last: SignedReceipt;
+  lastHash: Hash;
+  /** Nothing at or below this seq is taken any more: what stood there is forgotten, and no seq may be used twice. */
+  floorSeq: bigint;
+}
 
-  /** Begins a tab with the greatest receipt that the journal holds. */
+export class Tabs {
+  readonly #tabs = new Map<number, Tab>();
+
+  /** Begins a tab with the greatest receipt that the journal holds. No stream of an earlier process can still bring an older one. */
   load(nodeId: number, last: SignedReceipt, receiptHash: Hash): void {
-    this.#entries.set(nodeId, [entryOf(last.receipt, receiptHash)]);
-    this.#last.set(nodeId, last);
+    const entry = entryOf(last.receipt);
+    this.#tabs.set(nodeId, { entries: [entry], last, lastHash: receiptHash, floorSeq: entry.seq });
   }
 
   /** The accepted receipt with the greatest seq: what a node that lost its store goes on from. */
   last(nodeId: number): SignedReceipt | null {
-    return this.#last.get(nodeId) ?? null;
+    return this.#tabs.get(nodeId)?.last ?? null;
   }
 
   /**
@@ -47,34 +52,38 @@ export class Tabs {
    */
   accept(signed: SignedReceipt, receiptHash: Hash): string | null {
     const { nodeId } = signed.receipt;
-    const entries = this.#entries.get(nodeId) ?? [];
-    const entry = entryOf(signed.receipt, receiptHash);
-    const place = entries.findLastIndex((other) => other.seq <= entry.seq) + 1;
-    const misfit = misfitOf(entry, entries[place - 1], entries[place], entries.length >= REMEMBERED);
-    if (misfit) return misfit;
-    entries.splice(place, 0, entry);
-    if (place === entries.length - 1) this.#last.set(nodeId, signed);
-    if (entries.length > REMEMBERED) entries.shift();
-    this.#entries.set(nodeId, entries);
+    const entry = entryOf(signed.receipt);
+    if (entry.cumulative < entry.fee) return "the running total is below the receipt's own fee";
+    const tab = this.#tabs.get(nodeId);
+    if (!tab) {
+      this.#tabs.set(nodeId, { entries: [entry], last: signed, lastHash: receiptHash, floorSeq: -1n });
+      return null;
+    }
+    const misfit = placed(tab, entry, signed.receipt.body.prevReceiptHash);
+    if (misfit !== null) return misfit;
+    if (entry.seq > tab.last.receipt.nodeSeq) Object.assign(tab, { last: signed, lastHash: receiptHash });
     return null;
   }
 }
 
-function misfitOf(entry: Entry, before: Entry | undefined, after: Entry | undefined, isFull: boolean): string | null {
-  if (entry.cumulative < entry.fee) return "the running total is below the receipt's own fee";
-  if (before?.seq === entry.seq) return before.hash === entry.hash ? "the receipt was delivered before" : "two receipts carry one nodeSeq";
-  if (!before && isFull) return "the receipt is older than all that are remembered of its tab";
-  return brokenLink(before, entry) ?? brokenLink(entry, after);
+function placed(tab: Tab, entry: Entry, prevHash: Hash): string | null {
+  const { entries } = tab;
+  if (entry.seq <= tab.floorSeq) return "its nodeSeq is not above those of this tab that are settled history";
+  const place = entries.findLastIndex((other) => other.seq <= entry.seq) + 1;
+  const before = entries[place - 1];
+  if (before?.seq === entry.seq) return "two receipts carry one nodeSeq";
+  const misfit = brokenLink(before, entry) ?? brokenLink(entry, entries[place]);
+  if (misfit !== null) return misfit;
+  if (prevHash === tab.lastHash && entry.cumulative !== tab.last.receipt.nodeCumulative + entry.fee) return "the running total differs from its predecessor's plus the fee";
+  entries.splice(place, 0, entry);
+  if (entries.length > REMEMBERED) tab.floorSeq = entries.shift()!.seq;
+  return null;
 }
 
 /** Two receipts in signing order, next to each other among those accepted; others may lie between that were not. */
 function brokenLink(earlier: Entry | undefined, later: Entry | undefined): string | null {
-  if (!earlier || !later) return null;
-  const unaccounted = later.cumulative - later.fee - earlier.cumulative;
-  if (unaccounted < 0n) return `the running total ${later.cumulative} does not cover the earlier ${earlier.cumulative} and the fee ${later.fee}`;
-  if (later.prevHash !== ZERO_HASH && later.prevHash === earlier.hash && unaccounted !== 0n) return "the running total differs from its predecessor's plus the fee";
-  return null;
+  if (!earlier || !later || later.cumulative - later.fee >= earlier.cumulative) return null;
+  return `the running total ${later.cumulative} does not cover the earlier ${earlier.cumulative} and the fee ${later.fee}`;
 }
 
-const entryOf = (receipt: TaskReceipt, hash: Hash): Entry =>
-  ({ seq: receipt.nodeSeq, hash, fee: receipt.body.fee, cumulative: receipt.nodeCumulative, prevHash: receipt.body.prevReceiptHash });
+const entryOf = ({ nodeSeq, nodeCumulative, body }: TaskReceipt): Entry => ({ seq: nodeSeq, fee: body.fee, cumulative: nodeCumulative });

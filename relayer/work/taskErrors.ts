@@ -16,7 +16,7 @@ export function unavailableError(reason: Unavailable): TidelaneError {
 }
 
 export const modelNotFound = (name: string): TidelaneError =>
-  new TidelaneError(`The model ${JSON.stringify(name.slice(0, 200))} is not served here; GET /v1/models lists those that are.`, { code: "model_not_found" });
+  new TidelaneError(`The model ${JSON.stringify(name.slice(0, 200))} is not served here; GET /v1/models lists those that are.`, { code: "model_not_found", details: { parameter: "model" } });
 
 export const wrongModelKind = (name: string, kind: "generate" | "embed"): TidelaneError =>
   new TidelaneError(`${name} ${kind === "embed" ? "makes embeddings: use /v1/embeddings" : "generates text: use /v1/chat/completions or /v1/completions"}.`, { code: "wrong_model_kind" });

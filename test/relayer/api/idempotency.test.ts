@@ -65,6 +65,30 @@ describe("Idempotency-Key", () => {
     expect(await (await ask("k1", chat({ stream: true }))).text()).to.contain("good");
   });
 
+  it("keeps what a lost connection did not hear, unless the answer was cut short for it", async () => {
+    let finishReason: "stop" | "cancelled" = "stop";
+    let ended = 0;
+    api.script = async function* ({ signal }) {
+      yield { type: "delta", text: "Once", tokens: 1 };
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      yield { ...end(1), finishReason };
+      ended++;
+    };
+    for (const [key, reason] of [["k1", "stop"], ["k2", "cancelled"]] as const) {
+      finishReason = reason;
+      const gone = new AbortController();
+      const first = fetch(`${api.url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(chat()), headers: { "content-type": "application/json", authorization: "Bearer tl_test", "idempotency-key": key }, signal: gone.signal }).catch(() => null);
+      const asked = api.asked.length;
+      await until(() => api.asked.length > asked);
+      gone.abort();
+      await first;
+      await until(() => ended === (reason === "stop" ? 1 : 2));
+    }
+    api.script = says("anew");
+    await until(async () => (await (await ask("k1")).text()).includes("Once"));
+    await until(async () => (await (await ask("k2")).text()).includes("anew"));
+  });
+
   it("keeps payers apart, also one who only names another's session", async () => {
     await ask("k1");
     await ask("k1", chat(), { authorization: "Bearer tl_other" });

@@ -46,7 +46,7 @@ describe("tabs", () => {
   it("refuse equivocation: two receipts of one seq, or a link whose sum is wrong", () => {
     const tabs = new Tabs();
     expect(accept(tabs, receiptOf(1, 10n, 10n))).to.equal(null);
-    expect(accept(tabs, receiptOf(1, 10n, 10n))).to.contain("before");
+    expect(accept(tabs, receiptOf(1, 10n, 10n))).to.contain("one nodeSeq");
     expect(accept(tabs, receiptOf(1, 9n, 10n), hashOf(99))).to.contain("one nodeSeq");
     expect(accept(tabs, receiptOf(2, 10n, 25n, hashOf(1)))).to.contain("predecessor");
     expect(accept(tabs, receiptOf(2, 10n, 19n))).to.contain("does not cover");
@@ -64,7 +64,9 @@ describe("tabs", () => {
     const tabs = new Tabs();
     tabs.load(7, { receipt: receiptOf(5_000, 10n, 500n), signature: "0x" }, hashOf(5_000));
     expect(accept(tabs, receiptOf(5_001, 10n, 505n))).to.contain("does not cover");
-    for (let i = 1; i <= 1_100; i++) expect(accept(tabs, receiptOf(5_000 + i, 10n, 500n + 10n * BigInt(i)))).to.equal(null);
-    expect(accept(tabs, receiptOf(5_000, 0n, 0n), hashOf(1))).to.contain("older than all");
+    for (const seq of [4_999, 5_000]) expect(accept(tabs, receiptOf(seq, 0n, 400n)), "a seq of an earlier process").to.contain("settled history");
+    for (let i = 1; i <= 1_100; i++) expect(accept(tabs, receiptOf(5_000 + 2 * i, 10n, 500n + 10n * BigInt(i)))).to.equal(null);
+    expect(accept(tabs, receiptOf(5_003, 0n, 510n), hashOf(1)), "so old that its neighbours are forgotten").to.contain("settled history");
+    expect(accept(tabs, receiptOf(7_001, 0n, 500n + 10n * 1_000n), hashOf(2)), "late, but remembered").to.equal(null);
   });
 });
