@@ -49,16 +49,23 @@ interface IBatchSettlement {
         uint32 indexed relayerId, uint64 indexed batchId, bytes32 indexed batchHash, BatchHeader header
     );
 
+    /// @notice Only the relayer's poster posts its batches; zero where the relayer is unknown.
     error NotPoster(uint32 relayerId, address caller, address poster);
+    /// @notice The relayer has no signing key of that epoch.
     error UnknownRelayerEpoch(uint32 relayerId, uint32 relayerEpoch);
     /// @notice The period ends W or more after the signing key's epoch was closed.
     error PeriodAfterKeyEpoch(uint48 periodEnd, uint48 closedAt);
+    /// @notice The header is not signed by the relayer's key of that epoch; `recovered` is zero for a malformed signature.
     error HeaderSignatureInvalid(address key, address recovered);
+    /// @notice Batches are numbered without gaps; an id below `expected` was posted already.
     error WrongBatchId(uint32 relayerId, uint64 batchId, uint64 expected);
+    /// @notice The header was built on another history than the chain's.
     error WrongPrevBatchHash(uint32 relayerId, bytes32 prevBatchHash, bytes32 expected);
     /// @notice periodStart <= periodEnd <= now <= postBy <= periodEnd + W / 2 does not hold.
     error WrongTimes(uint48 periodStart, uint48 periodEnd, uint48 postBy, uint256 timestamp);
+    /// @notice A tree has 1 to `most` leaves.
     error LeafCountOutOfRange(uint32 leafCount, uint32 most);
+    /// @notice Both roots must be there.
     error EmptyRoot(bytes32 sessionRoot, bytes32 tabRoot);
     /// @notice A contract of the deployment names another settlement contract than this one.
     error Miswired(address sibling, address named);
@@ -73,6 +80,7 @@ interface IBatchSettlement {
         external
         returns (bytes32 batchHash);
 
+    /// @notice The EIP-712 domain separator of every signed struct.
     function domainSeparator() external view returns (bytes32);
 
     /// @return batchId the relayer's last posted batch, 0 before its first.

@@ -12,8 +12,11 @@ struct KeyEpoch {
 /// @title Ids, owners and keys by epoch, the same for nodes and relayers
 /// @notice Ids count from 1, epochs from 1. An epoch is never deleted, so old signatures stay verifiable.
 interface IKeyRing {
+    /// @notice A key speaks for the id from now on.
     event KeyOpened(uint32 indexed id, uint32 indexed epoch, address indexed key);
+    /// @notice The epoch's key speaks for no later time.
     event KeyClosed(uint32 indexed id, uint32 indexed epoch);
+    /// @notice The id has ended for good.
     event Retired(uint32 indexed id, uint48 retiredAt);
 
     /// @notice No node or relayer of that id was ever registered.
@@ -26,6 +29,7 @@ interface IKeyRing {
     error KeyInUse(address key, uint32 holder);
     /// @notice The consent is not signed by the key (KeyConsent in the domain of BatchSettlement).
     error KeyConsentInvalid(address key, address recovered);
+    /// @notice Keys, posters and payout addresses are never zero.
     error ZeroAddress();
 
     /// @notice Closes the current key epoch and opens the next one.

@@ -32,12 +32,18 @@ struct Node {
 
 /// @title Who runs a node, with which key, on what hardware, serving what at which price
 interface INodeRegistry is IKeyRing {
+    /// @notice A node got its id and its cold owner.
     event NodeRegistered(uint32 indexed nodeId, address indexed owner);
+    /// @notice Payout address, hardware class or agent id were set.
     event NodeProfileSet(uint32 indexed nodeId, address payout, uint8 hardwareClass, uint256 agentId);
+    /// @notice The node serves a model at these base prices.
     event ModelListed(uint32 indexed nodeId, bytes32 indexed modelId, uint96 priceInPerMTok, uint96 priceOutPerMTok);
+    /// @notice The node no longer serves a model.
     event ModelDelisted(uint32 indexed nodeId, bytes32 indexed modelId);
 
+    /// @notice Classes are 1 HIGH, 2 MID, 3 LOW.
     error UnknownHardwareClass(uint8 hardwareClass);
+    /// @notice One call lists or delists so many at most.
     error TooManyModels(uint256 models, uint256 most);
 
     /// @notice Registers a node; the caller becomes its cold owner for good.
@@ -54,6 +60,7 @@ interface INodeRegistry is IKeyRing {
     function update(uint32 nodeId, NodeProfile calldata profile, ModelOffer[] calldata listed, bytes32[] calldata delisted)
         external;
 
+    /// @notice The node as stored; all zero where the id is unknown.
     function nodeOf(uint32 nodeId) external view returns (Node memory);
 
     /// @return where the node's credits are paid, or zero where the id is unknown.

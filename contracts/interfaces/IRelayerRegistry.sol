@@ -16,10 +16,14 @@ struct Relayer {
 
 /// @title Who relays, where, for what fee, with which posting and signing keys
 interface IRelayerRegistry is IKeyRing {
+    /// @notice A relayer got its id and its cold owner.
     event RelayerRegistered(uint32 indexed relayerId, address indexed owner);
+    /// @notice Poster, fee or endpoint were set.
     event RelayerProfileSet(uint32 indexed relayerId, address indexed poster, uint16 feeBps, string endpoint);
 
+    /// @notice A relayer adds so many basis points at most.
     error FeeTooHigh(uint16 feeBps, uint16 most);
+    /// @notice An endpoint has so many bytes at most.
     error EndpointTooLong(uint256 length, uint256 most);
 
     /// @notice Registers a relayer; the caller becomes its cold owner for good and receives its fees.
@@ -36,6 +40,7 @@ interface IRelayerRegistry is IKeyRing {
     /// @notice Replaces poster, fee and endpoint. Owner only; also after retirement, so that the last batch can be posted.
     function update(uint32 relayerId, address poster, uint16 feeBps, string calldata endpoint) external;
 
+    /// @notice The relayer as stored; all zero where the id is unknown.
     function relayerOf(uint32 relayerId) external view returns (Relayer memory);
 
     /// @return the poster, or zero where the id is unknown.

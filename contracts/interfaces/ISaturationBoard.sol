@@ -29,37 +29,56 @@ struct PoolFigure {
 /// @title Attested saturation, on chain
 /// @notice A root per relayer and epoch, seed commitments and reveals, single attestations that anyone can prove.
 interface ISaturationBoard {
+    /// @notice A relayer's root over the attestations of an epoch.
     event EpochCommitted(uint32 indexed relayerId, uint64 indexed epoch, bytes32 root, uint32 leafCount, bytes32 dataHash);
+    /// @notice A relayer's figure for one model in that epoch.
     event PoolCommitted(
         uint32 indexed relayerId, uint64 indexed epoch, bytes32 indexed modelId, uint64 slots, uint128 slotBps
     );
+    /// @notice A relayer's routing seeds from that epoch on hash down to the anchor.
     event SeedChainCommitted(uint32 indexed relayerId, uint64 indexed firstEpoch, bytes32 anchor);
+    /// @notice The seed of that epoch, which proves all before it.
     event SeedRevealed(uint32 indexed relayerId, uint64 indexed epoch, bytes32 seed);
+    /// @notice An attestation was proven onto the board.
     event AttestationRecorded(
         uint32 indexed nodeId, uint32 indexed relayerId, bytes32 indexed attestationHash, SaturationAttestation attestation
     );
 
+    /// @notice Only the relayer's poster commits for it; zero where the relayer is unknown.
     error NotPoster(uint32 relayerId, address caller, address poster);
     /// @notice Only an epoch that has ended, after the last one committed, can be committed.
     error EpochNotCommittable(uint32 relayerId, uint64 epoch, uint64 lastCommitted, uint64 current);
+    /// @notice Root and leaf count must be there.
     error EmptyRoot(uint32 relayerId, uint64 epoch);
+    /// @notice One commitment carries so many figures at most.
     error TooManyPools(uint256 pools, uint256 most);
+    /// @notice Slots are above zero and slotBps at most 10,000 x slots.
     error PoolFigureOutOfRange(bytes32 modelId, uint64 slots, uint128 slotBps);
     /// @notice A seed chain begins with a later epoch than the current one, after the epochs of the chain before it.
     error SeedChainTooEarly(uint32 relayerId, uint64 firstEpoch, uint64 earliest);
+    /// @notice The relayer has committed no seeds.
     error NoSeedChain(uint32 relayerId);
     /// @notice Only an epoch that has ended and was not yet covered by a reveal can be revealed.
     error SeedNotRevealable(uint32 relayerId, uint64 epoch, uint64 lastRevealed, uint64 current);
+    /// @notice One reveal covers so many epochs at most: reveal an earlier seed first.
     error TooManySeedSteps(uint64 steps, uint64 most);
+    /// @notice The seed does not hash to the one revealed before it.
     error WrongSeed(uint32 relayerId, uint64 epoch, bytes32 reached, bytes32 expected);
+    /// @notice The node has no key of that epoch.
     error UnknownNodeEpoch(uint32 nodeId, uint32 keyEpoch);
+    /// @notice The attestation is not signed by the node's key of that epoch.
     error AttestationSignatureInvalid(uint32 nodeId, address key, address recovered);
+    /// @notice opened - W <= observed < closed + W does not hold.
     error AttestationOutsideKeyEpoch(uint48 observedAtMs, uint48 openedAt, uint48 closedAt);
+    /// @notice Observed more than a minute ahead of the chain.
     error AttestationFromFuture(uint48 observedAtMs, uint256 timestampMs);
+    /// @notice A later attestation is on the board already.
     error SeqNotRising(uint32 nodeId, uint32 relayerId, uint64 seq, uint64 last);
+    /// @notice Epochs must have a length.
     error ZeroEpoch();
     /// @notice The Escrow of the deployment names another board.
     error Miswired(address named);
+    /// @notice Saturations are at most 10,000 basis points.
     error SaturationOutOfRange(uint16 greatestBps);
 
     /// @notice Commits the root over a relayer's attestations of an epoch that has ended. Its poster only; epochs strictly rise.

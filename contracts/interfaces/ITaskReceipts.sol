@@ -15,6 +15,7 @@ enum Tree {
 /// @notice Stateless: reads the roots that BatchSettlement stored. A leaf is the relayer's claim, bound by its bond; the
 /// signatures whose hashes it holds are checked by whoever has the record.
 interface ITaskReceipts {
+    /// @notice The batch was never posted.
     error UnknownBatch(uint32 relayerId, uint64 batchId);
 
     /// @notice Whether a receipt stands in both trees of a batch, at the fee that it claims. False also where the batch was
