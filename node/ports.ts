@@ -254,7 +254,7 @@ export interface LinkHandler {
 export interface RelayerLinks {
   /**
    * Dials a relayer and serves it. Resolves when an established connection has ended.
-   * @throws retryable TidelaneError `link_failed` where it was not established.
+   * @throws retryable TidelaneError `link_failed` where it was not established, `link_refused` where the relayer said no.
    */
   serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal): Promise<void>;
   /** The newest receipt of this node's tab that the relayer journaled, or null. @throws retryable `relayer_unreachable` */

@@ -24,6 +24,7 @@ export interface LinkOptions {
 const DIAL_WITHIN_MS = 10_000;
 const PING_EVERY_MS = 5_000;
 const TAB_BYTES_MAX = 65_536;
+const REASON_BYTES_MAX = 1_000;
 /** A node cancels by small requests, but a relayer's client may reset streams by the thousand. */
 const SESSION: http2.ServerSessionOptions = {
   maxSessionMemory: 256, streamResetBurst: 100_000, streamResetRate: 10_000,
@@ -63,7 +64,7 @@ export class HttpLinks implements RelayerLinks {
     }
   }
 
-  /** Upgrades one connection. @throws retryable `link_failed` */
+  /** Upgrades one connection. @throws retryable `link_failed`, or `link_refused` where the relayer answered no */
   async #dial(url: string, nodeId: number, signal: AbortSignal): Promise<{ socket: Duplex; challenge: LinkChallenge }> {
     const target = new URL(LINK_PATH, checkedUrl(url));
     const nodeNonce = this.#options.dice.bytes32();
@@ -74,9 +75,8 @@ export class HttpLinks implements RelayerLinks {
     request.end();
     try {
       const upgraded = once(request, "upgrade", { signal: stop }) as Promise<[http.IncomingMessage, Duplex, Buffer]>;
-      const refused = (once(request, "response", { signal: stop }) as Promise<[http.IncomingMessage]>).then(([response]) => {
-        response.destroy();
-        throw new Error(`the relayer answered HTTP ${response.statusCode}`);
+      const refused = (once(request, "response", { signal: stop }) as Promise<[http.IncomingMessage]>).then(async ([response]) => {
+        throw new TidelaneError(`${target.origin} refused the link (HTTP ${response.statusCode}): ${await reasonOf(response)}`, { code: "link_refused", retryable: true });
       });
       refused.catch(() => undefined);
       const [response, socket, head] = await Promise.race([upgraded, refused]);
@@ -86,6 +86,7 @@ export class HttpLinks implements RelayerLinks {
       return { socket, challenge: challengeOf(response.headers, nodeNonce) };
     } catch (error) {
       request.destroy();
+      if (error instanceof TidelaneError) throw error;
       throw new TidelaneError(`${target.origin} did not take the link: ${error instanceof Error ? error.message : "unknown"}`, { code: "link_failed", retryable: true, cause: error });
     }
   }
@@ -101,6 +102,9 @@ export class HttpLinks implements RelayerLinks {
     signal.addEventListener("abort", end, { once: true });
     if (signal.aborted) end();
     session.on("error", (error) => this.#options.log.debug({ url: peer.url, error: String(error) }, "the link broke"));
+    session.on("goaway", (_code: number, _last: number, reason?: Uint8Array) => {
+      if (reason?.length) this.#options.log.warn({ url: peer.url, reason: Buffer.from(reason).toString("utf8").slice(0, REASON_BYTES_MAX) }, "the relayer ends the link");
+    });
     serveStreams(session, { peer, open, handler, answer, log: this.#options.log, closed: closed.signal });
     const pings = this.#ping(session, closed.signal);
     try {
@@ -130,6 +134,16 @@ export function checkedUrl(url: string): URL {
   const loopback = parsed !== null && /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(parsed.hostname);
   if (parsed?.protocol === "https:" || (parsed?.protocol === "http:" && loopback)) return parsed;
   throw new TidelaneError(`${url}: a relayer's address is https://..., or http:// on this machine only.`, { code: "relayer_url_invalid" });
+}
+
+/** The beginning of what a relayer says beside its refusal. */
+async function reasonOf(response: http.IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const part of response.setEncoding("utf8") as AsyncIterable<string>) {
+    text += part;
+    if (text.length >= REASON_BYTES_MAX) break;
+  }
+  return text.slice(0, REASON_BYTES_MAX) || "no reason given";
 }
 
 function challengeOf(headers: http.IncomingHttpHeaders, nodeNonce: `0x${string}`): LinkChallenge {

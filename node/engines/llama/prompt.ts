@@ -3,6 +3,10 @@ import { createRequire } from "node:module";
 import type { LlamaModel, Token } from "node-llama-cpp";
 import { messagesOf, promptOf } from "../body.ts";
 import { EngineError, type EngineRequest } from "../../ports.ts";
+import type { Tokens } from "../../../protocol/units.ts";
+
+/** Longer tokens are runs of blanks or markup, and no prompt consists of them. */
+const CHARS_PER_TOKEN_MAX = 64;
 
 interface Template {
   render(values: Record<string, unknown>): string;
@@ -14,8 +18,11 @@ export class PromptReader {
   /** Whether the template itself writes control tokens, such as `<|im_start|>`. */
   readonly #controls: boolean;
 
-  constructor(model: LlamaModel) {
+  readonly #charsMax: number;
+
+  constructor(model: LlamaModel, contextTokens: Tokens) {
     this.#model = model;
+    this.#charsMax = contextTokens * CHARS_PER_TOKEN_MAX;
     const source: unknown = model.fileInfo.metadata.tokenizer?.chat_template;
     this.#template = typeof source === "string" ? templateOf(source) : null;
     this.#controls = typeof source === "string" && writesControls(model, source);
@@ -25,6 +32,8 @@ export class PromptReader {
   read(request: EngineRequest): Token[] {
     const chat = request.kind === "chat";
     const text = chat ? this.#render(request) : promptOf(request.body);
+    // Tokenizing blocks everybody's decoding: what cannot fit is not even looked at.
+    if (text.length > this.#charsMax) throw new EngineError("input_rejected", `The prompt has ${text.length} characters; at most ${this.#charsMax} could fit the context.`);
     // Control tokens count as such only where the model's own template needs them; a plain completion cannot forge them.
     const tokens = this.#model.tokenize(text, chat && this.#controls);
     const { bos } = this.#model.tokens;

@@ -39,7 +39,7 @@ export class LlamaRunner {
 
   private constructor(llama: LlamaModel, context: LlamaContext, settings: LlamaSettings) {
     this.#llama = llama;
-    this.#prompts = new PromptReader(llama);
+    this.#prompts = new PromptReader(llama, context.contextSize);
     this.#free = Array.from({ length: settings.sequences }, () => context.getSequence());
     this.model = { contextTokens: context.contextSize, tokenizer: settings.tokenizer, capabilities: [], dimensions: 0, curve: settings.curve };
   }

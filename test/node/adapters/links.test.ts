@@ -123,7 +123,6 @@ describe("link: the handshake", () => {
   });
 
   const refusals: Record<string, (socket: Duplex) => void> = {
-    "a refusal": (socket) => void socket.end("HTTP/1.1 403 Refused\r\nContent-Length: 0\r\n\r\n"),
     "silence": () => undefined,
     "a hang-up": (socket) => void socket.destroy(),
     "garbage": (socket) => void socket.end("hello\r\n\r\n"),
@@ -135,6 +134,12 @@ describe("link: the handshake", () => {
       expect(await failure(linksOf().serve(url, NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
     });
   }
+
+  it("tells the reason of a refusal", async () => {
+    const url = await new TestRelayer(relayerSigner, (socket) => void socket.end("HTTP/1.1 403 Refused\r\nContent-Length: 15\r\n\r\nnot registered!")).listen();
+    const error = await linksOf().serve(url, NODE_ID, worldOf().agent, new AbortController().signal).then(() => null, (thrown: unknown) => thrown as Error & { code: string });
+    expect(error).to.include({ code: "link_refused" }).and.to.have.property("message").that.includes("not registered!");
+  });
 
   it("fails typed where nobody listens", async () => {
     expect(await failure(linksOf().serve("http://127.0.0.1:1", NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
