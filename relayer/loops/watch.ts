@@ -17,7 +17,7 @@ export interface WatchOptions {
   readonly identity: Identity;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly sessions: Pick<Sessions, "refreshOldest">;
+  readonly sessions: Pick<Sessions, "refreshInTurn">;
 }
 
 const ROUND_MS: Millis = 2_000;
@@ -84,7 +84,7 @@ export class Watch {
     this.#head = { number: head.number, seenAtMs: clock.monotonicMs() };
     metrics.gauge("chain_head_block", Number(head.number));
     metrics.gauge("chain_head_age_seconds", Math.max(0, clock.nowMs() / 1_000 - head.timestampSeconds));
-    await sessions.refreshOldest(SESSIONS_PER_ROUND);
+    await sessions.refreshInTurn(SESSIONS_PER_ROUND);
     if (!journal.isUp()) return;
     const confirmed = await journal.batches("confirmed", REORGANISED_MAX + 1);
     const last = await chain.lastBatch(identity.relayerId);

@@ -1,7 +1,6 @@
 // One session as this process holds it: its ledger, its next nonce and what the chain said about it last.
 //
-//   age of the reading:  fresh ──────────── used as it is ── stale ── used only while the chain cannot be asked ── too old: refused
-//                        0 s                               15 s                                                   2 W
+//   age of the reading   0 s ── used ── 10 s ── used, renewed meanwhile ── 30 s ── renewed first; used if that fails ── 2 W ── refused
 //
 // Past 2 W a revocation could have released the lock before the order settles: a lock is held for 3 W after closing.
 import { Mode } from "../../protocol/constants.ts";
@@ -12,7 +11,8 @@ import type { SpendingAuthorization } from "../../protocol/generated/structs.ts"
 import type { Hash, Millis } from "../../protocol/units.ts";
 import type { Chain, ChainSession, Clock, StoredSession } from "../ports.ts";
 
-const FRESH_MS: Millis = 15_000;
+const FRESH_MS: Millis = 10_000;
+const STALE_MS: Millis = 30_000;
 /** While the chain does not answer, requests ask it no more often than this: nobody waits for a time-out that others wait for already. */
 const RETRY_MS: Millis = 2_000;
 const READ_MS_MAX: Millis = 3_000;
@@ -60,7 +60,11 @@ export class SessionBook {
    */
   async current(chain: Chain, clock: Clock): Promise<ChainSession | null> {
     const ageMs = clock.monotonicMs() - this.#readAtMs;
-    if (this.#reading && ageMs < FRESH_MS) return this.#reading;
+    if (this.#reading && ageMs < STALE_MS) {
+      // Whoever pays often never waits for the chain; should it not answer, a later call finds out.
+      if (ageMs >= FRESH_MS) this.refresh(chain, clock).catch(() => {});
+      return this.#reading;
+    }
     try {
       return await this.refresh(chain, clock);
     } catch (error) {

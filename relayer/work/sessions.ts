@@ -11,7 +11,8 @@ import { digestOfHash, hashStruct } from "../../protocol/typedData.ts";
 import { Mode, type ModeValue, type TierValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ApiKeys } from "./apiKeys.ts";
-import { isUnreachable, SessionBook } from "./sessionBook.ts";
+import { isUnreachable, type SessionBook } from "./sessionBook.ts";
+import { SessionBooks } from "./sessionBooks.ts";
 import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requireTakesOrders } from "./sessionChecks.ts";
 import type { CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../protocol/generated/structs.ts";
@@ -113,18 +114,19 @@ const OPENINGS_MAX = 32;
 
 export class Sessions {
   readonly #world: SessionsOptions;
-  readonly #books = new Map<Hash, SessionBook>();
+  readonly #books: SessionBooks;
   readonly #opening = new Set<Hash>();
   readonly #keys: ApiKeys;
 
   constructor(world: SessionsOptions) {
     this.#world = world;
+    this.#books = new SessionBooks(world);
     this.#keys = new ApiKeys(world);
   }
 
   /** Loads the journal's sessions. Call it once, after the journal is open and before the first `cover`. */
   async load(): Promise<void> {
-    for (const stored of await this.#world.journal.sessions()) this.#books.set(stored.sessionId, new SessionBook(stored));
+    await this.#books.load();
   }
 
   /**
@@ -153,7 +155,7 @@ export class Sessions {
     const { chain, journal, identity, clock } = this.#world;
     requireAuthorizationFits(authorization, signature, identity, Math.floor(clock.nowMs() / 1_000));
     const sessionId = hashStruct("SpendingAuthorization", authorization);
-    const isNew = await this.#bookOf(sessionId) === null;
+    const isNew = await this.#books.find(sessionId) === null;
     const remember = (): Promise<void> => journal.putSession({ sessionId, authorization, nextNonce: 0n, charged: 0n, voucher: null });
     const isOpener = await this.#open(sessionId, () => chain.openSession(authorization, signature)).catch(async (error: unknown) => {
       // Mined and reverted: the authorization is public now, so this session is no longer new.
@@ -161,7 +163,7 @@ export class Sessions {
       throw error;
     });
     if (isNew) await remember();
-    const book = (await this.#bookOf(sessionId))!;
+    const book = (await this.#books.find(sessionId))!;
     await book.refresh(chain, clock);
     // The authorization is public as soon as it is sent, so a copy of it must not be worth a key: later keys ask for the session key.
     const isKeyDue = isNew && isOpener && authorization.mode === Mode.ALLOWANCE;
@@ -207,22 +209,20 @@ export class Sessions {
     return await this.#newKey(book);
   }
 
-  /** Reads the chain again for the sessions whose reading is oldest. @param limit at most so many. @throws `chain_unreachable` */
-  async refreshOldest(limit: number): Promise<void> {
-    const nowSeconds = this.#world.clock.nowMs() / 1_000;
-    const live = [...this.#books.values()].filter((book) => book.reading === null || book.reading.state === "open" && nowSeconds < book.authorization.validUntil);
-    await this.refreshNow(live.sort((a, b) => a.readAtMs - b.readAtMs).slice(0, limit).map((book) => book.sessionId));
+  /** For the watcher: the next sessions in turn. @throws `chain_unreachable` */
+  refreshInTurn(limit: number): Promise<void> {
+    return this.#books.refreshInTurn(limit);
   }
 
   /** @throws `chain_unreachable` */
   async refreshNow(sessionIds: readonly Hash[]): Promise<void> {
     const { chain, clock } = this.#world;
-    await Promise.all(sessionIds.map((sessionId) => this.#books.get(sessionId)?.refresh(chain, clock)));
+    await Promise.all(sessionIds.map((sessionId) => this.#books.held(sessionId)?.refresh(chain, clock)));
   }
 
   /** Whether a session must settle soon whatever it is worth; null where it is not known here. */
   isEnding(sessionId: Hash, beforeSeconds: Seconds): boolean | null {
-    const book = this.#books.get(sessionId);
+    const book = this.#books.held(sessionId);
     if (!book?.reading) return null;
     return book.reading.state !== "open" || book.authorization.validUntil <= beforeSeconds;
   }
@@ -303,7 +303,7 @@ export class Sessions {
 
   async #bookOfKey(apiKey: string, nowMs: Millis): Promise<SessionBook> {
     const sessionId = await this.#keys.sessionOf(apiKey, nowMs);
-    const book = sessionId && await this.#bookOf(sessionId);
+    const book = sessionId && await this.#books.find(sessionId);
     if (!book) throw new TidelaneError("This API key is not known here, or it has expired.", { code: "unknown_key" });
     return book;
   }
@@ -328,21 +328,9 @@ export class Sessions {
   }
 
   async #requireBook(sessionId: Hash): Promise<SessionBook> {
-    const book = await this.#bookOf(sessionId);
+    const book = await this.#books.find(sessionId);
     if (book) return book;
     throw new TidelaneError("This session is not registered here: POST its authorization to /tidelane/v1/sessions first.", { code: "unknown_session", details: { sessionId } });
-  }
-
-  /** From memory, else from the journal: another process of this relayer may have registered it. */
-  async #bookOf(sessionId: Hash): Promise<SessionBook | null> {
-    const known = this.#books.get(sessionId);
-    if (known) return known;
-    const stored = await this.#world.journal.session(sessionId);
-    if (!stored) return null;
-    // Two requests may have asked at once; there must be one ledger.
-    const book = this.#books.get(sessionId) ?? new SessionBook(stored);
-    this.#books.set(sessionId, book);
-    return book;
   }
 }
 

@@ -67,7 +67,7 @@ describe("settlement", function () {
   };
   const identity = { relayerId: 1, epoch: 1, feeBps: 300, signer: signerOfKey(keys.signer) };
   /** Every session settles at once. */
-  const sessions = { isEnding: () => true, refreshNow: async () => {}, refreshOldest: async () => {} };
+  const sessions = { isEnding: () => true, refreshNow: async () => {}, refreshInTurn: async () => {} };
   const settlementOn = (on: Chain = chain): Settlement => new Settlement({ chain: on, journal, records, crypto, clock, identity, log, metrics, sessions, entryCost: 1n });
   const watchOn = (on: Chain = chain): Watch => new Watch({ chain: on, journal, clock, identity, log, metrics, sessions });
   const idOf = (authorization: SpendingAuthorization): Hash => hashStruct("SpendingAuthorization", authorization);

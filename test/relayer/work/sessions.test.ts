@@ -171,7 +171,7 @@ describe("sessions", () => {
       const { sessionId, authorization } = await register({ lock: 15_000n });
       expect(await refusal(await pay(sessionId, 16_000n, { maxFee: 16_000n }))).to.equal("insufficient_escrow");
       putOnChain(authorization, { state: "closing" });
-      clock.passedMs += 16_000;
+      clock.passedMs += 31_000;
       expect(await refusal(await pay(sessionId, 10_000n))).to.equal("session_closing");
       const later = await register({ salt: 2n, validAfter: NOW_MS / 1_000 + 1_000 });
       expect(await refusal(await pay(later.sessionId, 10_000n))).to.equal("session_not_yet_valid");
@@ -203,7 +203,7 @@ describe("sessions", () => {
     it("cut an order to maxPerTask, and stop when the bucket is spoken for until it refills", async () => {
       const { apiKey, authorization } = await register(allowance);
       putOnChain(authorization, { bucketLevel: 50_000n });
-      await sessions.refreshOldest(1);
+      await sessions.refreshInTurn(1);
       const first = await cover({ apiKey, estimatedMaxFee: 50_000n });
       expect(first.covered.order.maxFee).to.equal(40_000n);
       expect(await codeOf(cover({ apiKey, estimatedMaxFee: 10_001n }))).to.equal("allowance_exhausted");
@@ -297,6 +297,28 @@ describe("sessions", () => {
       expect(await refusal(await pay(sessionId, 20_000n))).to.equal("none");
     });
 
+    it("renew a reading while it is used, so that nobody waits for the chain", async () => {
+      const { sessionId, authorization } = await register();
+      putOnChain(authorization, { state: "closing" });
+      clock.passedMs += 9_000;
+      expect(await refusal(await pay(sessionId, 10_000n))).to.equal("none");
+      clock.passedMs += 2_000;
+      expect(await refusal(await pay(sessionId, 20_000n))).to.equal("none");
+      expect(await refusal(await pay(sessionId, 30_000n))).to.equal("session_closing");
+    });
+
+    it("forget sessions that are over, and find them again in the journal", async () => {
+      const { sessionId } = await register({ validUntil: NOW_MS / 1_000 + 100 });
+      const running = await cover({ payment: await pay(sessionId, 10_000n) });
+      clock.passedMs += 161_000;
+      await sessions.refreshInTurn(10);
+      expect(sessions.isEnding(sessionId, clock.nowMs() / 1_000)).to.equal(true);
+      running.charged(5n);
+      await sessions.refreshInTurn(10);
+      expect(sessions.isEnding(sessionId, 0)).to.equal(null);
+      expect((await sessions.describe(sessionId)).state).to.equal("closing");
+    });
+
     it("serve no session that was never read", async () => {
       const { sessionId } = await register();
       sessions = fresh();
@@ -319,7 +341,7 @@ describe("sessions", () => {
     it("see a revocation as soon as the chain is read again", async () => {
       const { sessionId, authorization } = await register();
       putOnChain(authorization, { state: "closing" });
-      await sessions.refreshOldest(10);
+      await sessions.refreshInTurn(10);
       expect(await refusal(await pay(sessionId, 10_000n))).to.equal("session_closing");
       expect([sessions.isEnding(sessionId, 0), sessions.isEnding(bytes32(1), 0)]).to.deep.equal([true, null]);
     });
