@@ -37,6 +37,8 @@ const START_TRIES = 30;
 const START_RETRY_MS: Millis = 1_000;
 const UNACKED_MAX = 1_000;
 const BATCHES_SHOWN = 20;
+/** Every open status page asks each second; the database is asked for all of them at once. */
+const STATUS_KEPT_MS: Millis = 1_000;
 /** What a session's entry in a batch costs, in the pay token's smallest unit: about 20,000 gas on a cheap chain, half a cent. */
 const SETTLE_ENTRY_COST = 5_000n;
 const ATTEMPT_LIMITS = { startMsMax: 15_000, cancelMsMax: 5_000, outputBytesMax: 16 * 1_048_576 } as const;
@@ -92,9 +94,10 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const limits = { ...ATTEMPT_LIMITS, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
   const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
+  const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));
   const app = buildApp({
     ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), ...historyCheck(watch)],
-    status: async () => ({ tasks: { running: tasks.running }, batches: await batchesShown(journal) }),
+    status: async () => ({ tasks: { running: tasks.running }, batches: await shownBatches() }),
     routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });
   await resendAcks(journal, links);
@@ -178,6 +181,16 @@ async function batchesShown(journal: Journal): Promise<object[]> {
     batchId: String(header.batchId), state, leafCount: header.leafCount, totalDebit: String(header.totalDebit), totalCredit: String(header.totalCredit),
     transactionHash: transaction.hash, blockNumber: blockNumber?.toString() ?? null, gasUsed: gasUsed?.toString() ?? null,
   }));
+}
+
+/** The same answer for all who ask within the time. */
+function keptFor<Result>(ms: Millis, call: () => Promise<Result>): () => Promise<Result> {
+  let kept: { readonly atMs: Millis; readonly answer: Promise<Result> } | null = null;
+  return () => {
+    const nowMs = systemClock.monotonicMs();
+    if (!kept || nowMs - kept.atMs >= ms) kept = { atMs: nowMs, answer: call() };
+    return kept.answer;
+  };
 }
 
 function payTokenOf({ deployment: { addresses } }: ViemChain): Address {

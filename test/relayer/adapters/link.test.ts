@@ -1,9 +1,11 @@
 // The relayer's side of the node link over real sockets: who gets in, what a bad node can do, and what a cut line looks like.
 import http from "node:http";
+import https from "node:https";
 import type { AddressInfo } from "node:net";
 import net from "node:net";
 import { expect } from "chai";
 import { LinkServer } from "../../../relayer/adapters/link.ts";
+import { helloOf } from "../../../relayer/adapters/link/gate.ts";
 import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
@@ -16,6 +18,7 @@ import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import type { ChainNode, ConnectedNode, Deployment } from "../../../relayer/ports.ts";
 import { domain, honestRecord, node as nodeSigner, relayer as relayerSigner } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
+import { selfSigned } from "./selfSigned.ts";
 import { answer, attestationLine, dial, DialRefused, type DialledNode, type Serve } from "./linkNode.ts";
 
 const stranger = signerOfKey(`0x${"77".repeat(32)}`);
@@ -277,6 +280,28 @@ describe("the node link", () => {
     expect(taken).to.deep.equal([[1, 2]]);
     await world.link.ack(7, [ack(3)]);
     expect(taken).to.deep.equal([[1, 2], [3]]);
+  });
+
+  it("works the same over TLS", async () => {
+    const { cert, key } = selfSigned("127.0.0.1");
+    const secure = https.createServer({ cert, key });
+    secure.on("upgrade", (req, socket, head) => void world.link.handleUpgrade(req, socket, head));
+    await new Promise<void>((resolve) => secure.listen(0, "127.0.0.1", resolve));
+    const node = await dialIn({ port: (secure.address() as AddressInfo).port, ca: cert, serve: lines({ type: "failed", code: "over TLS", message: "" }), attestations: [await attestationLine(nodeSigner, 5n)] });
+    await until(() => world.connected.length === 1 && world.attested.length === 1);
+    expect(await collect()).to.deep.equal([{ type: "failed", code: "over TLS", message: "" }]);
+    node.hangUp();
+    await until(() => world.seen.at(-1) === "disconnected 7");
+    secure.closeAllConnections();
+    await new Promise((resolve) => secure.close(resolve));
+  });
+
+  it("refuses a plain connection from another machine, which could be listened to", () => {
+    const from = (remoteAddress: string): http.IncomingMessage => ({
+      method: "GET", url: "/node", socket: { remoteAddress }, headers: { upgrade: "tidelane-node", [LinkHeader.nodeId]: "7", [LinkHeader.nonce]: `0x${"ab".repeat(32)}` },
+    }) as unknown as http.IncomingMessage;
+    for (const loopback of ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]) expect(helloOf(from(loopback)).nodeId).to.equal(7);
+    for (const other of ["10.0.0.1", "192.168.1.1", "::ffff:10.0.0.1", "2001:db8::1", "128.0.0.1"]) expect(() => helloOf(from(other)), other).to.throw("needs TLS");
   });
 
   it("cancels with a small request", async () => {

@@ -1,5 +1,6 @@
 // A small node for the relayer's link tests: dials in over a real socket and serves what each test wants.
 import http from "node:http";
+import https from "node:https";
 import http2, { type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
@@ -17,6 +18,8 @@ export interface DialOptions {
   readonly signer: DigestSigner;
   readonly keyEpoch?: number;
   readonly headers?: Record<string, string>;
+  /** Dials over TLS, trusting this certificate. */
+  readonly ca?: string;
   readonly serve?: Serve;
   /** Lines of the attestation stream; it stays open behind them. */
   readonly attestations?: readonly string[];
@@ -51,8 +54,8 @@ export const infoOf = (nodeId: number): NodeInfo => ({
 /** @throws DialRefused where the relayer does not upgrade. */
 export function dial(options: DialOptions): Promise<DialledNode> {
   const nodeId = options.nodeId ?? 7;
-  const request = http.request({
-    host: "127.0.0.1", port: options.port, path: LINK_PATH,
+  const request = (options.ca === undefined ? http : https).request({
+    host: "127.0.0.1", port: options.port, path: LINK_PATH, ...(options.ca === undefined ? {} : { ca: options.ca }),
     headers: { connection: "Upgrade", upgrade: LINK_PROTOCOL, [LinkHeader.nodeId]: String(nodeId), [LinkHeader.nonce]: NONCE, ...options.headers },
   });
   return new Promise((resolve, reject) => {
