@@ -140,6 +140,7 @@ async function proxy(options: Options & { port: string }): Promise<Report> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new TidelaneError("--port takes a whole number from 0 to 65535.", { code: "invalid_port" });
   const place = placeOf(options);
   const payer = await step("asking about earlier orders", openPayer({ ...place, sessionFile: sessionFileOf(options, place) }, {
+    ...(place.relayerUrl === null ? {} : { relayerUrl: place.relayerUrl }),
     onOutcome: (outcome) => {
       const doubt = outcome.findings[0] ?? (outcome.answerMatches === false ? "the answer that arrived is not the one that the node signed" : null);
       process.stderr.write(`task ${outcome.taskId}: ${outcome.inputTokens} tokens in, ${outcome.outputTokens} out, ${outcome.charge} charged${doubt === null ? "" : `; DOES NOT HOLD: ${doubt}`}\n`);
@@ -243,7 +244,13 @@ async function saved(options: Options): Promise<SavedSession & { place: Place }>
   const file = sessionFileOf(options, place);
   const text = await readOrNull(file);
   if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
-  return { place, file, state: stateFromText(text) };
+  return { place, file, state: stateAt(place, text) };
+}
+
+/** The relayer may have moved since the file was written. */
+function stateAt(place: Place, text: string): PayerState {
+  const state = stateFromText(text);
+  return { ...state, relayerUrl: place.relayerUrl ?? state.relayerUrl };
 }
 
 /** The named session, or all that lie beside the usual one; files that are something else are passed over. @throws `no_session` */
@@ -254,7 +261,7 @@ async function sessionsAt(options: Options, place: Place): Promise<readonly Save
   const found = await Promise.all(files.map(async (name): Promise<SavedSession | null> => {
     const file = join(folder, name);
     try {
-      return { file, state: stateFromText(await readOrNull(file) ?? "") };
+      return { file, state: stateAt(place, await readOrNull(file) ?? "") };
     } catch {
       return null;
     }

@@ -32,6 +32,8 @@ export interface PayerWorld {
 }
 
 export interface PayerOptions {
+  /** Where the session's relayer is now, if it has moved; it must be the same relayer. */
+  readonly relayerUrl?: string;
   /** Output assumed where a request names no maximum. */
   readonly defaultMaxOutTokens?: Tokens;
   /** How long an order may wait and run. */
@@ -95,7 +97,8 @@ export class TidelanePayer {
   static async restore(world: PayerWorld, options: PayerOptions = {}): Promise<TidelanePayer> {
     const text = await world.store.read();
     if (text === null) throw new TidelaneError("There is no session here yet. Open one first: tidelane payer open", { code: "no_session" });
-    const session = stateFromText(text);
+    const saved = stateFromText(text);
+    const session = { ...saved, relayerUrl: options.relayerUrl ?? saved.relayerUrl };
     const { domain } = world.chain;
     if (session.domain.chainId !== domain.chainId || session.domain.verifyingContract !== domain.verifyingContract) {
       throw new TidelaneError(`The session is for the contract ${session.domain.verifyingContract} on chain ${session.domain.chainId}, not for this deployment. Open a new session.`, { code: "wrong_deployment" });

@@ -41,7 +41,7 @@ export async function sessionOf(devnet: Devnet, onOutcome: (outcome: TaskOutcome
   const { sessionFile } = devnet.layout;
   const place = { ...chainAccess(devnet), sessionFile };
   if (existsSync(sessionFile)) {
-    const payer = await openPayer(place, { onOutcome }).catch((error: unknown) => {
+    const payer = await openPayer(place, { onOutcome, relayerUrl: devnet.relayerUrl }).catch((error: unknown) => {
       if (error instanceof TidelaneError && ["invalid_state", "wrong_deployment"].includes(error.code)) return null;
       throw error;
     });
@@ -50,7 +50,7 @@ export async function sessionOf(devnet: Devnet, onOutcome: (outcome: TaskOutcome
     rmSync(sessionFile);
   }
   await open(devnet, sessionFile, Mode.VOUCHER);
-  return openPayer(place, { onOutcome });
+  return openPayer(place, { onOutcome, relayerUrl: devnet.relayerUrl });
 }
 
 /** The ALLOWANCE session's API key, for clients that sign nothing. */

@@ -104,6 +104,26 @@ describe("a payer", () => {
     expect(again.status().charged).to.equal(2n * honestCharge(6));
   });
 
+  it("follows its relayer to another address, and no other relayer", async () => {
+    const { payer, world } = await openedPayer(relayer);
+    await payer.close();
+    const moved = await new FakeRelayer().start();
+    const other = await new FakeRelayer({ ...domain, chainId: 1 }).start();
+    try {
+      moved.sessions.set(payer.sessionId, relayer.sessions.get(payer.sessionId)!);
+      await relayer.stop();
+      const there = await TidelanePayer.restore(world, { relayerUrl: moved.url });
+      expect((await clientOf(there).chat.completions.create(question)).choices).to.have.length(1);
+      await there.settled();
+      expect(stateFromText(world.store.text!).relayerUrl).to.equal(moved.url);
+      const elsewhere = await TidelanePayer.restore(world, { relayerUrl: other.url });
+      expect(await codeOf(clientOf(elsewhere).chat.completions.create(question))).to.equal("wrong_relayer");
+    } finally {
+      await moved.stop();
+      await other.stop();
+    }
+  });
+
   it("charges a cut stream by its receipt, and shows the cut to the client", async () => {
     relayer.behaviour = { cut: true };
     const { payer } = await openedPayer(relayer);
