@@ -31,8 +31,9 @@ interface Plan {
 
 const POLL_MS = 100;
 
-/** @throws TidelaneError `deployment_failed` saying which contract and why; `chain_unreachable`; `compilation_failed`. */
+/** @throws TidelaneError `deployment_failed` saying which contract and why; `token_missing`; `chain_unreachable`; `compilation_failed`. */
 export async function deploy(options: DeployOptions): Promise<Addresses> {
+  await expectTokens(options);
   await compile();
   const provider = signingProvider(options.rpcUrl, options.deployerKey);
   const plan = await planOf(options, provider);
@@ -51,6 +52,14 @@ export async function deploy(options: DeployOptions): Promise<Addresses> {
   const deployed = Object.fromEntries(Object.values(result.contracts).map(({ id, address }) => [nameOf(id), address.toLowerCase() as Address]));
   const chainId = hexToNumber(await provider.request({ method: "eth_chainId" }) as Hex);
   return { chainId, block: plan.firstBlock, contracts: { ...options.parameters.tokens, ...deployed } };
+}
+
+/** A deployment on tokens that are not there could never be corrected. */
+async function expectTokens({ rpcUrl, parameters }: DeployOptions): Promise<void> {
+  for (const [role, address] of Object.entries(parameters.tokens ?? {})) {
+    if (await rpc(rpcUrl, "eth_getCode", [address, "latest"]) !== "0x") continue;
+    throw new TidelaneError(`${role} ${address} is no contract on this chain; check the network and its parameter file`, { code: "token_missing", details: { role, address } });
+  }
 }
 
 /** @returns whether every contract of the deployment has code on this chain. */

@@ -14,6 +14,7 @@ import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
 import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
 import type { Address, Hex } from "../../protocol/units.ts";
 
 // The well-known first account of every local test chain: public, never for real money.
@@ -74,6 +75,25 @@ describe("deployLocal", function () {
     await send(url);
     const addresses = await deployLocal({ rpcUrl: url, deployerKey, parameters: readParameters("local"), deploymentDir });
     await expectWired(client, addresses.contracts);
+  });
+
+  it("refuses tokens that are not there, before it sends anything", async () => {
+    const { url, client } = await chain();
+    const attempt = deployLocal({ rpcUrl: url, deployerKey, parameters: readParameters("main"), deploymentDir: folder() });
+    expect(await attempt.catch((error: unknown) => error)).to.be.instanceOf(TidelaneError).with.property("code", "token_missing");
+    expect(await client.getTransactionCount({ address: deployer })).to.equal(0);
+  });
+
+  it("builds on tokens that exist already", async () => {
+    const { url, client } = await chain();
+    const parameters = readParameters("local");
+    const first = await deployLocal({ rpcUrl: url, deployerKey, parameters, deploymentDir: folder() });
+    const tokens = { payToken: first.contracts["payToken"]!, stakeToken: first.contracts["stakeToken"]! };
+    const second = await deployLocal({ rpcUrl: url, deployerKey, parameters: { ...parameters, tokens }, deploymentDir: folder() });
+    await expectWired(client, second.contracts);
+    expect(second.contracts).to.include(tokens);
+    expect(second.contracts["Escrow"]).to.not.equal(first.contracts["Escrow"]);
+    expect(second.block).to.be.above(first.block);
   });
 
   function folder(): string {
