@@ -1,92 +1,32 @@
 // The node's end of the link, against a small relayer side made for the test.
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import * as http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import type * as http2 from "node:http2";
 import type { Duplex } from "node:stream";
 import { expect } from "chai";
-import { attemptToJson, LINK_PATH, linkDigest, LinkHeader, LINK_PROTOCOL, acksToJson, attestationFromJson, eventFromJson, nodeInfoSchema, type AttemptEvent } from "../../../protocol/link.ts";
+import { acksToJson, attemptToJson, attestationFromJson, linkDigest, LINK_PROTOCOL, nodeInfoSchema } from "../../../protocol/link.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
-import { recoverWithViem, type DigestSigner } from "../../../protocol/signing.ts";
+import { recoverWithViem } from "../../../protocol/signing.ts";
 import { checkedUrl, HttpLinks } from "../../../node/adapters/links.ts";
 import { systemClock, systemDice } from "../../../node/adapters/clock.ts";
 import { keepLinked } from "../../../node/serve/dial.ts";
-import { domain, hangsAfter, NODE_ID, nodeSigner, RELAYER_ID, relayerSigner, requestOf, silentLog, strangerSigner } from "../fixtures.ts";
+import { domain, hangsAfter, NODE_ID, nodeSigner, RELAYER_ID, requestOf, silentLog, strangerSigner } from "../fixtures.ts";
+import { TestRelayer, type TestRelayerOptions } from "../testRelayer.ts";
 import { eventually, failure } from "../engines/suite.ts";
 import { ackOf, endOf, worldOf, type World } from "../serve/world.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
 const relayers: TestRelayer[] = [];
-
-/** Answers the upgrade as a relayer does, and becomes the HTTP/2 client. */
-class TestRelayer {
-  readonly server: Server;
-  readonly sessions: http2.ClientHttp2Session[] = [];
-  readonly sockets: Duplex[] = [];
-  nodeNonce: Hash = "0x";
-  readonly relayerNonce: Hash = `0x${"5a".repeat(32)}`;
-  tab: { status: number; body: string } = { status: 404, body: "" };
-
-  constructor(signer: DigestSigner = relayerSigner, answer?: (socket: Duplex) => void, mute = false) {
-    relayers.push(this);
-    this.server = createServer((request, response) => {
-      if (request.url === `/tidelane/v1/nodes/${NODE_ID}/tab`) response.writeHead(this.tab.status).end(this.tab.body);
-      else response.writeHead(404).end();
-    });
-    this.server.on("upgrade", (request, socket) => {
-      this.sockets.push(socket);
-      socket.on("error", () => undefined);
-      if (answer) return answer(socket);
-      if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL || request.headers[LinkHeader.nodeId] !== String(NODE_ID)) return void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
-      this.nodeNonce = request.headers[LinkHeader.nonce] as Hash;
-      void signer.sign(linkDigest(domain, "relayer", { nodeId: NODE_ID, relayerId: RELAYER_ID, nodeNonce: this.nodeNonce, relayerNonce: this.relayerNonce })).then((signature) => {
-        socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n${LinkHeader.relayerId}: ${RELAYER_ID}\r\n${LinkHeader.relayerEpoch}: 1\r\n${LinkHeader.nonce}: ${this.relayerNonce}\r\n${LinkHeader.signature}: ${signature}\r\n\r\n`);
-        if (!mute) socket.once("readable", () => {
-          const session = http2.connect("http://node", { createConnection: () => socket });
-          session.on("error", () => undefined);
-          this.sessions.push(session);
-        });
-      });
-    });
-  }
-
-  async listen(): Promise<string> {
-    this.server.listen(0, "127.0.0.1");
-    await once(this.server, "listening");
-    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
-  }
-
-  get session(): http2.ClientHttp2Session {
-    return this.sessions.at(-1)!;
-  }
-
-  open(method: string, path: string, body?: unknown): http2.ClientHttp2Stream {
-    const stream = this.session.request({ ":method": method, ":path": path });
-    stream.on("error", () => undefined);
-    stream.setEncoding("utf8");
-    stream.end(body === undefined ? undefined : JSON.stringify(body));
-    return stream;
-  }
-
-  async call(method: string, path: string, body?: unknown): Promise<{ status: number; text: string }> {
-    const stream = this.open(method, path, body);
-    const [headers] = await once(stream, "response") as [http2.IncomingHttpHeaders];
-    let text = "";
-    for await (const part of stream as AsyncIterable<string>) text += part;
-    return { status: Number(headers[":status"]), text };
-  }
-
-  async attempt(request: Awaited<ReturnType<typeof requestOf>>): Promise<AttemptEvent[]> {
-    const { text } = await this.call("POST", "/attempts", attemptToJson(request));
-    return text.trim().split("\n").map((line) => eventFromJson(JSON.parse(line)));
-  }
+function relayerOf(options: TestRelayerOptions = {}): TestRelayer {
+  const relayer = new TestRelayer(options);
+  relayers.push(relayer);
+  return relayer;
 }
 
 const linksOf = (more: { pingEveryMs?: number } = {}): HttpLinks => new HttpLinks({ clock: systemClock, dice: systemDice, log: silentLog, dialWithinMs: 1_000, ...more });
 
 /** A node linked to a relayer, until `stop`. */
-async function linked(relayer = new TestRelayer(), world: World = worldOf()): Promise<{ relayer: TestRelayer; world: World; served: Promise<void>; stop: () => Promise<void> }> {
+async function linked(relayer = relayerOf(), world: World = worldOf()): Promise<{ relayer: TestRelayer; world: World; served: Promise<void>; stop: () => Promise<void> }> {
   const url = await relayer.listen();
   const stop = new AbortController();
   const served = linksOf().serve(url, NODE_ID, world.agent, stop.signal);
@@ -95,14 +35,7 @@ async function linked(relayer = new TestRelayer(), world: World = worldOf()): Pr
   return { relayer, world, served, stop: async () => { stop.abort(); await served.catch(() => undefined); } };
 }
 
-afterEach(() => {
-  for (const relayer of relayers.splice(0)) {
-    for (const session of relayer.sessions) session.destroy();
-    for (const socket of relayer.sockets) socket.destroy();
-    relayer.server.closeAllConnections();
-    relayer.server.close();
-  }
-});
+afterEach(() => { for (const relayer of relayers.splice(0)) relayer.stop(); });
 
 describe("link: the handshake", () => {
   it("proves the hot key over both nonces, and tells what the node is", async () => {
@@ -117,7 +50,7 @@ describe("link: the handshake", () => {
   });
 
   it("does not serve a relayer that is not the registered one", async () => {
-    const relayer = new TestRelayer(strangerSigner);
+    const relayer = relayerOf({ signer: strangerSigner });
     expect(await failure(linksOf().serve(await relayer.listen(), NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("relayer_not_registered");
     expect(relayer.sessions).to.have.length(0);
   });
@@ -130,13 +63,13 @@ describe("link: the handshake", () => {
   };
   for (const [what, answer] of Object.entries(refusals)) {
     it(`fails typed on ${what}`, async () => {
-      const url = await new TestRelayer(relayerSigner, answer).listen();
+      const url = await relayerOf({ answer }).listen();
       expect(await failure(linksOf().serve(url, NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
     });
   }
 
   it("tells the reason of a refusal", async () => {
-    const url = await new TestRelayer(relayerSigner, (socket) => void socket.end("HTTP/1.1 403 Refused\r\nContent-Length: 15\r\n\r\nnot registered!")).listen();
+    const url = await relayerOf({ answer: (socket) => void socket.end("HTTP/1.1 403 Refused\r\nContent-Length: 15\r\n\r\nnot registered!") }).listen();
     const error = await linksOf().serve(url, NODE_ID, worldOf().agent, new AbortController().signal).then(() => null, (thrown: unknown) => thrown as Error & { code: string });
     expect(error).to.include({ code: "link_refused" }).and.to.have.property("message").that.includes("not registered!");
   });
@@ -180,7 +113,7 @@ describe("link: what is served", () => {
 
   it("hands on the rest of an attempt after a cut connection", async () => {
     const world = worldOf();
-    const relayer = new TestRelayer();
+    const relayer = relayerOf();
     let release = (): void => {};
     world.engine.script = async function* () {
       yield { type: "start", inputTokens: 5 };
@@ -238,14 +171,14 @@ describe("link: what is served", () => {
   });
 
   it("ends a connection that swallows pings", async () => {
-    const url = await new TestRelayer(relayerSigner, undefined, true).listen();
+    const url = await relayerOf({ isMute: true }).listen();
     await linksOf({ pingEveryMs: 100 }).serve(url, NODE_ID, worldOf().agent, new AbortController().signal);
   });
 });
 
 describe("link: the relayer's last receipt", () => {
   it("is read, is null where there is none, and fails typed on anything else", async () => {
-    const relayer = new TestRelayer();
+    const relayer = relayerOf();
     const url = await relayer.listen();
     const end = endOf(await worldOf().send(await requestOf()));
     const read = () => linksOf().lastReceipt(url, NODE_ID);
