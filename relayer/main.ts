@@ -41,7 +41,7 @@ const BATCHES_SHOWN = 20;
 const STATUS_KEPT_MS: Millis = 1_000;
 /** What a session's entry in a batch costs, in the pay token's smallest unit: about 20,000 gas on a cheap chain, half a cent. */
 const SETTLE_ENTRY_COST = 5_000n;
-const ATTEMPT_LIMITS = { startMsMax: 15_000, cancelMsMax: 5_000, outputBytesMax: 16 * 1_048_576 } as const;
+const ATTEMPT_LIMITS = { cancelMsMax: 5_000, outputBytesMax: 16 * 1_048_576 } as const;
 
 /** What every part is given. */
 interface World {
@@ -91,7 +91,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tabs = await loadTabs(journal, crypto);
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const links = new LinkServer({ ...shared, events: fleet });
-  const limits = { ...ATTEMPT_LIMITS, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
+  // An engine over HTTP may answer its first byte only when the prompt is read.
+  const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
   const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));

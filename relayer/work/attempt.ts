@@ -180,7 +180,6 @@ export class Attempt {
 
   #start(inputTokens: Tokens): void {
     if (this.#startedTokens !== null) throw broken("it started twice");
-    if (inputTokens > this.#terms.inputTokensMax) throw new AttemptFailed("bad_count", "failed", `The node claims ${inputTokens} input tokens; at most ${this.#terms.inputTokensMax} are possible.`);
     this.#startedTokens = inputTokens;
   }
 
@@ -228,9 +227,10 @@ export class Attempt {
     const found: string[] = [];
     // A node may claim less than it announced: engines over HTTP count at the end, so the start is what it can be at most.
     if (body.inputTokens > (this.#startedTokens ?? 0)) found.push(`${body.inputTokens} input tokens exceed the ${this.#startedTokens} of the start`);
+    if (body.inputTokens > this.#terms.inputTokensMax) found.push(`${body.inputTokens} input tokens are claimed; the request can be ${this.#terms.inputTokensMax} at most`);
     const most = this.#request.input.kind === "embeddings" ? 0
       : outputMax({ text: this.#text, bytes: this.#outputBytes, announcedTokens: this.#announcedTokens }, this.#choice.model.tokenizer, this.#world.tokens);
-    if (this.#request.input.kind === "embeddings" && !this.#hasAllVectors()) found.push(`the ${this.#terms.vectors} vectors are not all there`);
+    if (this.#request.input.kind === "embeddings" && body.status === Status.COMPLETE && !this.#hasAllVectors()) found.push(`the ${this.#terms.vectors} vectors are not all there`);
     if (body.outputTokens > most) found.push(`${body.outputTokens} output tokens are claimed; what was delivered can be ${most} at most`);
     if (body.outputCommit !== this.#outputCommit()) found.push("the output's commitment is not that of what was delivered");
     if (body.status === Status.CANCELLED && this.#cancelledFor === null) found.push("nobody cancelled the attempt");
@@ -287,7 +287,7 @@ export class Attempt {
     if (this.#gaveUp) return this.#gaveUp;
     if (error instanceof AttemptFailed) {
       // What broke the contract may still be working: it should stop.
-      if (error.code === "node_protocol_error" || error.code === "bad_count") this.#tellToStop("relayer");
+      if (error.code === "node_protocol_error") this.#tellToStop("relayer");
       return error;
     }
     if (error instanceof TidelaneError) return new AttemptFailed(error.code, "failed", error.message, error);

@@ -9,6 +9,7 @@ import type { RunningTask } from "../../../relayer/work/tasks.ts";
 import type { TaskEnd, TaskEvent } from "../../../relayer/work/taskLife.ts";
 import type { StoredTask } from "../../../relayer/ports.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
+import { until } from "../until.ts";
 import { answers, cut, requestOf, worldOf, type Script, type TestWorld } from "./world.ts";
 
 const textOf = (events: readonly TaskEvent[]): string => events.map((event) => (event.type === "delta" ? event.text : "")).join("");
@@ -178,8 +179,11 @@ describe("a task", () => {
   });
 
   it("refuses counts beyond what the text can be", async () => {
-    const input = await worldOf(async function* () { yield { type: "start", inputTokens: 15 + 33 }; });
-    expect((await failure(input.tasks.start(requestOf()))).details.reason).to.equal("bad_count");
+    // 15 bytes of text in one message can be 15 + 32 tokens at most.
+    const claims = (inputTokens: number): Script => async function* (attempt) { yield { type: "start", inputTokens: 500 }; yield attempt.delta("Once"); yield await attempt.end({ body: { inputTokens } }); };
+    expect(endOf(await all(await (await worldOf(claims(47))).tasks.start(requestOf()))).inputTokens).to.equal(47);
+    const input = await worldOf(claims(48));
+    expect((await failure(all(await input.tasks.start(requestOf())))).details.reason).to.equal("bad_receipt");
     const output = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; yield attempt.delta("ab", 40); yield await attempt.end(); });
     expect((await failure(all(await output.tasks.start(requestOf())))).details.reason).to.equal("bad_receipt");
     const flood = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; for (;;) yield attempt.delta("x"); });
@@ -211,7 +215,7 @@ describe("a task", () => {
     const world = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; await attempt.hang(); }, answers("never"));
     const client = new AbortController();
     const starting = failure(world.tasks.start(requestOf({ signal: client.signal })));
-    while (world.requests.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => world.requests.length === 1);
     client.abort();
     expect((await starting).details.reason).to.equal("cancel_unanswered");
     expect(world.requests).to.have.length(1);
@@ -292,6 +296,21 @@ describe("a task", () => {
       expect((await failure(world.tasks.start(embed))).details.reason, what).to.equal("bad_receipt");
       await expectNothingCharged(world);
     }
+  });
+
+  it("pays for the input of embeddings that their client gave up", async () => {
+    const world = await worldOf(async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.embedding(0, [0.5, -1]);
+      await attempt.cancelled;
+      yield await attempt.end({ body: { status: Status.CANCELLED }, finishReason: "cancelled" });
+    });
+    const client = new AbortController();
+    const starting = world.tasks.start({ ...embed, signal: client.signal });
+    await until(() => world.requests.length === 1);
+    client.abort();
+    await all(await starting);
+    expect(world.covers[0]!.charged).to.equal(5n);
   });
 
   it("does not pass on further members of a delta that are no JSON object", async () => {
