@@ -37,7 +37,7 @@ const CLOCK_SKEW_SECONDS: Seconds = 3;
 /**
  * @param isEnding whether a session must settle whatever it is worth; null where nothing is known of it.
  * @returns null where nothing is due or nothing fits.
- * @throws `chain_unreachable`, `journal_unavailable`, `chain_older_than_journal`
+ * @throws `chain_unreachable`, `journal_unavailable`, `chain_older_than_journal`, `journal_older_than_chain`, `settlement_blocked`, `settlement_waits`
  */
 export async function assemble(world: AssembleWorld, limits: AssembleLimits, isEnding: (sessionId: Hash) => boolean | null): Promise<Assembled | null> {
   const { chain, journal, clock } = world;
@@ -102,6 +102,9 @@ async function placeOf({ chain, journal, identity, clock }: AssembleWorld): Prom
   const [last, head] = await Promise.all([chain.lastBatch(identity.relayerId), chain.head()]);
   const [confirmed] = await journal.batches("confirmed", 1);
   if (confirmed && confirmed.header.batchId > last.batchId) throw chainIsOlder(confirmed.header.batchId, last.batchId);
+  const previous = await journal.batch(last.batchId);
+  const isKnown = last.batchId === 0n || previous?.headerHash === last.hash || await journal.getFact(FIRST_BATCH_FACT) === firstBatchFact(last);
+  if (!isKnown) throw journalIsOlder(last.batchId);
   const batchId = last.batchId + 1n;
   const periodEnd: Seconds = Math.max(head.timestampSeconds, Math.floor(clock.nowMs() / 1_000) - CLOCK_SKEW_SECONDS);
   // Two headers of one id with overlapping periods are slashable, whatever became of the first.
@@ -109,7 +112,6 @@ async function placeOf({ chain, journal, identity, clock }: AssembleWorld): Prom
   if (givenUp.some((batch) => periodEnd <= batch.header.postBy)) {
     throw new TidelaneError("A batch of this id was given up a moment ago; its period must be over first.", { code: "settlement_waits", retryable: true });
   }
-  const previous = await journal.batch(last.batchId);
   return {
     relayerId: identity.relayerId, relayerEpoch: identity.epoch, batchId, prevBatchHash: last.hash,
     periodStart: Math.min(previous?.header.periodEnd ?? 0, periodEnd), periodEnd, postBy: periodEnd + Math.floor(chain.deployment.windowSeconds / 2),
@@ -120,6 +122,17 @@ export const chainIsOlder = (journaled: bigint, onChain: bigint): TidelaneError 
   `The chain is older than the journal: it ends at batch ${onChain}, and batch ${journaled} was confirmed. ` +
   "It was restored from an earlier state or is another chain; settlement waits. Restore the chain's newer state, or start both anew.",
   { code: "chain_older_than_journal", details: { journaled: String(journaled), onChain: String(onChain) } },
+);
+
+/** A journal that was begun anew goes on after the batch that was the last one then. */
+export const FIRST_BATCH_FACT = "first_batch";
+export const firstBatchFact = (last: { readonly batchId: bigint; readonly hash: Hash }): string => `${last.batchId} ${last.hash}`;
+
+/** What it believes to be unsettled may be settled, and a task in two batches costs the whole bond. */
+const journalIsOlder = (onChain: bigint): TidelaneError => new TidelaneError(
+  `The journal is older than the chain: it knows nothing of batch ${onChain}. The database was restored from a copy, or another process posts with ` +
+  "the same keys and a database of its own; settlement waits. Use the newest database.",
+  { code: "journal_older_than_chain", details: { onChain: String(onChain) } },
 );
 
 const nothingFits = (held: Assembled["held"]): TidelaneError => new TidelaneError(

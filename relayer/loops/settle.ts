@@ -151,11 +151,13 @@ export class Settlement {
 
   /** Says each new problem once, not every round. */
   #tell(error: unknown): void {
-    const { log } = this.#world;
+    const { log, metrics } = this.#world;
     const problem = error === null ? null : error instanceof TidelaneError ? error : new TidelaneError(`Settlement failed: ${String(error)}`, { code: "settlement_failed", retryable: true, cause: error });
     if (problem && problem.code !== this.#problem?.code) log.error({ code: problem.code, err: problem.message, cause: String(problem.cause ?? "") }, "settlement waits");
     if (!problem && this.#problem) log.info({ was: this.#problem.code }, "settlement goes on");
     if (problem?.code === "lead_lost") this.#lead = null;
+    metrics.gauge("settlement_ok", problem ? 0 : 1);
+    metrics.gauge("settlement_leading", this.isLeading ? 1 : 0);
     this.#problem = problem;
   }
 }

@@ -5,7 +5,7 @@
 //   it took a batch back      (a reorganisation) the batch counts as sent again, and the settlement loop posts the same bytes
 //   it is older than we are   (restored, reset, another one) readiness says so, and nothing is settled on it
 import { TidelaneError } from "../../protocol/errors.ts";
-import { chainIsOlder } from "./assemble.ts";
+import { chainIsOlder, FIRST_BATCH_FACT, firstBatchFact } from "./assemble.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Millis } from "../../protocol/units.ts";
 import type { Chain, Clock, Identity, Journal, Log, Metrics, StoredBatch } from "../ports.ts";
@@ -47,7 +47,7 @@ export class Watch {
 
   /**
    * Before anything is served: the journal must belong to this deployment and this relayer.
-   * @throws `journal_of_other_deployment`, `journal_unavailable`
+   * @throws `journal_of_other_deployment`, `journal_unavailable`, `chain_unreachable`
    */
   async begin(): Promise<void> {
     const { chain, journal, identity } = this.#world;
@@ -57,7 +57,10 @@ export class Watch {
     if (known !== null && known !== ours) {
       throw new TidelaneError(`The database belongs to another deployment or relayer (${known}); this is ${ours}. Use its own database for each.`, { code: "journal_of_other_deployment", details: { found: known, expected: ours } });
     }
-    if (known === null) await journal.setFact(DEPLOYMENT_FACT, ours);
+    if (known === null) {
+      await journal.setFact(FIRST_BATCH_FACT, firstBatchFact(await chain.lastBatch(identity.relayerId)));
+      await journal.setFact(DEPLOYMENT_FACT, ours);
+    }
     await this.round();
   }
 

@@ -56,6 +56,7 @@ describe("settlement", function () {
     records = new MemoryRecords();
     work = new HonestWork(local, journal, tabs);
     logged = [];
+    await watchOn().begin();
     base = { batchId: (await chain.lastBatch(1)).batchId, fees: await feesOnChain(), earned: await earned() };
   });
   afterEach(() => local.rpc("evm_setAutomine", [true]));
@@ -290,6 +291,22 @@ describe("settlement", function () {
     await work.task(session, 1, 500);
     expect(await codeOf(round(settlement))).to.equal("chain_older_than_journal");
     expect((await chain.lastBatch(1)).batchId).to.equal(base.batchId);
+  });
+
+  it("settles nothing from a journal that is older than the chain", async () => {
+    const session = await work.session(chain, Mode.ALLOWANCE);
+    const signed = [await work.task(session, 1, 500)];
+    const settlement = settlementOn();
+    await round(settlement);
+    // A copy of the database from before the batch: its task looks unsettled.
+    const copy = new MemoryJournal();
+    for (const name of ["deployment", "first_batch"]) await copy.setFact(name, (await journal.getFact(name))!);
+    journal = copy;
+    work = new HonestWork(local, journal, tabs);
+    await journal.putSession({ sessionId: idOf(session), authorization: session, nextNonce: 0n, charged: 0n, voucher: null });
+    await work.task(session, 1, 500);
+    expect(await codeOf(round(settlementOn()))).to.equal("journal_older_than_chain");
+    expect((await chain.session(idOf(session)))?.charged).to.equal(signed[0]!.charge);
   });
 
   it("posts again what a reorganisation took back", async () => {
