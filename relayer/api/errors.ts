@@ -32,7 +32,7 @@ const TABLE: Readonly<Record<string, Said>> = {
   // Whether it can be done now.
   saturated: { status: 429, type: "rate_limit_error" }, no_node: server(503), shutting_down: server(503), too_many_requests: { status: 429, type: "rate_limit_error" },
   too_many_openings: { status: 429, type: "rate_limit_error" }, no_seed: server(503), journal_corrupt: server(500),
-  journal_unavailable: server(503), chain_unreachable: server(503), generation_failed: server(502), stream_interrupted: server(502), internal_error: server(500),
+  journal_unavailable: server(503), chain_unreachable: server(503), generation_failed: server(502), deadline_exceeded: server(504), stream_interrupted: server(502), internal_error: server(500),
 };
 
 /** A code that the table does not know is the server's fault; a test reads the sources for codes that are missing here. */

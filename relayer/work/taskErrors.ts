@@ -47,3 +47,7 @@ export const interrupted = (failure: AttemptFailed, deliveredTokens: Tokens): Ti
   new TidelaneError(`The answer broke off after ${deliveredTokens} tokens (${failure.code}). Nothing was charged; ask again for a whole answer.`, {
     code: "stream_interrupted", retryable: true, details: { reason: failure.code, deliveredTokens }, cause: failure,
   });
+
+/** Half a list of embeddings is no answer; a text that was cut is, and says so by its finish_reason. */
+export const deadlineExceeded = (): TidelaneError =>
+  new TidelaneError("The order's deadline passed before all embeddings were made; ask for fewer, or allow more time.", { code: "deadline_exceeded" });

@@ -16,7 +16,7 @@ import type { Hash, TokenAmount, Tokens } from "../../protocol/units.ts";
 import type { EndedAttempt, Identity, Journal, Metrics, SignedAttempt } from "../ports.ts";
 import { Attempt, AttemptFailed, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
 import { assignmentToJson, signAssignment, type SignedAssignment } from "./assignment.ts";
-import { attemptsFailed, interrupted, unavailableError } from "./taskErrors.ts";
+import { attemptsFailed, deadlineExceeded, interrupted, unavailableError } from "./taskErrors.ts";
 import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Choice, Outcome } from "./routingRequest.ts";
@@ -97,13 +97,16 @@ export class TaskLife {
         const taskEnd = await this.#finish(choice, signed, end);
         cause = null;
         outcome = isCancelled ? "cancelled" : "completed";
+        if (isCancelled && attempt.cancelledFor === "deadline" && this.#plan.request.kind === "embeddings") throw deadlineExceeded();
         yield* held;
         // The order's deadline is a limit that the payer set, as max_tokens is.
         yield isCancelled && attempt.cancelledFor === "deadline" ? { ...taskEnd, finishReason: "length" } : taskEnd;
         return null;
       } catch (error) {
-        cause = "not_journaled";
-        if (!(error instanceof AttemptFailed)) throw error;
+        if (!(error instanceof AttemptFailed)) {
+          cause &&= "not_journaled";
+          throw error;
+        }
         ({ code: cause, outcome } = error);
         if (this.#plan.request.isStreamed && attempt.hasDelivered) throw interrupted(error, attempt.deliveredTokens);
         return error;

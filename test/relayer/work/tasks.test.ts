@@ -5,43 +5,11 @@ import { chargeDown } from "../../../protocol/fees.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { isSignedBy, signerOfKey } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
-import type { RunningTask } from "../../../relayer/work/tasks.ts";
-import type { TaskEnd, TaskEvent } from "../../../relayer/work/taskLife.ts";
-import type { StoredTask } from "../../../relayer/ports.ts";
+import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
-import { answers, cut, requestOf, worldOf, type Script, type TestWorld } from "./world.ts";
-
-const textOf = (events: readonly TaskEvent[]): string => events.map((event) => (event.type === "delta" ? event.text : "")).join("");
-const endOf = (events: readonly TaskEvent[]): TaskEnd => events.at(-1) as TaskEnd;
-
-async function all(task: RunningTask): Promise<TaskEvent[]> {
-  const events: TaskEvent[] = [];
-  for await (const event of task.events) events.push(event);
-  return events;
-}
-
-async function failure(work: Promise<unknown>): Promise<TidelaneError> {
-  const error = await work.then(() => null, (thrown: unknown) => thrown);
-  expect(error).to.be.instanceOf(TidelaneError);
-  return error as TidelaneError;
-}
-
-async function stored(world: TestWorld, at = 0): Promise<StoredTask> {
-  const { order } = world.requests[at]!.covered;
-  return (await world.journal.task(hashStruct("TaskOrder", order)))!;
-}
-
-/** Nothing owed, nothing kept: the promise of every path that ends without a good receipt. */
-async function expectNothingCharged(world: TestWorld): Promise<void> {
-  expect(world.covers.map(({ charged, released }) => ({ charged, released }))).to.deep.equal(world.covers.map(() => ({ charged: null, released: true })));
-  expect(world.acks).to.deep.equal([]);
-  expect(world.outcomes).to.have.length(world.chosen.length - (world.chosen.length > world.requests.length ? 1 : 0));
-  if (world.requests.length > 0) expect(await stored(world)).to.include({ state: "failed" });
-  expect(world.tasks.running).to.equal(0);
-}
-
-const embed = requestOf({ kind: "embeddings", model: "embed", isStreamed: false, maxOutTokens: null, prompt: { texts: ["a", "b"], bytes: 15, isPlainText: true } });
+import { all, endOf, expectNothingCharged, failure, stored, textOf } from "./taskChecks.ts";
+import { answers, cut, requestOf, worldOf, type Script } from "./world.ts";
 
 describe("a task", () => {
   it("streams, and is journaled, charged and acked before the client sees its end", async () => {
@@ -268,49 +236,6 @@ describe("a task", () => {
     const error = await failure(world.tasks.start(requestOf()));
     expect(error).to.deep.include({ code: "saturated", retryable: true, message: "All are busy.", details: { retryAfterMs: 1_500 } });
     expect(world.covers[0]).to.include({ charged: null, released: true });
-  });
-
-  it("returns embeddings, which have no output tokens", async () => {
-    const world = await worldOf(async function* (attempt) {
-      yield { type: "start", inputTokens: 5 };
-      yield attempt.embedding(0, [0.5, -1]);
-      yield attempt.embedding(1, [2, 3]);
-      yield await attempt.end();
-    });
-    const seen = await all(await world.tasks.start(embed));
-    expect(seen.map((event) => event.type)).to.deep.equal(["embedding", "embedding", "end"]);
-    expect(endOf(seen)).to.include({ inputTokens: 5, outputTokens: 0 });
-  });
-
-  it("refuses embeddings that are not all there, or not of the model's size", async () => {
-    const vectors: Record<string, readonly [number, readonly number[]][]> = {
-      "one short": [[0, [1, 2]]], "one twice": [[0, [1, 2]], [0, [1, 2]]], "one too many": [[0, [1, 2]], [1, [1, 2]], [2, [1, 2]]],
-      "an index outside": [[0, [1, 2]], [2, [1, 2]]], "three dimensions": [[0, [1, 2, 3]], [1, [1, 2]]],
-    };
-    for (const [what, list] of Object.entries(vectors)) {
-      const world = await worldOf(async function* (attempt) {
-        yield { type: "start", inputTokens: 5 };
-        for (const [index, values] of list) yield attempt.embedding(index, values);
-        yield await attempt.end();
-      });
-      expect((await failure(world.tasks.start(embed))).details.reason, what).to.equal("bad_receipt");
-      await expectNothingCharged(world);
-    }
-  });
-
-  it("pays for the input of embeddings that their client gave up", async () => {
-    const world = await worldOf(async function* (attempt) {
-      yield { type: "start", inputTokens: 5 };
-      yield attempt.embedding(0, [0.5, -1]);
-      await attempt.cancelled;
-      yield await attempt.end({ body: { status: Status.CANCELLED }, finishReason: "cancelled" });
-    });
-    const client = new AbortController();
-    const starting = world.tasks.start({ ...embed, signal: client.signal });
-    await until(() => world.requests.length === 1);
-    client.abort();
-    await all(await starting);
-    expect(world.covers[0]!.charged).to.equal(5n);
   });
 
   it("does not pass on further members of a delta that are no JSON object", async () => {

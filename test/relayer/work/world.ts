@@ -135,6 +135,8 @@ export interface TestWorld {
   readonly steps: string[];
   unavailable: Unavailable | null;
   opening: Promise<void>;
+  /** How long orders are good for. */
+  orderSeconds: number;
 }
 
 /** @param scripts one node each; attempts go to them in order, as far as they are not excluded. */
@@ -142,7 +144,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const journal = new MemoryJournal();
   const steps: string[] = [];
   const world: Omit<TestWorld, "tasks"> = {
-    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(),
+    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600,
   };
   const finish = journal.finishTask.bind(journal);
   journal.finishTask = async (...args) => {
@@ -180,7 +182,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
         return node && !tested.unavailable ? choiceOf(node, request, world.outcomes) : tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." };
       },
     },
-    sessions: { cover: (request) => coverOf(request, world) },
+    sessions: { cover: (request) => coverOf(request, tested) },
   };
   const tested: TestWorld = { ...world, tasks: new Tasks(base) };
   return tested;
@@ -198,13 +200,13 @@ function choiceOf(node: ScriptedNode, request: ChooseRequest, outcomes: Outcome[
   };
 }
 
-async function coverOf(request: CoverRequest, world: Omit<TestWorld, "tasks">): Promise<Cover> {
+async function coverOf(request: CoverRequest, world: TestWorld): Promise<Cover> {
   const promptSalt: Hash = `0x${"5a".repeat(32)}`;
   const state: TestWorld["covers"][number] = { charged: null, released: false, request };
   const nonce = BigInt(world.covers.push(state) - 1);
   const record = await honestRecord({
     authorization: { mode: Mode.ALLOWANCE },
-    order: { nonce, modelId: request.modelId, maxOutTokens: request.maxOutTokens, promptCommit: saltedCommit(promptSalt, `0x${Buffer.from(request.body).toString("hex")}` as Hex), deadline: Math.floor(request.nowMs / 1_000) + 600 },
+    order: { nonce, modelId: request.modelId, maxOutTokens: request.maxOutTokens, promptCommit: saltedCommit(promptSalt, `0x${Buffer.from(request.body).toString("hex")}` as Hex), deadline: Math.floor(request.nowMs / 1_000) + world.orderSeconds },
   });
   const covered: CoveredOrder = { authorization: record.authorization, order: record.order, voucher: null, voucherSignature: "0x" };
   const taskId = hashStruct("TaskOrder", record.order);
