@@ -24,7 +24,7 @@ describe("attestor", () => {
       expect(await isSignedBy(nodeSigner.address, domain, "SaturationAttestation", attestation, signature)).to.equal(true);
       if (i > 0) {
         expect(attestation.prevHash).to.equal(hashStruct("SaturationAttestation", all[i - 1]!.attestation));
-        expect(attestation.observedAtMs - all[i - 1]!.attestation.observedAtMs).to.be.within(900, 1_600);
+        expect(attestation.observedAtMs - all[i - 1]!.attestation.observedAtMs).to.be.at.least(900);
       }
     }
     expect(world.store.attestation(RELAYER_ID)!.seq >= all.at(-1)!.attestation.seq).to.equal(true);
@@ -38,10 +38,12 @@ describe("attestor", () => {
     const { all, stop } = listen(world);
     await eventually(() => all.length === 1);
     const read = world.send(await requestOf());
-    await eventually(() => all.some(({ attestation }) => attestation.computeBps === 5_000), 900);
+    await eventually(() => all.some(({ attestation }) => attestation.computeBps === 5_000));
+    const taken = all.findIndex(({ attestation }) => attestation.computeBps === 5_000);
+    expect(all[taken]!.attestation.observedAtMs - all[taken - 1]!.attestation.observedAtMs).to.be.within(200, 990);
     await world.agent.drain(0);
     await read;
-    await eventually(() => all.at(-1)!.attestation.slots === 0, 900);
+    await eventually(() => all.at(-1)!.attestation.slots === 0);
     expect(all.at(-1)!.offers).to.deep.equal([]);
     await stop();
   });
