@@ -40,7 +40,7 @@ describe("attestor", () => {
     const read = world.send(await requestOf());
     await eventually(() => all.some(({ attestation }) => attestation.computeBps === 5_000));
     const taken = all.findIndex(({ attestation }) => attestation.computeBps === 5_000);
-    expect(all[taken]!.attestation.observedAtMs - all[taken - 1]!.attestation.observedAtMs).to.be.within(200, 990);
+    expect(all[taken]!.attestation.observedAtMs - all[taken - 1]!.attestation.observedAtMs).to.be.within(150, 990);
     await world.agent.drain(0);
     await read;
     await eventually(() => all.at(-1)!.attestation.slots === 0);
