@@ -226,6 +226,8 @@ async function main(): Promise<void> {
     await runRelayer(config, createLog("relayer", config.logLevel), stop.signal, (url) => process.stdout.write(`${JSON.stringify({ ready: true, what: "relayer", url })}\n`));
     process.exit(0);
   } catch (error) {
+    // Whoever asks a relayer to stop while it starts is obeyed, not told that it failed.
+    if (stop.signal.aborted && error instanceof TidelaneError && error.retryable) process.exit(0);
     const known = error instanceof TidelaneError;
     process.stderr.write(`${JSON.stringify({ level: 60, name: "relayer", code: known ? error.code : "internal_error", msg: known ? error.message : String(error instanceof Error ? error.stack : error) })}\n`);
     process.exit(1);

@@ -73,6 +73,7 @@ export function sendError(request: Request, response: Response, error: TidelaneE
   if (typeof waitMs === "number") response.set({ "retry-after": String(Math.ceil(waitMs / 1_000)), "retry-after-ms": String(Math.ceil(waitMs)) });
   else if (error.retryable && (status === 429 || status === 503)) response.set("retry-after", "1");
   if (status === 401) response.set("www-authenticate", 'Bearer realm="tidelane"');
+  if (status === 429) response.set({ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": `${typeof waitMs === "number" ? Math.ceil(waitMs) : 1_000}ms` });
   // What was not read of a refused body would be taken for the next request.
   if (!request.complete) response.set("connection", "close");
   if (request.path.startsWith("/tidelane/")) response.type("application/problem+json").send(JSON.stringify(problemOf(error)));

@@ -34,7 +34,7 @@ export const measured = (dice: Dice, clock: Clock, metrics: Metrics): RequestHan
   next();
 };
 
-const EXPOSED = ["x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "idempotent-replayed", ...Object.values(ResponseHeader)].join(", ");
+const EXPOSED = ["x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "idempotent-replayed", ...Object.values(ResponseHeader)].join(", ");
 const REQUEST_HEADERS_CHARS_MAX = 1_000;
 
 /** Any web page may ask: what it needs to pay is a key of its own, never a cookie. */

@@ -185,6 +185,7 @@ describe("OpenAI's API", () => {
       return { status: response.status, code: body.code, retryAfter: response.headers.get("retry-after"), shouldRetry: response.headers.get("x-should-retry") };
     };
     expect(await said(new TidelaneError("Busy.", { code: "saturated", retryable: true, details: { retryAfterMs: 1_500 } }))).to.deep.equal({ status: 429, code: "saturated", retryAfter: "2", shouldRetry: "true" });
+    expect((await post(api, "/v1/chat/completions", chat())).headers.get("x-ratelimit-reset-requests")).to.equal("1500ms");
     expect(await said(new TidelaneError("No key.", { code: "missing_key" }))).to.deep.include({ status: 401, shouldRetry: "false" });
     expect(await said(new TidelaneError("Too poor.", { code: "insufficient_escrow" }))).to.deep.include({ status: 402, retryAfter: null });
     expect(await said(new TidelaneError("Used.", { code: "order_replayed" }))).to.deep.include({ status: 409, shouldRetry: "false" });
