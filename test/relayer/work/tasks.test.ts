@@ -9,7 +9,7 @@ import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
 import { all, endOf, expectNothingCharged, failure, stored, textOf } from "./taskChecks.ts";
-import { answers, cut, requestOf, worldOf, type Script } from "./world.ts";
+import { answers, cut, impatient, requestOf, worldOf, type Script } from "./world.ts";
 
 describe("a task", () => {
   it("streams, and is journaled, charged and acked before the client sees its end", async () => {
@@ -103,6 +103,7 @@ describe("a task", () => {
     };
     for (const [reason, script] of Object.entries(breaks)) {
       const world = await worldOf(script, answers("never asked"));
+      if (reason === "stalled") impatient(world);
       const task = await world.tasks.start(requestOf());
       expect((await task.events.next()).value, reason).to.include({ text: "Once" });
       expect(await failure(task.events.next() as Promise<unknown>), reason).to.deep.include({ code: "stream_interrupted", details: { reason, deliveredTokens: 1 } });
@@ -114,6 +115,7 @@ describe("a task", () => {
 
   it("does not wait for ever for a node that says nothing at all", async () => {
     const world = await worldOf(async function* (attempt) { await attempt.hang(); });
+    impatient(world);
     expect((await failure(world.tasks.start(requestOf()))).details.reason).to.equal("no_answer");
     expect(world.cancels.map((one) => one.reason)).to.deep.equal(["relayer"]);
     await expectNothingCharged(world);
@@ -181,6 +183,7 @@ describe("a task", () => {
 
   it("gives up on a node that does not answer a cancel, and starts no other attempt for a client that has gone", async () => {
     const world = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; await attempt.hang(); }, answers("never"));
+    world.limits.cancelMsMax = 100;
     const client = new AbortController();
     const starting = failure(world.tasks.start(requestOf({ signal: client.signal })));
     await until(() => world.requests.length === 1);

@@ -14,6 +14,7 @@ import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { tokenCounter } from "../../../relayer/adapters/tokens.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { Tabs } from "../../../relayer/work/tabs.ts";
+import type { AttemptLimits } from "../../../relayer/work/attempt.ts";
 import { Tasks, type TasksWorld } from "../../../relayer/work/tasks.ts";
 import type { AttemptEvent, AttemptRequest, Cancel, FinishReason, SignedAck } from "../../../protocol/link.ts";
 import type { CoveredOrder } from "../../../protocol/records.ts";
@@ -137,14 +138,19 @@ export interface TestWorld {
   opening: Promise<void>;
   /** How long orders are good for. */
   orderSeconds: number;
+  /** Generous, so that a busy machine fails no test; a test of slowness makes them `impatient`. */
+  readonly limits: { -readonly [Name in keyof AttemptLimits]: AttemptLimits[Name] };
 }
+
+export const impatient = (world: TestWorld): void => void Object.assign(world.limits, { startMsMax: 100, firstTokenMsMax: 100, gapMsMax: 100, cancelMsMax: 100 });
 
 /** @param scripts one node each; attempts go to them in order, as far as they are not excluded. */
 export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const journal = new MemoryJournal();
+  const limits = { startMsMax: 10_000, firstTokenMsMax: 10_000, gapMsMax: 10_000, cancelMsMax: 10_000, outputBytesMax: 1_000_000 };
   const steps: string[] = [];
   const world: Omit<TestWorld, "tasks"> = {
-    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600,
+    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600, limits,
   };
   const finish = journal.finishTask.bind(journal);
   journal.finishTask = async (...args) => {
@@ -156,7 +162,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
     clock: systemClock, crypto: await createNativeCrypto(), tokens: tokenCounter, tabs: world.tabs, log: silentLog, metrics: noMetrics, journal,
     deployment: { domain, addresses: {}, windowSeconds: 20, epochSeconds: 15, leverage: 5 } satisfies Deployment,
     identity: { relayerId: 1, epoch: 1, feeBps: 300, signer: relayerSigner },
-    limits: { startMsMax: 300, firstTokenMsMax: 300, gapMsMax: 300, cancelMsMax: 300, outputBytesMax: 1_000_000 },
+    limits,
     links: {
       attempt(nodeId, request, signal = new AbortController().signal) {
         world.requests.push(request);
