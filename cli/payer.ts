@@ -221,7 +221,7 @@ async function release(options: Options): Promise<Report> {
   // Held, so that no proxy pays from the session while its file goes.
   const world = await payerWorld({ ...place, sessionFile: file });
   try {
-    const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)));
+    const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)).catch(tooEarly));
     const rest = (await world.chain.session(idOf(state)))?.lock ?? 0n;
     if (rest === 0n) rmSync(file);
     return {
@@ -231,6 +231,14 @@ async function release(options: Options): Promise<Report> {
   } finally {
     await world.store.close();
   }
+}
+
+/** Says until when in words. @throws `lock_not_releasable` (retryable), or what it was given */
+function tooEarly(error: unknown): never {
+  const releasableAt = error instanceof TidelaneError ? /^LockNotReleasable\(0x[0-9a-f]{64}, (\d+)\)$/.exec(String(error.details.reason))?.[1] : undefined;
+  if (releasableAt === undefined) throw error;
+  const at = new Date(Number(releasableAt) * 1_000).toISOString();
+  throw new TidelaneError(`What was ordered may still be settled: the rest is free from ${at} on.`, { code: "lock_not_releasable", retryable: true, details: { releasableAt: Number(releasableAt) }, cause: error });
 }
 
 interface SavedSession {

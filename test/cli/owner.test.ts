@@ -110,7 +110,7 @@ describe("an owner on a real chain", function () {
     expect([topped.exitCode, topped.json().amount], topped.stdout).to.deep.equal([0, "1000000"]);
     expect((await ran(["payer", "close", ...flags()])).exitCode).to.equal(0);
     const early = await ran(["payer", "release", ...flags()]);
-    expect([early.exitCode, (early.json().error as { message: string }).message]).to.satisfy(([code, message]: [number, string]) => code === 1 && /LockNotReleasable/.test(message));
+    expect([early.exitCode, (early.json().error as { code: string }).code]).to.deep.equal([2, "lock_not_releasable"]);
     await later(3 * W + 1);
     const released = await ran(["payer", "release", ...flags()]);
     expect([released.exitCode, released.json().stillLocked, existsSync(session)], released.stdout).to.deep.equal([0, "0", false]);
