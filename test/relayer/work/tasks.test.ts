@@ -9,7 +9,7 @@ import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
 import { all, endOf, expectNothingCharged, failure, stored, textOf } from "./taskChecks.ts";
-import { answers, cut, impatient, requestOf, worldOf, type Script } from "./world.ts";
+import { answers, cut, requestOf, worldOf, type Script } from "./world.ts";
 
 describe("a task", () => {
   it("streams, and is journaled, charged and acked before the client sees its end", async () => {
@@ -103,7 +103,7 @@ describe("a task", () => {
     };
     for (const [reason, script] of Object.entries(breaks)) {
       const world = await worldOf(script, answers("never asked"));
-      if (reason === "stalled") impatient(world);
+      if (reason === "stalled") world.limits.gapMsMax = 100;
       const task = await world.tasks.start(requestOf());
       expect((await task.events.next()).value, reason).to.include({ text: "Once" });
       expect(await failure(task.events.next() as Promise<unknown>), reason).to.deep.include({ code: "stream_interrupted", details: { reason, deliveredTokens: 1 } });
@@ -115,7 +115,7 @@ describe("a task", () => {
 
   it("does not wait for ever for a node that says nothing at all", async () => {
     const world = await worldOf(async function* (attempt) { await attempt.hang(); });
-    impatient(world);
+    world.limits.startMsMax = 100;
     expect((await failure(world.tasks.start(requestOf()))).details.reason).to.equal("no_answer");
     expect(world.cancels.map((one) => one.reason)).to.deep.equal(["relayer"]);
     await expectNothingCharged(world);

@@ -138,11 +138,9 @@ export interface TestWorld {
   opening: Promise<void>;
   /** How long orders are good for. */
   orderSeconds: number;
-  /** Generous, so that a busy machine fails no test; a test of slowness makes them `impatient`. */
+  /** Generous, so that a busy machine fails no test; a test of slowness lowers the one it is about. */
   readonly limits: { -readonly [Name in keyof AttemptLimits]: AttemptLimits[Name] };
 }
-
-export const impatient = (world: TestWorld): void => void Object.assign(world.limits, { startMsMax: 100, firstTokenMsMax: 100, gapMsMax: 100, cancelMsMax: 100 });
 
 /** @param scripts one node each; attempts go to them in order, as far as they are not excluded. */
 export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
