@@ -41,7 +41,8 @@ export async function recover(world: PostWorld, batch: StoredBatch, signal: Abor
   const { chain } = world;
   const { postBy } = batch.header;
   if ((await chain.head()).timestampSeconds > postBy) return await abandonWhenFinal(world, batch);
-  return await chain.exclusive(async (nonce) => await post(world, await renewed(world, batch, nonce), signal));
+  // While this waited for its turn, what an earlier process sent may have been mined.
+  return await chain.exclusive(async (nonce) => await settledBy(world, batch) ?? await post(world, await renewed(world, batch, nonce), signal));
 }
 
 /**

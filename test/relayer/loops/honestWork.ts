@@ -41,14 +41,15 @@ export class HonestWork {
   }
 
   /** One finished task with one receipt, acked now. @returns what was signed. */
-  async task(authorization: SpendingAuthorization, nodeId: 1 | 2, outputTokens: number, ackedAt = Math.floor(Date.now() / 1_000)): Promise<SignedAttempt> {
+  async task(authorization: SpendingAuthorization, nodeId: 1 | 2, outputTokens: number, inputTokens = 100): Promise<SignedAttempt> {
+    const ackedAt = Math.floor(Date.now() / 1_000);
     const sessionId = hashStruct("SpendingAuthorization", authorization);
     const order: TaskOrder = {
       sessionId, nonce: authorization.mode === Mode.ALLOWANCE ? (await this.#journal.session(sessionId))!.nextNonce : ++this.#orders,
       promptCommit: bytes32(11), modelId: bytes32(12), tier: 0, maxOutTokens: 10_000, maxFee: 10_000n, deadline: ackedAt + 600,
     };
     const taskId = hashStruct("TaskOrder", order);
-    const { fee, charge } = feeOf(100, outputTokens, terms);
+    const { fee, charge } = feeOf(inputTokens, outputTokens, terms);
     const cap = (this.#caps.get(sessionId) ?? 0n) + charge;
     this.#caps.set(sessionId, cap);
     const voucher: Voucher | null = authorization.mode === Mode.ALLOWANCE ? null : { sessionId, cumulativeCap: cap, taskId };
@@ -64,7 +65,7 @@ export class HonestWork {
     const receipt = {
       body: {
         assignmentHash: hashStruct("Assignment", assignment), sessionId, taskId, subtask: 0, attempt: 0, role: Role.GENERATE, prevReceiptHash: tab.hash, outputCommit: bytes32(3),
-        inputTokens: 100, outputTokens, fee, startedAt: ackedAt - 1, finishedAt: ackedAt, status: Status.COMPLETE,
+        inputTokens, outputTokens, fee, startedAt: ackedAt - 1, finishedAt: ackedAt, status: Status.COMPLETE,
       },
       nodeId, relayerId: 1, keyEpoch: 1, nodeSeq: tab.seq + 1n, nodeCumulative: tab.cumulative + fee,
     };

@@ -136,6 +136,26 @@ describe("settlement", function () {
     }
   });
 
+  it("settles receipts that cost nothing: they stand in the trees, and nobody is debited", async () => {
+    const session = await work.session(chain, Mode.VOUCHER);
+    const signed = [await work.task(session, 1, 0, 1)];
+    expect(signed[0]!.charge).to.equal(0n);
+    expect(await round(settlementOn())).to.equal(true);
+    await expectSettled([session], signed);
+    expect([(await batch()).header.leafCount, (await batch()).debits]).to.deep.equal([1, []]);
+  });
+
+  it("stays within its gas limit where everything is new to the chain", async () => {
+    const opened = await Promise.all(Array.from({ length: 12 }, (_, i) => work.session(chain, i % 2 ? Mode.ALLOWANCE : Mode.VOUCHER)));
+    const signed: SignedAttempt[] = [];
+    for (const [i, session] of opened.entries()) signed.push(await work.task(session, i % 2 ? 1 : 2, 100 + i));
+    await round(settlementOn());
+    await expectSettled(opened, signed);
+    const { gasUsed, debits, credits } = await batch();
+    // The formula must hold with room for cold storage, up to the most items of one batch.
+    expect(Number(gasUsed!)).to.be.below(0.75 * (400_000 + 45_000 * debits.length + 110_000 * credits.length));
+  });
+
   it("goes on after a kill between the journal and the first send: the same header, once", async () => {
     const session = await work.session(chain, Mode.VOUCHER);
     const signed = [await work.task(session, 1, 500)];
@@ -162,6 +182,21 @@ describe("settlement", function () {
     await expectSettled([session], signed);
     expect(await chain.nonce()).to.equal(nonce);
     expect((await batch()).state).to.equal("confirmed");
+  });
+
+  it("waits for what a killed process sent instead of sending it again", async () => {
+    const session = await work.session(chain, Mode.VOUCHER);
+    const signed = [await work.task(session, 1, 500)];
+    await local.rpc("evm_setAutomine", [false]);
+    const killed = settlementOn(bent(chain, { broadcast: (raw) => chain.broadcast(raw).then(() => { throw new Error("killed"); }) }));
+    await round(killed).catch(() => {});
+    await release(killed);
+    const stored = await batch();
+    const recovering = settlementOn().round(never);
+    await local.rpc("evm_mine");
+    await recovering;
+    await expectSettled([session], signed);
+    expect([(await batch()).transaction, (await batch()).replaced, (await batch()).state]).to.deep.equal([stored.transaction, [], "confirmed"]);
   });
 
   it("posts the same call under another nonce where its own was used meanwhile", async () => {
