@@ -195,6 +195,24 @@ describe("the journal", function () {
       }
     });
 
+    it("counts a server that stands still as away, and brings nothing in twice when it goes on", async function () {
+      if (process.platform !== "linux") this.skip();
+      const journal = await open(url);
+      await journal.putSession(one.session);
+      await journal.openTask(one.task, one.voucher);
+      const workers = readFileSync(`/proc/${cluster.pid}/task/${cluster.pid}/children`, "utf8").trim().split(" ").map(Number);
+      for (const pid of [cluster.pid, ...workers]) process.kill(pid, "SIGSTOP");
+      try {
+        await journal.finishTask(one.task.taskId, "finished", [one.attempt]);
+        expect(journal.isUp()).to.equal(false);
+      } finally {
+        for (const pid of [cluster.pid, ...workers]) process.kill(pid, "SIGCONT");
+      }
+      await until(() => journal.isUp());
+      expect((await journal.session(one.session.sessionId))?.charged).to.equal(one.attempt.signed!.charge);
+      await journal.close();
+    });
+
     it("sets aside what the database refuses for good", async () => {
       const spool = spoolDir();
       mkdirSync(spool, { recursive: true });
