@@ -6,15 +6,12 @@ export class Book {
   readonly inFlight: Int32Array;
   /** Prompt tokens whose first output token has not come. */
   readonly prefillTokens: Float64Array;
-  /** Sums of the squares of those prompts: what their attention costs. */
-  readonly prefillSquares: Float64Array;
   /** Prompt tokens of everything in flight. */
   readonly inputTokens: Float64Array;
 
   constructor(nodes: number) {
     this.inFlight = new Int32Array(nodes);
     this.prefillTokens = new Float64Array(nodes);
-    this.prefillSquares = new Float64Array(nodes);
     this.inputTokens = new Float64Array(nodes);
   }
 
@@ -36,6 +33,5 @@ export class Book {
 
   #unread(job: Job, node: number, sign: 1 | -1): void {
     this.prefillTokens[node]! += sign * job.inputTokens;
-    this.prefillSquares[node]! += sign * job.inputTokens ** 2;
   }
 }

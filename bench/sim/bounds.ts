@@ -6,7 +6,7 @@
 //   sum x (I O + O^2 / 2) <= KV * f                                   and holds its context
 //   f >= 10 n                                                         at 100 ms per token
 // and of each class no more than arrives. Waiting, staleness, unknown lengths and whole requests only make it worse.
-import { maximise, type LinearProgram } from "./simplex.ts";
+import { maximise, type LinearProgram } from "../../relayer/lobby/simplex.ts";
 import { idealHits, QUARTILES, quartileBounds, sizeClasses, type Sample, type SizeClass } from "./classes.ts";
 import { TPOT_TARGET_MS, type TraceTargets } from "./targets.ts";
 import type { Fleet, NodeProfile } from "./profiles.ts";

@@ -4,6 +4,9 @@
 //      ▲                                          │                                  │
 //      └───────────── preempted: newest first, its work lost, back to the front ◀────┘
 //
+// Deep in a long prompt attention makes each token dearer: beside decoding sequences a chunk takes no more time than its budget would
+// take at the prompt's beginning, as engines with adaptive chunks do it (Medha 2024, PolyServe's dynamic chunking).
+//
 // An iteration in which nothing joins or leaves differs from the one before only by the longer context, so a run of such iterations
 // is one event of known length; an arrival that could be admitted cuts the run at the end of the iteration under way.
 import { FinishOrder, Sequence } from "./sequence.ts";
@@ -153,16 +156,24 @@ export class SimNode {
 
   /** @returns prompt tokens of this iteration and the sum of their squares' growth */
   #chunks(nowMs: number): [prefill: number, squares: number] {
-    let budget = Math.max(CHUNK_TOKENS_LEAST, this.profile.chunkTokens - this.#decoding);
+    const { b, e, chunkTokens } = this.profile;
+    let budget = Math.max(CHUNK_TOKENS_LEAST, chunkTokens - this.#decoding);
+    let budgetMs = b * budget;
     let [prefill, squares] = [0, 0];
     const take = (sequence: Sequence): void => {
       const from = sequence.prefilledTokens;
-      sequence.chunkTokens = Math.min(budget, sequence.promptTokens - from);
+      const inTime = this.#decoding > 0 && e > 0 ? tokensWithin(budgetMs, b, e, from) : Infinity;
+      sequence.chunkTokens = Math.min(budget, sequence.promptTokens - from, Math.max(CHUNK_TOKENS_LEAST, inTime));
       budget -= sequence.chunkTokens;
+      budgetMs -= b * sequence.chunkTokens + e * ((from + sequence.chunkTokens) ** 2 - from ** 2);
+      if (inTime !== Infinity && budgetMs <= 0) budget = 0;
       prefill += sequence.chunkTokens;
       squares += (from + sequence.chunkTokens) ** 2 - from ** 2;
     };
-    for (const sequence of this.#prefilling) take(sequence);
+    for (const sequence of this.#prefilling) {
+      sequence.chunkTokens = 0;
+      if (budget > 0) take(sequence);
+    }
     while (budget > 0 && this.waiting > 0) {
       const sequence = this.#waiting[this.#waitingFrom]!;
       if (sequence.promptTokens > this.profile.kvTokens) {
@@ -328,4 +339,10 @@ export class SimNode {
     const over = this.#iterationsBefore(nowMs);
     return Math.min(this.#iterations, this.#startMs + this.#lastingMs(over) < nowMs || over === 0 ? over + 1 : over);
   }
+}
+
+/** Tokens n from a depth on with b n + e ((depth + n)^2 - depth^2) <= time. */
+function tokensWithin(timeMs: number, b: number, e: number, depth: number): number {
+  const linear = b + 2 * e * depth;
+  return timeMs <= 0 ? 0 : Math.floor((2 * timeMs) / (linear + Math.sqrt(linear * linear + 4 * e * timeMs)));
 }

@@ -1,9 +1,10 @@
 // All policies by the names that reports use.
 import { BASELINES } from "./baselines/all.ts";
+import { tidelane } from "./tidelane.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
 import type { PolicyKind } from "./policy.ts";
 
-export const POLICIES: readonly PolicyKind[] = [...BASELINES];
+export const POLICIES: readonly PolicyKind[] = [...BASELINES, tidelane];
 
 /** @param names separated by commas, or `all` @throws InvalidValueError for a name that is none */
 export function policiesOf(names: string): readonly PolicyKind[] {

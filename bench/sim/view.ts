@@ -3,7 +3,9 @@ import { Book } from "./book.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { World } from "./policy.ts";
-import type { Mix, NodeLoad, NodeModel } from "../../relayer/lobby/predict.ts";
+import { ReadClock, readMs } from "../../relayer/lobby/readClock.ts";
+import { SizeMix } from "../../relayer/lobby/sizeMix.ts";
+import { grownTokens, type NodeLoad, type NodeModel } from "../../relayer/lobby/predict.ts";
 
 /** The curve as a node attests it. */
 export const modelOf = (profile: NodeProfile): NodeModel => ({
@@ -13,51 +15,59 @@ export const modelOf = (profile: NodeProfile): NodeModel => ({
   slots: profile.batchLimit, kvTokens: profile.kvTokens, chunkTokens: profile.chunkTokens,
 });
 
-/** About so many finished requests are remembered. */
-const REMEMBERED = 500;
-/** What stands before anything was seen, and for how many requests it stands. */
-const PRIOR = 20;
-const MIX_START = { inputTokens: 512, outTokens: 128, inputSquared: 512 * 1_024 };
-
-/** Running means of what arrives and of what comes back. */
-export class RunningMix implements Mix {
-  inputTokens: number = MIX_START.inputTokens;
-  outTokens: number = MIX_START.outTokens;
-  inputSquared: number = MIX_START.inputSquared;
-  #seenIn = PRIOR;
-  #seenOut = PRIOR;
-
-  arrived(inputTokens: number): void {
-    const part = 1 / Math.min(++this.#seenIn, REMEMBERED);
-    this.inputTokens += part * (inputTokens - this.inputTokens);
-    this.inputSquared += part * (inputTokens ** 2 - this.inputSquared);
-  }
-
-  finished(outTokens: number): void {
-    this.outTokens += (outTokens - this.outTokens) / Math.min(++this.#seenOut, REMEMBERED);
-  }
-}
-
 /** Nodes with the load that the relayer itself has put on them. */
 export class OwnView {
   readonly models: readonly NodeModel[];
   readonly book: Book;
-  readonly mix = new RunningMix();
+  readonly mix = new SizeMix();
+  readonly #clocks: readonly ReadClock[];
+  /** Prompt tokens of each request in flight that its node need not read. */
+  readonly #cached = new Map<number, number>();
 
   constructor(world: World) {
     this.models = world.profiles.map(modelOf);
     this.book = new Book(world.profiles.length);
+    this.#clocks = world.profiles.map(() => new ReadClock());
   }
 
-  /** @param more requests like this one are added */
+  /** @param more one more request like this */
   loadOf(node: number, more: Job | null = null): NodeLoad {
     const running = this.book.inFlight[node]! + (more ? 1 : 0);
-    const grown = (running * this.mix.outTokens) / 2;
-    return { running, backlogTokens: this.book.prefillTokens[node]!, backlogSquares: this.book.prefillSquares[node]!, contextTokens: this.book.inputTokens[node]! + (more?.inputTokens ?? 0) + grown };
+    return { running, contextTokens: this.book.inputTokens[node]! + (more?.inputTokens ?? 0) + running * grownTokens(this.mix) };
   }
 
-  ended(job: Job, isDone: boolean): void {
+  /** Time until a node has read the prompts that it was sent. */
+  aheadMs(node: number, nowMs: number): number {
+    return this.#clocks[node]!.aheadMs(nowMs);
+  }
+
+  /** From now to the first token, were the request sent to the node. */
+  ttftMs(node: number, job: Job, cachedTokens: number, nowMs: number): number {
+    const cached = Math.min(cachedTokens, job.inputTokens - 1);
+    return this.aheadMs(node, nowMs) + readMs(this.models[node]!, this.loadOf(node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2);
+  }
+
+  sent(job: Job, node: number, cachedTokens: number, nowMs: number): void {
+    const cached = Math.min(cachedTokens, job.inputTokens - 1);
+    this.#clocks[node]!.sent(this.models[node]!, this.loadOf(node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
+    if (cached > 0) this.#cached.set(job.id, cached);
+    this.book.sent(job, node);
+  }
+
+  firstToken(job: Job, nowMs: number): void {
+    this.book.firstToken(job);
+    this.#read(job, nowMs);
+  }
+
+  ended(job: Job, isDone: boolean, nowMs: number): void {
     this.book.ended(job);
-    if (isDone) this.mix.finished(job.outputTokens);
+    if (job.firstMs < 0) this.#read(job, nowMs);
+    if (isDone) this.mix.finished(job.inputTokens, job.outputTokens);
+  }
+
+  #read(job: Job, nowMs: number): void {
+    const cached = this.#cached.get(job.id) ?? 0;
+    this.#cached.delete(job.id);
+    this.#clocks[job.node]!.done(this.models[job.node]!, this.loadOf(job.node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
   }
 }

@@ -1,6 +1,6 @@
 // Mooncake's conductor: the instance with the least predicted time to first token, and rejection on arrival of what would miss a target.
 import { OwnView } from "../view.ts";
-import { hasMemory, predictTpotMs, predictTtftMs } from "../../../relayer/lobby/predict.ts";
+import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
 import type { Job } from "../job.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
@@ -25,7 +25,7 @@ class Mooncake implements Policy {
     this.#cached = new Int32Array(world.profiles.length);
   }
 
-  arrived(job: Job): void {
+  arrived(job: Job, nowMs: number): void {
     this.#view.mix.arrived(job.inputTokens);
     this.#world.cachedTokens(job, this.#cached);
     let [best, leastMs] = [-1, job.ttftTargetMs];
@@ -33,19 +33,19 @@ class Mooncake implements Policy {
       if (!this.#world.fits(node, job) || this.#view.book.inFlight[node]! >= model.slots) continue;
       const load = this.#view.loadOf(node, job);
       if (!hasMemory(model, load, this.#view.mix) || predictTpotMs(model, load, this.#view.mix) > job.tpotTargetMs) continue;
-      const ttftMs = predictTtftMs(model, this.#view.loadOf(node), job.inputTokens, Math.min(this.#cached[node]!, job.inputTokens - 1));
+      const ttftMs = this.#view.ttftMs(node, job, this.#cached[node]!, nowMs);
       if (ttftMs <= leastMs) [best, leastMs] = [node, ttftMs];
     }
     if (best < 0) return this.#world.refuse(job);
-    this.#view.book.sent(job, best);
+    this.#view.sent(job, best, this.#cached[best]!, nowMs);
     this.#world.send(job, best);
   }
 
-  firstToken(job: Job): void {
-    this.#view.book.firstToken(job);
+  firstToken(job: Job, nowMs: number): void {
+    this.#view.firstToken(job, nowMs);
   }
 
-  ended(job: Job, isDone: boolean): void {
-    this.#view.ended(job, isDone);
+  ended(job: Job, isDone: boolean, nowMs: number): void {
+    this.#view.ended(job, isDone, nowMs);
   }
 }

@@ -1,6 +1,6 @@
 // PolyServe's load gradient: the fullest server that still meets the targets, so that others stay empty.
 import { OwnView } from "../view.ts";
-import { hasMemory, predictTpotMs, predictTtftMs } from "../../../relayer/lobby/predict.ts";
+import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
 import type { Job } from "../job.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
@@ -33,12 +33,12 @@ class PolyServe implements Policy {
   }
 
   firstToken(job: Job, nowMs: number): void {
-    this.#view.book.firstToken(job);
+    this.#view.firstToken(job, nowMs);
     this.#retry(nowMs);
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
-    this.#view.ended(job, isDone);
+    this.#view.ended(job, isDone, nowMs);
     this.#retry(nowMs);
   }
 
@@ -73,10 +73,10 @@ class PolyServe implements Policy {
       const model = models[node]!;
       const load = this.#view.loadOf(node, job);
       return this.#world.fits(node, job) && book.inFlight[node]! < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
-        && predictTtftMs(model, this.#view.loadOf(node), job.inputTokens, Math.min(this.#cached[node]!, job.inputTokens - 1)) <= leftMs;
+        && this.#view.ttftMs(node, job, this.#cached[node]!, nowMs) <= leftMs;
     });
     if (found === undefined) return false;
-    book.sent(job, found);
+    this.#view.sent(job, found, this.#cached[found]!, nowMs);
     this.#world.send(job, found);
     return true;
   }

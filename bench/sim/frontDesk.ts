@@ -1,0 +1,129 @@
+// The relayer's fleet as the simulator needs it: attestations become the node table, the table and own work go to `decide`.
+import { decide, Scratch } from "../../relayer/routing/decide.ts";
+import { clampCurve } from "../../relayer/routing/curve.ts";
+import { SCORE_START_BPS } from "../../relayer/routing/score.ts";
+import { NodeTable, type Shard, type TableEntry } from "../../relayer/routing/table.ts";
+import { TABLE_EVERY_MS } from "../../relayer/routing/parameters.ts";
+import { BPS, ZERO_HASH, type Hash } from "../../protocol/units.ts";
+import { BLOCK_TOKENS } from "./trace.ts";
+import { idleTtftMs } from "./targets.ts";
+import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
+import type { Job } from "./job.ts";
+import type { NodeProfile } from "./profiles.ts";
+import type { OwnView } from "./view.ts";
+import type { Snapshot } from "./node.ts";
+import type { World } from "./policy.ts";
+
+const MODEL: Hash = ZERO_HASH;
+/** A conversation's last place and prompt. */
+interface Holder {
+  readonly node: number;
+  readonly blocks: Int32Array;
+}
+
+export class FrontDesk {
+  readonly #world: World;
+  readonly #view: OwnView;
+  readonly #own: OwnLoad[];
+  readonly #attested: (Attested & { atMs: number })[];
+  readonly #kinds: readonly NodeProfile[];
+  readonly #holders = new Map<number, Holder>();
+  readonly #expected = new Map<number, number>();
+  readonly #scratch = new Scratch();
+  readonly #words = new Uint32Array(8);
+  #shard: Shard | null = null;
+  #tableAtMs = -Infinity;
+
+  constructor(world: World, view: OwnView) {
+    this.#world = world;
+    this.#view = view;
+    this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
+    this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idle(0), this.#own[node]!), atMs: 0 }));
+    this.#kinds = [...new Set(world.profiles)];
+  }
+
+  attested(node: number, snapshot: Snapshot, _nowMs: number): void {
+    this.#attested[node] = { ...attestedOf(this.#world.profiles[node]!, snapshot, this.#own[node]!), atMs: snapshot.atMs };
+  }
+
+  /** @returns the chosen node, or -1 where none is open */
+  decide(job: Job, expectedOutTokens: number, nowMs: number, gate: (node: number) => number): number {
+    if (nowMs - this.#tableAtMs >= TABLE_EVERY_MS) this.#publish(nowMs);
+    const holder = this.#holders.get(job.session);
+    const task = {
+      inputTokens: job.inputTokens, expectedOutTokens, affinityNodeId: holder?.node ?? -1, cachedTokens: holder ? commonTokens(holder, job) : 0,
+      ageMs: Math.floor(nowMs - this.#tableAtMs),
+    };
+    // Node ids are row numbers: every node stands in the table.
+    return decide(this.#shard!, task, this.#world.random.fill(this.#words), gate, this.#scratch);
+  }
+
+  sent(job: Job, node: number, expectedOutTokens: number): void {
+    const own = this.#own[node]!;
+    own.inFlight++;
+    own.prefillTokens += job.inputTokens;
+    own.contextTokens += job.inputTokens + expectedOutTokens;
+    this.#expected.set(job.id, expectedOutTokens);
+    if (job.session >= 0 && job.blocks !== null) this.#holders.set(job.session, { node, blocks: job.blocks });
+  }
+
+  firstToken(job: Job): void {
+    this.#own[job.node]!.prefillTokens -= job.inputTokens;
+  }
+
+  ended(job: Job): void {
+    const own = this.#own[job.node]!;
+    own.inFlight--;
+    if (job.firstMs < 0) own.prefillTokens -= job.inputTokens;
+    own.contextTokens -= job.inputTokens + this.#expected.get(job.id)!;
+    this.#expected.delete(job.id);
+  }
+
+  /** What the conversation's last turn left on a node, as far as the relayer knows. */
+  cachedTokensOn(node: number, job: Job): number {
+    const holder = this.#holders.get(job.session);
+    return holder?.node === node ? commonTokens(holder, job) : 0;
+  }
+
+  /** First token on the node that would be quickest if it were idle. */
+  bestTtftMs(job: Job): number {
+    return this.#kinds.reduce((least, kind) => Math.min(least, job.inputTokens + job.maxOutTokens <= kind.kvTokens ? idleTtftMs(kind, job.inputTokens) : Infinity), Infinity);
+  }
+
+  bestTtftOf(inputTokens: number): number {
+    return this.#kinds.reduce((least, kind) => Math.min(least, idleTtftMs(kind, inputTokens)), Infinity);
+  }
+
+  #publish(nowMs: number): void {
+    const entries: TableEntry[] = this.#attested.map((attested, node) => ({
+      modelId: MODEL, own: this.#own[node]!,
+      row: {
+        ...attested, nodeId: node, keyEpoch: 0, attestationHash: ZERO_HASH, modelSlots: attested.slots, ageMs: Math.max(0, Math.floor(nowMs - attested.atMs)),
+        curve: clampCurve(this.#view.models[node]!.curve), priceIn: 0, priceOut: 0, scoreBps: SCORE_START_BPS,
+      },
+    }));
+    const head = { processId: ZERO_HASH, sequence: 0, previous: ZERO_HASH, publishedAtMs: Math.floor(nowMs), events: [] };
+    this.#shard = new NodeTable(head, entries).shards.get(MODEL)!;
+    this.#tableAtMs = nowMs;
+  }
+}
+
+/** As a node's gauge would put it; `base` is the relayer's own load when it arrives. */
+function attestedOf(profile: NodeProfile, snapshot: Snapshot, own: Readonly<OwnLoad>): Attested {
+  const bps = (part: number): number => Math.min(BPS, Math.floor(part * BPS));
+  return {
+    slots: profile.batchLimit, computeBps: bps((snapshot.running + snapshot.waiting) / profile.batchLimit), memoryBps: bps(snapshot.kvUsedTokens / profile.kvTokens),
+    queueBps: bps(snapshot.waiting / profile.batchLimit), networkBps: 0, queuedTokens: snapshot.queuedTokens, kvFreeTokens: profile.kvTokens - snapshot.kvUsedTokens,
+    base: { ...own },
+  };
+}
+
+const idle = (atMs: number): Snapshot => ({ atMs, running: 0, waiting: 0, queuedTokens: 0, waitingTokens: 0, kvUsedTokens: 0, contextTokens: 0, outTokens: 0 });
+
+/** Leading blocks that two prompts of a conversation share, less what must be computed anyway. */
+function commonTokens(holder: Holder, job: Job): number {
+  if (job.blocks === null) return 0;
+  let depth = 0;
+  while (depth < job.blocks.length && depth < holder.blocks.length && job.blocks[depth] === holder.blocks[depth]) depth++;
+  return Math.min(depth * BLOCK_TOKENS, job.inputTokens - 1);
+}

@@ -1,0 +1,169 @@
+// Our policy: the relayer's own lobby in front, the relayer's own `decide` for the choice, fed what the relayer would know.
+import { FrontDesk } from "./frontDesk.ts";
+import { modelOf, OwnView } from "./view.ts";
+import { shadowPrices, wasteOf, type Kind, type Prices } from "../../relayer/lobby/prices.ts";
+import { Lobby, type LobbyRequest } from "../../relayer/lobby/lobby.ts";
+import { fullTpotMs, hasMemory } from "../../relayer/lobby/predict.ts";
+import { GATES } from "../../relayer/routing/decide.ts";
+import type { Waiting } from "../../relayer/lobby/fairQueue.ts";
+import type { Job } from "./job.ts";
+import type { Snapshot } from "./node.ts";
+import type { Policy, PolicyKind, World } from "./policy.ts";
+
+/** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
+const TTFT_PART = 0.95;
+const TPOT_PART = 0.97;
+/** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
+const AHEAD_MS = 150;
+const EXPIRE_EVERY_MS = 50;
+const REPRICE_EVERY_MS = 10_000;
+const [OPEN, FULL, UNFIT] = [GATES.indexOf("open"), GATES.indexOf("full"), GATES.indexOf("unfit")];
+
+export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world) };
+
+interface Request extends LobbyRequest {
+  readonly job: Job;
+  /** How well it suits each kind of node. */
+  readonly fits: readonly number[];
+}
+
+class Tidelane implements Policy {
+  readonly #world: World;
+  readonly #view: OwnView;
+  readonly #desk: FrontDesk;
+  readonly #lobby = new Lobby<Request>();
+  readonly #requests = new Map<number, Request>();
+  readonly #waiting = new Map<number, Waiting<Request>>();
+  readonly #kinds: readonly Kind[];
+  readonly #kindOf: readonly number[];
+  #roomy: number[] = [];
+  #prices: Prices | null = null;
+  #repriceAtMs = 5_000;
+  #isWakeSet = false;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#view = new OwnView(world);
+    this.#desk = new FrontDesk(world, this.#view);
+    const profiles = [...new Set(world.profiles)];
+    this.#kindOf = world.profiles.map((profile) => profiles.indexOf(profile));
+    this.#kinds = profiles.map((profile, kind) => ({ model: modelOf(profile), count: this.#kindOf.filter((one) => one === kind).length }));
+  }
+
+  arrived(job: Job, nowMs: number): void {
+    this.#view.mix.arrived(job.inputTokens);
+    this.#reprice(nowMs);
+    const expectedOutTokens = Math.round(Math.min(job.maxOutTokens, this.#view.mix.expectedOutTokens(job.inputTokens)));
+    const request: Request = {
+      job, payer: String(job.payer), inputTokens: job.inputTokens, expectedOutTokens, latestStartMs: this.#latestStartMs(job),
+      fits: wasteOf(this.#prices, this.#kinds, job.inputTokens, expectedOutTokens, job.ttftTargetMs),
+    };
+    const verdict = this.#lobby.offer(request, nowMs);
+    if (!verdict.admitted) return this.#world.refuse(job);
+    this.#waiting.set(job.id, verdict.entry);
+    this.#pump(nowMs);
+    if (this.#waiting.has(job.id)) this.#wake(nowMs);
+  }
+
+  attested(node: number, snapshot: Snapshot, nowMs: number): void {
+    this.#desk.attested(node, snapshot, nowMs);
+  }
+
+  firstToken(job: Job, nowMs: number): void {
+    this.#view.firstToken(job, nowMs);
+    this.#desk.firstToken(job);
+    this.#pump(nowMs);
+  }
+
+  ended(job: Job, isDone: boolean, nowMs: number): void {
+    this.#view.ended(job, isDone, nowMs);
+    this.#desk.ended(job);
+    this.#lobby.finished(this.#requests.get(job.id)!, job.outputTokens);
+    this.#requests.delete(job.id);
+    this.#pump(nowMs);
+  }
+
+  woken(nowMs: number): void {
+    this.#isWakeSet = false;
+    this.#expire(nowMs);
+    this.#pump(nowMs);
+    if (this.#waiting.size > 0) this.#wake(nowMs);
+  }
+
+  #pump(nowMs: number): void {
+    if (this.#lobby.waiting === 0) return;
+    this.#findRoom(nowMs);
+    if (this.#roomy.length > 0) this.#lobby.pump(nowMs, (request) => this.#fitOf(request, nowMs), (request) => this.#start(request, nowMs));
+  }
+
+  #reprice(nowMs: number): void {
+    if (nowMs < this.#repriceAtMs) return;
+    this.#repriceAtMs = nowMs + REPRICE_EVERY_MS;
+    this.#prices = shadowPrices(this.#kinds, this.#view.mix.classes(), 100, (input) => this.#targetMs(input));
+  }
+
+  #targetMs(inputTokens: number): number {
+    return Math.max(2_000, 3 * this.#desk.bestTtftOf(inputTokens));
+  }
+
+  /** The few nodes that could take anything at all; the rest need not be asked. */
+  #findRoom(nowMs: number): void {
+    this.#roomy = [];
+    for (const [node, model] of this.#view.models.entries()) {
+      if (this.#view.book.inFlight[node]! < model.slots && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
+    }
+  }
+
+  #fitOf({ job, fits }: Request, nowMs: number): number {
+    let least = Infinity;
+    for (const node of this.#roomy) {
+      const fit = fits[this.#kindOf[node]!]!;
+      if (fit < least && this.#gate(job, node, nowMs) === OPEN) least = fit;
+    }
+    return least;
+  }
+
+  #start(request: Request, nowMs: number): boolean {
+    const { job } = request;
+    const node = this.#desk.decide(job, request.expectedOutTokens, nowMs, (row) => (this.#roomy.includes(row) ? this.#gate(job, row, nowMs) : FULL));
+    if (node < 0) return false;
+    this.#waiting.delete(job.id);
+    this.#requests.set(job.id, request);
+    this.#view.sent(job, node, this.#desk.cachedTokensOn(node, job), nowMs);
+    this.#desk.sent(job, node, request.expectedOutTokens);
+    this.#world.send(job, node);
+    this.#findRoom(nowMs);
+    return true;
+  }
+
+  /** A node is open to a request whose targets it is predicted to meet, and that of those it already has. */
+  #gate(job: Job, node: number, nowMs: number): number {
+    if (!this.#world.fits(node, job)) return UNFIT;
+    const model = this.#view.models[node]!;
+    if (this.#view.book.inFlight[node]! >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
+    const load = this.#view.loadOf(node, job);
+    if (!hasMemory(model, load, this.#view.mix) || fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
+    const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
+    return nowMs - job.arrivalMs + ttftMs > TTFT_PART * job.ttftTargetMs ? FULL : OPEN;
+  }
+
+  /** The time after which even an idle node would be too late. */
+  #latestStartMs(job: Job): number {
+    return job.arrivalMs + TTFT_PART * job.ttftTargetMs - this.#desk.bestTtftMs(job);
+  }
+
+  #expire(nowMs: number): void {
+    for (const [id, entry] of this.#waiting) {
+      if (entry.item.latestStartMs >= nowMs) continue;
+      this.#lobby.remove(entry);
+      this.#waiting.delete(id);
+      this.#world.refuse(entry.item.job);
+    }
+  }
+
+  #wake(nowMs: number): void {
+    if (this.#isWakeSet) return;
+    this.#isWakeSet = true;
+    this.#world.wakeAt(nowMs + EXPIRE_EVERY_MS);
+  }
+}
