@@ -12,7 +12,7 @@ import type { Policy, PolicyKind, World } from "./policy.ts";
 
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
 const TTFT_PART = 0.95;
-const TPOT_PART = 0.97;
+const TPOT_PART = 0.98;
 /** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
 const AHEAD_MS = 150;
 const EXPIRE_EVERY_MS = 50;

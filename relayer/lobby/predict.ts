@@ -1,4 +1,4 @@
-// Predicts, for one node, when a request would get its first token and how fast the others would follow.
+// Predicts, for one node, how fast tokens follow each other under a load that stays, and how large a load may be.
 //
 // The same affine curve as routing/curve.ts, seen over many iterations: prompts are read in chunks beside everybody's next token.
 import { clamp } from "../routing/parameters.ts";
@@ -17,10 +17,6 @@ export interface NodeModel {
 /** Everybody's work on a node, as far as the relayer knows it. */
 export interface NodeLoad {
   readonly running: number;
-  /** Prompt tokens not read yet. */
-  readonly backlogTokens: Tokens;
-  /** Sum of the squares of those prompts' lengths: attention makes one long prompt dearer than many short ones. */
-  readonly backlogSquares: number;
   /** Of all that run. */
   readonly contextTokens: Tokens;
 }
@@ -30,22 +26,19 @@ export interface Mix {
   readonly inputTokens: Tokens;
   readonly outTokens: Tokens;
   readonly inputSquared: number;
+  readonly outSquared: number;
 }
+
+/**
+ * Output tokens that a running sequence has so far, in the mean: of those that run the long ones are more, so it is not half the mean
+ * length but E[O^2] / 2 E[O].
+ */
+export const grownTokens = (mix: Mix): Tokens => mix.outSquared / (2 * Math.max(1, mix.outTokens));
 
 const NS_PER_MS = 1e6;
 const PS_PER_MS = 1e9;
 /** However full an iteration is with decoding, an engine reads at least so much of a prompt. */
-const CHUNK_TOKENS_MIN = 16;
-
-/** Milliseconds from dispatch to the first token, the prompts ahead read first. @param cachedTokens of the prompt that need not be read */
-export function predictTtftMs(model: NodeModel, load: NodeLoad, inputTokens: Tokens, cachedTokens: Tokens = 0): Millis {
-  const { curve, chunkTokens } = model;
-  const ownTokens = Math.max(1, inputTokens - cachedTokens);
-  const tokens = load.backlogTokens + ownTokens;
-  const iterations = Math.ceil(tokens / Math.max(CHUNK_TOKENS_MIN, chunkTokens - load.running));
-  const besideMs = iterationMs(curve, load.contextTokens, load.running);
-  return iterations * besideMs + (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * (load.backlogSquares + inputTokens ** 2 - cachedTokens ** 2)) / PS_PER_MS;
-}
+export const CHUNK_TOKENS_MIN = 16;
 
 /** Milliseconds of an iteration in which so many sequences decode and nothing is read. */
 export const iterationMs = (curve: ServiceCurve, contextTokens: Tokens, running: number): Millis =>
@@ -61,7 +54,14 @@ export function predictTpotMs(model: NodeModel, load: NodeLoad, mix: Mix): Milli
   return iterationMs(curve, load.contextTokens, load.running) + (readMs * Math.max(0, load.running - 1)) / Math.max(1, mix.outTokens);
 }
 
-/** Whether the memory holds everybody's context and half a mean output more each: what they will hold when a typical one ends. */
+/** Milliseconds per output token while prompts never run out: every iteration reads as much as the budget leaves beside the running. */
+export const fullTpotMs = (model: NodeModel, load: NodeLoad): Millis => {
+  const { curve, chunkTokens } = model;
+  const read = Math.max(CHUNK_TOKENS_MIN, chunkTokens - load.running);
+  return iterationMs(curve, load.contextTokens, load.running) + (curve.bNs * read) / NS_PER_MS;
+};
+
+/** Whether the memory holds everybody's context, and an output more. */
 export const hasMemory = (model: NodeModel, load: NodeLoad, mix: Mix): boolean => load.contextTokens + mix.outTokens <= model.kvTokens;
 
 /**
@@ -71,8 +71,8 @@ export const hasMemory = (model: NodeModel, load: NodeLoad, mix: Mix): boolean =
 export function steadyBatch(model: NodeModel, mix: Mix, targetTpotMs: Millis): number {
   const { slots, kvTokens } = model;
   const contextTokens = mix.inputTokens + mix.outTokens / 2;
-  const idleMs = predictTpotMs(model, { running: 1, backlogTokens: 0, backlogSquares: 0, contextTokens }, mix);
-  const perMoreMs = predictTpotMs(model, { running: 2, backlogTokens: 0, backlogSquares: 0, contextTokens: 2 * contextTokens }, mix) - idleMs;
+  const idleMs = predictTpotMs(model, { running: 1, contextTokens }, mix);
+  const perMoreMs = predictTpotMs(model, { running: 2, contextTokens: 2 * contextTokens }, mix) - idleMs;
   const inTime = perMoreMs <= 0 ? slots : 1 + Math.floor((targetTpotMs - idleMs) / perMoreMs);
   return clamp(Math.min(inTime, Math.floor(kvTokens / Math.max(1, contextTokens))), 1, Math.max(1, slots));
 }

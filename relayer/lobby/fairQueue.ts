@@ -1,0 +1,186 @@
+// Who is next: payers by how much they were served (VTC), and within a payer the earliest deadline.
+//
+// A payer's counter grows with what it is served: 1 per input and 2 per output token (Sheng et al., "Fairness in Serving Large Language
+// Models", OSDI'24). The least counter is next. Who comes back after a pause is lifted to the least of those present, so that nobody
+// saves up a claim by staying away. Work-conserving: as long as anybody waits, somebody is next.
+import type { Millis } from "../../protocol/units.ts";
+
+export interface Waiting<Item> {
+  readonly item: Item;
+  readonly payer: string;
+  /** Served tokens that starting it is charged with; what it turns out to cost more is charged later. */
+  readonly cost: number;
+  readonly deadlineMs: Millis;
+  readonly sinceMs: Millis;
+  /** Order of arrival: the tie-break among equal deadlines. */
+  readonly order: number;
+}
+
+interface Payer<Item> {
+  readonly name: string;
+  counter: number;
+  /** By deadline, then by arrival. */
+  readonly waiting: Waiting<Item>[];
+  /** Place in the heap; -1 where nothing waits. */
+  place: number;
+}
+
+/** Counters of payers without anything waiting that are kept; the longest unseen is forgotten first. */
+const PAYERS_MAX = 50_000;
+
+export class FairQueue<Item> {
+  readonly #payers = new Map<string, Payer<Item>>();
+  /** Payers with something waiting, the least counter first; equal counters by the arrival of their first. */
+  readonly #heap: Payer<Item>[] = [];
+  #size = 0;
+  #arrivals = 0;
+  /** Where a newcomer starts while nobody waits: the counter of who was served last. */
+  #floor = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  sizeOf(payer: string): number {
+    return this.#payers.get(payer)?.waiting.length ?? 0;
+  }
+
+  push(item: Item, payer: string, cost: number, deadlineMs: Millis, nowMs: Millis): Waiting<Item> {
+    const entry = { item, payer, cost, deadlineMs, sinceMs: nowMs, order: this.#arrivals++ };
+    const owner = this.#payerOf(payer);
+    let place = owner.waiting.length;
+    while (place > 0 && isBefore(entry, owner.waiting[place - 1]!)) place--;
+    owner.waiting.splice(place, 0, entry);
+    this.#size++;
+    if (owner.place >= 0) {
+      this.#settle(owner.place);
+      return entry;
+    }
+    owner.counter = Math.max(owner.counter, this.#heap[0]?.counter ?? this.#floor);
+    owner.place = this.#heap.push(owner) - 1;
+    this.#settle(owner.place);
+    return entry;
+  }
+
+  /** The first so many in the order in which they would start if each took its cost; nothing is taken out. */
+  first(count: number): Waiting<Item>[] {
+    const popped: Payer<Item>[] = [];
+    while (popped.length < count && this.#heap.length > 0) popped.push(this.#pop());
+    const virtual = popped.map((payer) => ({ payer, counter: payer.counter, next: 0 }));
+    const found: Waiting<Item>[] = [];
+    while (found.length < count) {
+      let best: (typeof virtual)[number] | null = null;
+      for (const one of virtual) {
+        if (one.next < one.payer.waiting.length && (best === null || one.counter < best.counter)) best = one;
+      }
+      if (best === null) break;
+      const entry = best.payer.waiting[best.next++]!;
+      best.counter += entry.cost;
+      found.push(entry);
+    }
+    for (const payer of popped) {
+      payer.place = this.#heap.push(payer) - 1;
+      this.#settle(payer.place);
+    }
+    return found;
+  }
+
+  /** Takes one out that starts now: its payer is charged. */
+  start(entry: Waiting<Item>): void {
+    this.#floor = Math.max(this.#floor, this.#payers.get(entry.payer)!.counter);
+    this.remove(entry);
+    this.charge(entry.payer, entry.cost);
+  }
+
+  /** Takes one out that will not start. @returns false where it was not in the queue any more */
+  remove(entry: Waiting<Item>): boolean {
+    const owner = this.#payers.get(entry.payer);
+    const place = owner?.waiting.indexOf(entry) ?? -1;
+    if (!owner || place < 0) return false;
+    owner.waiting.splice(place, 1);
+    this.#size--;
+    if (owner.waiting.length === 0) this.#leave(owner);
+    else this.#settle(owner.place);
+    return true;
+  }
+
+  /** Adds to what a payer was served, or takes off what it was charged too much. */
+  charge(payer: string, tokens: number): void {
+    const owner = this.#payerOf(payer);
+    owner.counter = Math.max(0, owner.counter + tokens);
+    if (owner.place >= 0) this.#settle(owner.place);
+  }
+
+  #payerOf(name: string): Payer<Item> {
+    const known = this.#payers.get(name);
+    if (known) return known;
+    if (this.#payers.size >= PAYERS_MAX) this.#forget();
+    const payer = { name, counter: 0, waiting: [], place: -1 };
+    this.#payers.set(name, payer);
+    return payer;
+  }
+
+  /** Whoever is forgotten starts again as a newcomer: at the least counter, so nothing is gained. */
+  #forget(): void {
+    for (const [name, payer] of this.#payers) {
+      if (payer.place >= 0) continue;
+      this.#payers.delete(name);
+      return;
+    }
+  }
+
+  #leave(payer: Payer<Item>): void {
+    const place = payer.place;
+    const last = this.#heap.pop()!;
+    payer.place = -1;
+    // To the back of the order in which payers are forgotten.
+    this.#payers.delete(payer.name);
+    this.#payers.set(payer.name, payer);
+    if (last === payer) return;
+    this.#heap[place] = last;
+    last.place = place;
+    this.#settle(place);
+  }
+
+  #pop(): Payer<Item> {
+    const first = this.#heap[0]!;
+    const last = this.#heap.pop()!;
+    first.place = -1;
+    if (last !== first) {
+      this.#heap[0] = last;
+      last.place = 0;
+      this.#settle(0);
+    }
+    return first;
+  }
+
+  #isAhead(one: Payer<Item>, other: Payer<Item>): boolean {
+    return one.counter < other.counter || (one.counter === other.counter && one.waiting[0]!.order < other.waiting[0]!.order);
+  }
+
+  /** Moves the payer at a place up or down to where it belongs. */
+  #settle(from: number): void {
+    const heap = this.#heap;
+    const payer = heap[from]!;
+    let place = from;
+    while (place > 0 && this.#isAhead(payer, heap[(place - 1) >> 1]!)) place = this.#move((place - 1) >> 1, place);
+    for (;;) {
+      let below = 2 * place + 1;
+      if (below >= heap.length) break;
+      if (below + 1 < heap.length && this.#isAhead(heap[below + 1]!, heap[below]!)) below++;
+      if (!this.#isAhead(heap[below]!, payer)) break;
+      place = this.#move(below, place);
+    }
+    heap[place] = payer;
+    payer.place = place;
+  }
+
+  #move(from: number, to: number): number {
+    this.#heap[to] = this.#heap[from]!;
+    this.#heap[to]!.place = to;
+    return from;
+  }
+}
+
+const isBefore = <Item>(one: Waiting<Item>, other: Waiting<Item>): boolean =>
+  one.deadlineMs < other.deadlineMs || (one.deadlineMs === other.deadlineMs && one.order < other.order);

@@ -1,0 +1,105 @@
+// Who is next: virtual token counters between payers, deadlines within one.
+import { expect } from "chai";
+import fc from "fast-check";
+import { FairQueue, type Waiting } from "../../../relayer/lobby/fairQueue.ts";
+
+const drain = (queue: FairQueue<string>, count = Infinity): string[] => {
+  const order: string[] = [];
+  while (order.length < count && queue.size > 0) {
+    const [first] = queue.first(1);
+    queue.start(first!);
+    order.push(first!.item);
+  }
+  return order;
+};
+
+describe("the fair queue", () => {
+  it("serves payers by what they were served, not by how much they ask", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 6; i++) queue.push(`greedy${i}`, "greedy", 100, 0, 0);
+    queue.push("small0", "small", 100, 0, 0);
+    queue.push("small1", "small", 100, 0, 0);
+    expect(drain(queue)).to.deep.equal(["greedy0", "small0", "greedy1", "small1", "greedy2", "greedy3", "greedy4", "greedy5"]);
+  });
+
+  it("counts tokens: who asks for twice as much each time is served half as often", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 40; i++) queue.push("big", "big", 200, 0, 0);
+    for (let i = 0; i < 40; i++) queue.push("little", "little", 100, 0, 0);
+    const first = drain(queue, 30);
+    expect(first.filter((item) => item === "big").length).to.equal(10);
+  });
+
+  it("orders a payer's own by deadline, and equals by arrival", () => {
+    const queue = new FairQueue<string>();
+    for (const [item, deadline] of [["c", 30], ["a", 10], ["d", 30], ["b", 20]] as const) queue.push(item, "p", 1, deadline, 0);
+    expect(drain(queue)).to.deep.equal(["a", "b", "c", "d"]);
+  });
+
+  it("lifts who comes back to the least of those present: staying away saves up nothing", () => {
+    const queue = new FairQueue<string>();
+    queue.push("x", "idle", 1, 0, 0);
+    drain(queue);
+    for (let i = 0; i < 10; i++) queue.push("busy", "busy", 100, 0, 0);
+    drain(queue, 6);
+    for (let i = 0; i < 4; i++) queue.push("idle", "idle", 100, 0, 0);
+    expect(drain(queue, 6).filter((item) => item === "idle").length).to.be.within(2, 4);
+  });
+
+  it("charges what turns out to cost more, and gives back what cost less", () => {
+    const queue = new FairQueue<string>();
+    queue.push("a", "a", 10, 0, 0);
+    queue.push("b", "b", 10, 0, 0);
+    queue.charge("a", 500);
+    expect(queue.first(1)[0]!.item).to.equal("b");
+    queue.charge("b", 900);
+    expect(queue.first(1)[0]!.item).to.equal("a");
+    queue.charge("b", -1e9);
+    expect(queue.first(1)[0]!.item).to.equal("b");
+  });
+
+  it("tells the first few in the order in which they would really start", () => {
+    const entry = fc.record({ payer: fc.integer({ min: 0, max: 4 }), cost: fc.integer({ min: 1, max: 50 }), deadline: fc.integer({ min: 0, max: 20 }) });
+    fc.assert(fc.property(fc.array(entry, { minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 12 }), (entries, count) => {
+      const queue = new FairQueue<string>();
+      for (const [i, one] of entries.entries()) queue.push(String(i), `p${one.payer}`, one.cost, one.deadline, 0);
+      const told = queue.first(count).map((one) => one.item);
+      expect(queue.first(count).map((one) => one.item)).to.deep.equal(told);
+      expect(queue.size).to.equal(entries.length);
+      expect(new Set(told).size).to.equal(Math.min(count, entries.length));
+      // Equal counters may be told in another order than that of arrival; the first is always the one that starts.
+      expect(drain(queue, 1)[0]).to.equal(told[0]);
+    }));
+  });
+
+  it("keeps its count and loses nobody under any order of pushes, starts and removals", () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("push" as const), payer: fc.integer({ min: 0, max: 3 }), cost: fc.integer({ min: 1, max: 9 }), deadline: fc.integer({ min: 0, max: 9 }) }),
+      fc.record({ kind: fc.constant("start" as const) }), fc.record({ kind: fc.constant("remove" as const), which: fc.nat(20) }),
+      fc.record({ kind: fc.constant("charge" as const), payer: fc.integer({ min: 0, max: 3 }), by: fc.integer({ min: -30, max: 30 }) }),
+    );
+    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queue = new FairQueue<number>();
+      const held: Waiting<number>[] = [];
+      let pushed = 0;
+      for (const one of steps) {
+        if (one.kind === "push") held.push(queue.push(pushed++, `p${one.payer}`, one.cost, one.deadline, 0));
+        if (one.kind === "charge") queue.charge(`p${one.payer}`, one.by);
+        if (one.kind === "remove" && held.length > 0) expect(queue.remove(held.splice(one.which % held.length, 1)[0]!)).to.equal(true);
+        if (one.kind !== "start" || held.length === 0) continue;
+        const first = queue.first(1)[0]!;
+        queue.start(first);
+        held.splice(held.indexOf(first), 1);
+      }
+      expect(queue.size).to.equal(held.length);
+      expect(queue.first(100).map((one) => one.item).sort((a, b) => a - b)).to.deep.equal(held.map((one) => one.item).sort((a, b) => a - b));
+    }));
+  });
+
+  it("knows of a second removal that there is nothing to remove", () => {
+    const queue = new FairQueue<string>();
+    const entry = queue.push("a", "a", 1, 0, 0);
+    expect(queue.remove(entry)).to.equal(true);
+    expect(queue.remove(entry)).to.equal(false);
+  });
+});

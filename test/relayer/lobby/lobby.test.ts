@@ -1,0 +1,93 @@
+// The lobby as a whole: bounded, fair, honest about the wait.
+import { expect } from "chai";
+import { Lobby, LOBBY, type LobbyRequest } from "../../../relayer/lobby/lobby.ts";
+
+interface Request extends LobbyRequest {
+  readonly name: string;
+}
+
+const request = (name: string, more: Partial<LobbyRequest> = {}): Request =>
+  ({ name, payer: "p", inputTokens: 100, expectedOutTokens: 50, latestStartMs: 1e9, ...more });
+
+describe("the lobby", () => {
+  it("starts whoever finds a place, in fair order", () => {
+    const lobby = new Lobby<Request>();
+    for (const name of ["a", "b", "c"]) expect(lobby.offer(request(name), 0).admitted).to.equal(true);
+    const started: string[] = [];
+    expect(lobby.pump(0, () => 0, (one) => started.length < 2 && started.push(one.name) > 0)).to.equal(2);
+    expect(started).to.deep.equal(["a", "b"]);
+    expect(lobby.waiting).to.equal(1);
+  });
+
+  it("is not held up by one that fits nowhere, and takes the best match of the few in front", () => {
+    const lobby = new Lobby<Request>();
+    for (const name of ["stuck", "poor", "good"]) lobby.offer(request(name), 0);
+    const fits: Record<string, number> = { stuck: Infinity, poor: 1.5, good: 1 };
+    const started: string[] = [];
+    lobby.pump(0, (one) => fits[one.name]!, (one) => started.push(one.name) > 0);
+    expect(started).to.deep.equal(["good", "poor"]);
+  });
+
+  it("does not pass over anybody for a better match beyond its patience", () => {
+    const lobby = new Lobby<Request>();
+    lobby.offer(request("old"), 0);
+    lobby.offer(request("new"), LOBBY.patienceMs);
+    const started: string[] = [];
+    lobby.pump(LOBBY.patienceMs + 1, (one) => (one.name === "old" ? 9 : 1), (one) => started.push(one.name) > 0);
+    expect(started).to.deep.equal(["old", "new"]);
+  });
+
+  it("has room for so many, and for so many of one payer", () => {
+    const lobby = new Lobby<Request>({ ...LOBBY, waitingMax: 3, waitingPerPayerMax: 2 });
+    const reasons = ["p", "p", "p", "q", "r"].map((payer) => lobby.offer(request("x", { payer }), 0)).map((one) => (one.admitted ? "in" : one.reason));
+    expect(reasons).to.deep.equal(["in", "in", "payer_full", "in", "lobby_full"]);
+  });
+
+  it("tells at once who comes too late, and when to come again", () => {
+    const lobby = new Lobby<Request>();
+    const verdict = lobby.offer(request("late", { latestStartMs: 5 }), 10);
+    expect(verdict).to.deep.equal({ admitted: false, reason: "too_late", retryAfterMs: 1_000 });
+  });
+
+  it("predicts the wait by the rate at which the line moves, within a tenth once it is steady", () => {
+    const lobby = new Lobby<Request>();
+    const waiting = request("w", { latestStartMs: Infinity });
+    for (let i = 0; i < 400; i++) lobby.offer(waiting, 0);
+    for (let ms = 0; ms < 10_000; ms += 100) lobby.pump(ms, () => 0, ((left) => () => left-- > 0)(2));
+    const verdict = lobby.offer(waiting, 10_000);
+    // 200 are left and 20 start each second.
+    expect(lobby.waiting).to.equal(201);
+    expect(verdict.admitted && verdict.expectedStartMs - 10_000).to.be.within(9_000, 11_000);
+  });
+
+  it("never thins those who said that they will wait", () => {
+    const lobby = new Lobby<Request>({ ...LOBBY, waitingPerPayerMax: 1e6, waitingMax: 1e6 });
+    for (let ms = 0; ms < 30_000; ms += 10) lobby.offer(request("w", { latestStartMs: Infinity }), ms);
+    expect(lobby.waiting).to.equal(3_000);
+    expect(lobby.refusedPart).to.be.above(0.5);
+    const kept = Array.from({ length: 100 }, () => lobby.offer(request("hurry"), 30_001)).filter((one) => one.admitted).length;
+    expect(kept).to.be.below(60);
+  });
+
+  it("charges a long answer to its payer afterwards", () => {
+    const lobby = new Lobby<Request>();
+    const long = request("long", { payer: "a" });
+    lobby.offer(long, 0);
+    lobby.pump(0, () => 0, () => true);
+    lobby.finished(long, 5_000);
+    lobby.offer(request("a", { payer: "a" }), 1);
+    lobby.offer(request("b", { payer: "b" }), 1);
+    const started: string[] = [];
+    lobby.pump(1, () => 0, (one) => started.push(one.name) > 0);
+    // A newcomer is lifted to the least present, so the order is that of arrival until more is served.
+    expect(started.length).to.equal(2);
+  });
+
+  it("lets go of who leaves", () => {
+    const lobby = new Lobby<Request>();
+    const verdict = lobby.offer(request("gone"), 0);
+    expect(verdict.admitted && lobby.remove(verdict.entry)).to.equal(true);
+    expect(verdict.admitted && lobby.remove(verdict.entry)).to.equal(false);
+    expect(lobby.pump(0, () => 0, () => true)).to.equal(0);
+  });
+});

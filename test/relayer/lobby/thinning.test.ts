@@ -1,0 +1,71 @@
+// Early rejection: it finds the right part, stays there, and treats sizes alike.
+import { expect } from "chai";
+import { Thinning } from "../../../relayer/lobby/thinning.ts";
+
+/** A line that is served at a constant rate and receives `load` times as much. @returns refused part and wait over time */
+function line(load: number, seconds: number): { refused: number[]; waits: number[] } {
+  const thinning = new Thinning();
+  const [refused, waits]: [number[], number[]] = [[], []];
+  let queue = 0;
+  for (let ms = 0; ms < seconds * 1_000; ms += 10) {
+    const waitMs = queue * 5;
+    thinning.observe(waitMs, ms);
+    for (let i = 0; i < 2 * load; i++) if (thinning.admits(1_000)) queue++;
+    queue = Math.max(0, queue - 2);
+    refused.push(thinning.refusedPart);
+    waits.push(waitMs);
+  }
+  return { refused, waits };
+}
+
+const tail = (values: readonly number[]): readonly number[] => values.slice(values.length / 2);
+const mean = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0) / values.length;
+
+describe("thinning", () => {
+  for (const load of [1.5, 2, 4, 10]) {
+    it(`at ${load} times what can be served comes to refuse the excess, and keeps the wait near its aim without swinging`, () => {
+      const { refused, waits } = line(load, 120);
+      expect(mean(tail(refused))).to.be.closeTo(1 - 1 / load, 0.03);
+      expect(mean(tail(waits))).to.be.within(150, 450);
+      expect(Math.max(...tail(refused)) - Math.min(...tail(refused))).to.be.below(0.15);
+    });
+  }
+
+  it("refuses nobody where all can be served, and forgets a flood within a minute", () => {
+    expect(Math.max(...line(1, 60).refused)).to.equal(0);
+    const thinning = new Thinning();
+    for (let ms = 0; ms < 20_000; ms += 100) thinning.observe(3_000, ms);
+    expect(thinning.refusedPart).to.be.above(0.5);
+    for (let ms = 20_000; ms < 80_000; ms += 100) thinning.observe(0, ms);
+    expect(thinning.refusedPart).to.be.below(0.01);
+  });
+
+  it("lets in the same part of every size, whatever the sizes are, to within one request", () => {
+    const thinning = new Thinning();
+    for (let ms = 0; ms < 10_000; ms += 100) thinning.observe(1_500, ms);
+    const part = thinning.refusedPart;
+    for (const [size, count] of [[10, 300], [1_000, 5_000], [100_000, 60]] as const) {
+      let admitted = 0;
+      for (let i = 0; i < count; i++) if (thinning.admits(size)) admitted++;
+      expect(admitted).to.be.closeTo(count * (1 - part), 2);
+    }
+  });
+
+  it("takes no step on nonsense, and few steps however often it is told", () => {
+    const thinning = new Thinning();
+    for (const wait of [Number.NaN, -1]) thinning.observe(wait, 0);
+    expect(thinning.refusedPart).to.equal(0);
+    for (let i = 0; i < 1_000; i++) thinning.observe(1_000, 50);
+    expect(thinning.refusedPart).to.be.below(0.2);
+    thinning.observe(Infinity, 1_000);
+    expect(thinning.refusedPart).to.be.at.most(0.98);
+  });
+
+  it("always lets somebody in, so that it is known when it gets better", () => {
+    const thinning = new Thinning();
+    for (let ms = 0; ms < 1e6; ms += 100) thinning.observe(1e6, ms);
+    let admitted = 0;
+    for (let i = 0; i < 1_000; i++) if (thinning.admits(100)) admitted++;
+    expect(admitted).to.be.within(15, 25);
+  });
+});
