@@ -13,6 +13,8 @@ import type { Policy, PolicyKind, World } from "./policy.ts";
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
 const TTFT_PART = 0.95;
 const TPOT_PART = 0.98;
+/** While nobody is turned away, first tokens are to come in this part of their target wherever any node can do that. */
+const EBB_TTFT_PART = 0.25;
 /** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
 const AHEAD_MS = 150;
 const EXPIRE_EVERY_MS = 50;
@@ -125,7 +127,7 @@ class Tidelane implements Policy {
 
   #start(request: Request, nowMs: number): boolean {
     const { job } = request;
-    const node = this.#desk.decide(job, request.expectedOutTokens, nowMs, (row) => (this.#roomy.includes(row) ? this.#gate(job, row, nowMs) : FULL));
+    const node = this.#choose(request, nowMs);
     if (node < 0) return false;
     this.#waiting.delete(job.id);
     this.#requests.set(job.id, request);
@@ -136,15 +138,21 @@ class Tidelane implements Policy {
     return true;
   }
 
+  #choose({ job, expectedOutTokens }: Request, nowMs: number): number {
+    const open = (ttftPart: number) => (row: number): number => (this.#roomy.includes(row) ? this.#gate(job, row, nowMs, ttftPart) : FULL);
+    const quick = this.#lobby.refusedPart === 0 ? this.#desk.decide(job, expectedOutTokens, nowMs, open(EBB_TTFT_PART)) : -1;
+    return quick >= 0 ? quick : this.#desk.decide(job, expectedOutTokens, nowMs, open(TTFT_PART));
+  }
+
   /** A node is open to a request whose targets it is predicted to meet, and that of those it already has. */
-  #gate(job: Job, node: number, nowMs: number): number {
+  #gate(job: Job, node: number, nowMs: number, ttftPart = TTFT_PART): number {
     if (!this.#world.fits(node, job)) return UNFIT;
     const model = this.#view.models[node]!;
     if (this.#view.book.inFlight[node]! >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
     const load = this.#view.loadOf(node, job);
     if (!hasMemory(model, load, this.#view.mix) || fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
     const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
-    return nowMs - job.arrivalMs + ttftMs > TTFT_PART * job.ttftTargetMs ? FULL : OPEN;
+    return nowMs - job.arrivalMs + ttftMs > ttftPart * job.ttftTargetMs ? FULL : OPEN;
   }
 
   /** The time after which even an idle node would be too late. */

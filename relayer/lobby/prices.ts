@@ -33,7 +33,7 @@ export interface Prices {
 const NS_PER_MS = 1e6;
 const PS_PER_MS = 1e9;
 /** Of a target for the first token this much may go into reading alone; the rest is for waiting and company. */
-const READ_PART = 0.75;
+const READ_PART = 0.6;
 
 /**
  * @param ttftTargetMs the target of a prompt of so many tokens
