@@ -1,4 +1,5 @@
 // llama.cpp in this process: one model, one context of several sequences that are decoded together, one request on each.
+import { randomInt } from "node:crypto";
 import { getLlama, LlamaLogLevel, type LlamaContext, type LlamaContextSequence, type LlamaModel, type Token } from "node-llama-cpp";
 import { numberOf, outTokensOf, stopsOf } from "../body.ts";
 import { TextGate } from "../textGate.ts";
@@ -23,7 +24,8 @@ export interface LlamaSettings {
 
 /** What llama.cpp's own server takes where the request says nothing. */
 const SAMPLING = { temperature: 0.8, topP: 0.95, topK: 40, minP: 0.05 };
-const SEED_MAX = 2 ** 32 - 1;
+/** The seed above these means "any" to llama.cpp. */
+const SEEDS = 2 ** 32 - 1;
 /** A character is at most four bytes, and a byte may be a token of its own. */
 const CHARACTER_TOKENS_MAX = 4;
 const CONTEXT_TOKENS_MAX = 131_072;
@@ -105,11 +107,10 @@ export class LlamaRunner {
     const kept = Math.min(sequence.compareContextTokens(prompt).firstDifferentIndex, prompt.length - 1);
     if (kept === 0) await sequence.clearHistory();
     else await sequence.adaptStateToTokens(prompt.slice(0, kept), false);
-    const seed = numberOf(request.body, "seed", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, NaN);
     return sequence.evaluate(prompt.slice(sequence.nextTokenIndex), {
       temperature: numberOf(request.body, "temperature", 0, 2, SAMPLING.temperature),
       topP: numberOf(request.body, "top_p", 0, 1, SAMPLING.topP), topK: SAMPLING.topK, minP: SAMPLING.minP,
-      ...(Number.isNaN(seed) ? {} : { seed: Math.abs(Math.trunc(seed)) % SEED_MAX }),
+      seed: seedOf(request),
     });
   }
 
@@ -139,6 +140,12 @@ export class LlamaRunner {
     if (next) next(sequence);
     else this.#free.push(sequence);
   }
+}
+
+/** Left alone, llama.cpp's binding takes the second of the clock: requests of one second would get one answer. */
+function seedOf({ body }: EngineRequest): number {
+  const seed = numberOf(body, "seed", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, NaN);
+  return Number.isNaN(seed) ? randomInt(SEEDS) : ((Math.trunc(seed) % SEEDS) + SEEDS) % SEEDS;
 }
 
 /** Turns tokens into text, holding back the bytes of a character that is not whole yet. */

@@ -53,6 +53,20 @@ describe("engine: embedded llama.cpp, in detail", function () {
     expect(new Set(await Promise.all([1, 2, 3, 4].map(run))).size).to.be.greaterThan(1);
   });
 
+  it("varies from request to request without a seed, also within one second, unless the temperature is 0", async () => {
+    const run = async (sampling: Record<string, unknown>): Promise<string> => textOf(await collect(engine, completion(story, sampling, 24)));
+    const repeated = (sampling: Record<string, unknown>) => Promise.all([1, 2, 3, 4, 5, 6].map(() => run(sampling)));
+    expect(new Set(await repeated({ temperature: 1 })).size).to.be.greaterThan(2);
+    expect(new Set(await repeated({ temperature: null })).size).to.be.greaterThan(2);
+    expect(new Set(await repeated({ temperature: 0 })).size).to.equal(1);
+  });
+
+  it("tells a seed from its negative, and takes any whole number", async () => {
+    const run = async (seed: number): Promise<string> => textOf(await collect(engine, completion(story, { temperature: 1, seed }, 24)));
+    expect(await run(-7)).to.equal(await run(-7)).and.to.not.equal(await run(7));
+    expect(await run(Number.MAX_SAFE_INTEGER)).to.not.equal("");
+  });
+
   it("cuts before a stop string that spans tokens, and counts what was delivered", async () => {
     const whole = textOf(await collect(engine, completion(story, {}, 40)));
     const stop = whole.slice(9, 14);
