@@ -23,29 +23,3 @@ export class Pace {
     return Math.max(0, this.#freeAtMs - nowMs);
   }
 }
-
-/** Tokens per second over a sliding window of whole buckets. */
-export class RateMeter {
-  readonly #buckets: number[] = new Array<number>(BUCKETS).fill(0);
-  #newest = -Infinity;
-
-  add(tokens: Tokens, nowMs: Millis): void {
-    this.#roll(nowMs);
-    this.#buckets[bucketOf(nowMs) % BUCKETS]! += tokens;
-  }
-
-  perSecond(nowMs: Millis): number {
-    this.#roll(nowMs);
-    return this.#buckets.reduce((sum, tokens) => sum + tokens, 0) * 1_000 / (BUCKETS * BUCKET_MS);
-  }
-
-  #roll(nowMs: Millis): void {
-    const now = bucketOf(nowMs);
-    for (let bucket = Math.max(this.#newest + 1, now - BUCKETS + 1); bucket <= now; bucket++) this.#buckets[bucket % BUCKETS] = 0;
-    this.#newest = Math.max(this.#newest, now);
-  }
-}
-
-const BUCKET_MS = 200;
-const BUCKETS = 10;
-const bucketOf = (nowMs: Millis): number => Math.max(0, Math.floor(nowMs / BUCKET_MS));

@@ -7,8 +7,8 @@ export interface SaturationFacts {
   readonly slots: number;
   /** Attempts accepted and not ended. */
   readonly accepted: number;
-  /** Output tokens per second over the last moments. */
-  readonly tokensPerSecond: number;
+  /** Requests that engines work on, other clients' included where an engine tells of them. */
+  readonly running: number;
   /** What the stated curve (pacing included) allows at a full batch. */
   readonly tokensPerSecondMax: number;
   /** Requests that engines hold but do not work on. */
@@ -33,6 +33,8 @@ export interface Saturation {
   readonly kvFreeTokens: Tokens;
 }
 
+/** A stream slower than 100 ms for each token is slower than people read: more of them at once are no capacity. */
+const STREAM_TOKENS_PER_SECOND = 10;
 /** A queue that takes this long to work off counts as full. */
 export const QUEUE_FULL_MS = 2_000;
 /** A connection this far behind counts as full. */
@@ -41,12 +43,14 @@ const TOKENS_MAX = 2 ** 32 - 1;
 
 /** @returns figures within [0, 10,000], whatever the facts are; a node without slots counts as full. */
 export function saturationOf(facts: SaturationFacts): Saturation {
-  const places = facts.slots <= 0 ? BPS : shareBps(facts.accepted, facts.slots);
-  const rate = shareBps(facts.tokensPerSecond, facts.tokensPerSecondMax);
+  const busy = Math.max(facts.accepted, facts.running);
+  const places = facts.slots <= 0 ? BPS : shareBps(busy, facts.slots);
+  const rate = shareBps(busy * STREAM_TOKENS_PER_SECOND, facts.tokensPerSecondMax);
   const queueMs = facts.queuedTokens * facts.prefillNsPerToken / 1e6;
   const waiting = facts.slots <= 0 ? 0 : shareBps(facts.queued, facts.slots);
   return {
-    // Places taken tell what is promised, the rate tells what is used: the fuller of the two is the truth to plan with.
+    // One stream alone may well use the whole rate and leave room for more: only where the rate divided by the places would
+    // leave each stream too little does the rate say how many there can be.
     computeBps: Math.max(places, rate),
     memoryBps: facts.kvTokens > 0 ? shareBps(facts.kvReservedTokens, facts.kvTokens) : 0,
     queueBps: Math.max(shareBps(queueMs, QUEUE_FULL_MS), waiting),

@@ -9,7 +9,7 @@ import { RefusalReason, type RefusalReasonValue } from "../../protocol/constants
 import { TidelaneError } from "../../protocol/errors.ts";
 import { recoverWithViem, signStruct, type DigestSigner } from "../../protocol/signing.ts";
 import type { Hash, Millis, Seconds, Signature } from "../../protocol/units.ts";
-import { Pace, RateMeter } from "../gauge/pace.ts";
+import { Pace } from "../gauge/pace.ts";
 import { admit, assignmentHashOf, isInEpoch, RefusedError, type AdmissionWorld } from "./admission.ts";
 import { Attempts } from "./attempts.ts";
 import { Attestor } from "./attestor.ts";
@@ -58,7 +58,6 @@ export class Agent implements LinkHandler {
   readonly #admission: AdmissionWorld;
   readonly #attempts: Attempts;
   readonly #pace: Pace;
-  readonly #rate = new RateMeter();
   readonly #attestors = new Map<number, Attestor>();
   readonly #tabs = new Map<number, Promise<Tab>>();
   readonly #peers = new Set<RelayerPeer>();
@@ -177,7 +176,7 @@ export class Agent implements LinkHandler {
       const admitted = await admit(this.#admission, peer, request);
       try {
         void clock.sleep(request.assignment.deadline * 1_000 + DEADLINE_GRACE_MS - clock.nowMs(), timer.signal).then(() => timer.signal.aborted || attempt.stop("deadline"));
-        const { receipt, signature, finishReason } = await work({ clock, pace: this.#pace, rate: this.#rate }, request, admitted, attempt, tab);
+        const { receipt, signature, finishReason } = await work({ clock, pace: this.#pace }, request, admitted, attempt, tab);
         this.#attempts.worked(attempt.hash, request.assignment.deadline);
         attempt.push({ type: "end", finishReason, receipt, signature });
       } finally {
@@ -238,8 +237,7 @@ export class Agent implements LinkHandler {
     const own = [...this.#peers].filter((peer) => peer.relayerId === relayerId);
     return observe({
       models: this.#models, slots: this.#slots(), prepSlots: this.#settings.prepSlots, accepted: this.#attempts.running().length,
-      tokensPerSecond: this.#rate.perSecond(this.#world.clock.monotonicMs()), paceTokensPerSecond: this.#settings.paceTokensPerSecond,
-      backlogBytes: Math.max(0, ...own.map((peer) => peer.backlogBytes())),
+      paceTokensPerSecond: this.#settings.paceTokensPerSecond, backlogBytes: Math.max(0, ...own.map((peer) => peer.backlogBytes())),
     });
   }
 

@@ -11,7 +11,6 @@ export interface AgentState {
   readonly slots: number;
   readonly prepSlots: number;
   readonly accepted: number;
-  readonly tokensPerSecond: number;
   readonly paceTokensPerSecond: number | null;
   readonly backlogBytes: number;
 }
@@ -24,7 +23,7 @@ export function observe(state: AgentState): Observation {
   return {
     slots, prepSlots: Math.min(slots, state.prepSlots), offers: slots > 0 ? offersOf(state.models, slots) : [],
     saturation: saturationOf({
-      slots, accepted: state.accepted, tokensPerSecond: state.tokensPerSecond,
+      slots, accepted: state.accepted, running: total((load) => load.running),
       tokensPerSecondMax: Math.min(state.paceTokensPerSecond ?? Infinity, tokensPerSecondAt(curve, Math.max(1, state.slots))),
       queued: total((load) => load.queued), queuedTokens: total((load) => load.queuedTokens), prefillNsPerToken: curve.bNs,
       kvTokens: total((load) => load.kvTokens), kvReservedTokens: total((load) => load.kvUsedTokens), backlogBytes: state.backlogBytes,

@@ -6,7 +6,7 @@ import { outputSalt, saltedCommit } from "../../protocol/ids.ts";
 import { Status, type StatusValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ATTEMPT_BYTES_MAX } from "./attempts.ts";
-import type { Pace, RateMeter } from "../gauge/pace.ts";
+import type { Pace } from "../gauge/pace.ts";
 import type { AttemptRequest, FinishReason } from "../../protocol/link.ts";
 import type { Clock, EngineEvent } from "../ports.ts";
 import type { Admitted } from "./admission.ts";
@@ -17,7 +17,6 @@ import type { Hex, Seconds, Tokens } from "../../protocol/units.ts";
 export interface WorkWorld {
   readonly clock: Clock;
   readonly pace: Pace;
-  readonly rate: RateMeter;
 }
 
 /** What was produced, counted as it was delivered. */
@@ -51,7 +50,6 @@ async function deliver(world: WorkWorld, request: AttemptRequest, admitted: Admi
     // What was waited for too long is not delivered: the attempt's readers have been told its end by then.
     if (attempt.signal.aborted) return;
     take(event, delivered, attempt, request.covered.order.maxOutTokens);
-    if (event.type === "delta") world.rate.add(event.tokens, world.clock.monotonicMs());
     if (attempt.bytes > ATTEMPT_BYTES_MAX) attempt.stop("overflow");
   }
 }

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { GUST_MS, Pace, RateMeter } from "../../../node/gauge/pace.ts";
+import { GUST_MS, Pace } from "../../../node/gauge/pace.ts";
 import { pacedCurve, tokensPerSecondAt } from "../../../node/gauge/curve.ts";
 
 describe("pace", () => {
@@ -37,16 +37,6 @@ describe("pace", () => {
         now += restMs;
       }
     }), { numRuns: 1_000 });
-  });
-});
-
-describe("rate meter", () => {
-  it("tells the mean of the last two seconds", () => {
-    const meter = new RateMeter();
-    for (let ms = 0; ms < 10_000; ms += 10) meter.add(1, ms);
-    expect(meter.perSecond(9_999)).to.be.closeTo(100, 1);
-    expect(meter.perSecond(11_000)).to.be.closeTo(45, 6);
-    expect(meter.perSecond(60_000)).to.equal(0);
   });
 });
 

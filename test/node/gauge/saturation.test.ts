@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { saturationOf, type SaturationFacts } from "../../../node/gauge/saturation.ts";
 
 const idle: SaturationFacts = {
-  slots: 8, accepted: 0, tokensPerSecond: 0, tokensPerSecondMax: 400, queued: 0, queuedTokens: 0, prefillNsPerToken: 200_000, kvTokens: 2_048, kvReservedTokens: 0, backlogBytes: 0,
+  slots: 8, accepted: 0, running: 0, tokensPerSecondMax: 400, queued: 0, queuedTokens: 0, prefillNsPerToken: 200_000, kvTokens: 2_048, kvReservedTokens: 0, backlogBytes: 0,
 };
 
 describe("saturation", () => {
@@ -11,9 +11,18 @@ describe("saturation", () => {
     expect(saturationOf(idle)).to.deep.equal({ computeBps: 0, memoryBps: 0, queueBps: 0, networkBps: 0, queuedTokens: 0, kvFreeTokens: 2_048 });
   });
 
-  it("takes the fuller of places and rate as compute", () => {
+  it("takes the places in use as compute, however fast a single stream may run", () => {
     expect(saturationOf({ ...idle, accepted: 2 }).computeBps).to.equal(2_500);
-    expect(saturationOf({ ...idle, accepted: 2, tokensPerSecond: 300 }).computeBps).to.equal(7_500);
+    expect(saturationOf({ ...idle, slots: 2, accepted: 1, tokensPerSecondMax: 60 }).computeBps).to.equal(5_000);
+  });
+
+  it("takes the rate where it would leave a stream less than ten tokens a second", () => {
+    expect(saturationOf({ ...idle, accepted: 2, tokensPerSecondMax: 40 }).computeBps).to.equal(5_000);
+    expect(saturationOf({ ...idle, accepted: 4, tokensPerSecondMax: 40 }).computeBps).to.equal(10_000);
+  });
+
+  it("counts what an engine does for others", () => {
+    expect(saturationOf({ ...idle, accepted: 1, running: 6 }).computeBps).to.equal(7_500);
   });
 
   it("says how long the queue is in time: two seconds of prefill are full", () => {
@@ -38,7 +47,7 @@ describe("saturation", () => {
   });
 
   it("property: more of anything never makes a node look freer", () => {
-    const more = fc.constantFrom("accepted", "tokensPerSecond", "queued", "queuedTokens", "kvReservedTokens", "backlogBytes");
+    const more = fc.constantFrom("accepted", "running", "queued", "queuedTokens", "kvReservedTokens", "backlogBytes");
     const sane = fc.record({ ...Object.fromEntries(Object.keys(idle).map((name) => [name, fc.nat(100_000)])), slots: fc.integer({ min: 1, max: 100 }) }) as unknown as fc.Arbitrary<SaturationFacts>;
     fc.assert(fc.property(sane, more, fc.nat(1_000), (given, name, by) => {
       const [before, after] = [saturationOf(given), saturationOf({ ...given, [name]: given[name] + by })];
