@@ -6,6 +6,9 @@ import type { PolicyKind } from "./policy.ts";
 
 export const POLICIES: readonly PolicyKind[] = [...BASELINES, tidelane];
 
+/** The name under which ours is reported. */
+export const OURS = tidelane.name;
+
 /** @param names separated by commas, or `all` @throws InvalidValueError for a name that is none */
 export function policiesOf(names: string): readonly PolicyKind[] {
   if (names === "all") return POLICIES;
