@@ -82,7 +82,7 @@ const model = z.strictObject({
 const fileSchema = z.strictObject({
   slots: whole(1, 65_535), prepSlots: whole(0, 65_535).default(0),
   pace: z.strictObject({ tokensPerSecond: z.number().positive().max(1e9) }).nullable().default(null),
-  unackedMax: whole(1, 10_000).default(64), drainSeconds: whole(0, 3_600).default(15),
+  unackedMax: whole(1, 10_000).optional(), drainSeconds: whole(0, 3_600).default(15),
   models: z.array(model).min(1).max(32),
 });
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/).transform((value) => value.toLowerCase() as Address);
@@ -113,10 +113,13 @@ export function parseNodeFile(json: unknown, folder: string, env: Environment): 
   if (twice !== undefined) throw invalid(`config.models: ${twice} stands there twice.`);
   const { pace, models, ...rest } = from;
   return {
-    ...rest, paceTokensPerSecond: pace?.tokensPerSecond ?? null,
+    ...rest, paceTokensPerSecond: pace?.tokensPerSecond ?? null, unackedMax: from.unackedMax ?? unackedMaxOf(from.slots),
     models: models.map((one) => ({ ...one, places: one.places ?? from.slots, engine: engineOf(one.engine, folder, env) })),
   };
 }
+
+/** A relayer that crashes leaves every place's receipt without an ack: that must not be the end of serving it. */
+const unackedMaxOf = (slots: number): number => Math.min(10_000, Math.max(64, 2 * slots));
 
 function engineOf(engine: z.output<typeof model>["engine"], folder: string, env: Environment): EngineConfig {
   if (engine.kind === "llama.cpp") {

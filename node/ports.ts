@@ -180,6 +180,8 @@ export interface UnackedReceipt {
   readonly sessionId: Hash;
   readonly charge: TokenAmount;
   readonly signedAtMs: Millis;
+  /** The attempt broke off through this node's fault: most likely nobody acks it. */
+  readonly isAborted: boolean;
 }
 
 /** What must be remembered of a receipt before its signature leaves. */

@@ -15,6 +15,9 @@ export function nextSeq(last: bigint, nowMs: number): bigint {
   return fresh > last ? fresh : last + 1n;
 }
 
+/** @returns the unix milliseconds at which a number of `nextSeq` was made, or a little more where many were. */
+export const timeOfSeq = (seq: bigint): number => Number(seq >> 20n);
+
 /** keccak256(salt32 || bytes): short prompts must not be guessable. */
 export const saltedCommit = (salt: Hash, bytes: Hex): Hash => keccak256(concatHex([salt, bytes]));
 

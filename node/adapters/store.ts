@@ -31,8 +31,8 @@ type Line =
   | { k: "attestation"; relayer: number; seq: string; hash: Hash }
   | { k: "session"; id: Hash; charged: string }
   | { k: "assignment"; hash: Hash; deadline: Seconds }
-  | { k: "unacked"; hash: Hash; relayer: number; session: Hash; charge: string; at: number }
-  | { k: "receipt"; relayer: number; seq: string; hash: Hash; cumulative: string; session: Hash; charge: string; assignment: Hash; deadline: Seconds; at: number }
+  | { k: "unacked"; hash: Hash; relayer: number; session: Hash; charge: string; at: number; aborted?: true }
+  | { k: "receipt"; relayer: number; seq: string; hash: Hash; cumulative: string; session: Hash; charge: string; assignment: Hash; deadline: Seconds; at: number; aborted?: true }
   | { k: "acked"; hash: Hash };
 
 export class FileStore implements NodeStore {
@@ -91,6 +91,7 @@ export class FileStore implements NodeStore {
     return this.#write({
       k: "receipt", relayer: entry.relayerId, seq: String(entry.head.nodeSeq), hash: entry.receiptHash, cumulative: String(entry.head.cumulative),
       session: entry.sessionId, charge: String(entry.charge), assignment: entry.assignmentHash, deadline: entry.assignmentDeadline, at: entry.signedAtMs,
+      ...(entry.isAborted ? { aborted: true } : {}),
     });
   }
 
@@ -166,7 +167,7 @@ export class FileStore implements NodeStore {
       for (const [id, charged] of this.#sessions) lines.push({ k: "session", id, charged: String(charged) });
       const nowSeconds = Math.floor(this.#options.clock.nowMs() / 1_000);
       for (const [hash, deadline] of this.assignmentsSince(nowSeconds)) lines.push({ k: "assignment", hash, deadline });
-      for (const one of this.#unacked.values()) lines.push({ k: "unacked", hash: one.receiptHash, relayer: one.relayerId, session: one.sessionId, charge: String(one.charge), at: one.signedAtMs });
+      for (const one of this.#unacked.values()) lines.push({ k: "unacked", hash: one.receiptHash, relayer: one.relayerId, session: one.sessionId, charge: String(one.charge), at: one.signedAtMs, ...(one.isAborted ? { aborted: true } : {}) });
       return lines;
     });
     this.#compactAboveBytes = Math.max(PROTECTION_BYTES_MAX, 2 * this.#protection.bytes);
@@ -194,8 +195,8 @@ export class FileStore implements NodeStore {
   }
 }
 
-const unackedOf = (line: { hash: Hash; relayer: number; session: Hash; charge: string; at: number }): UnackedReceipt =>
-  ({ receiptHash: line.hash, relayerId: line.relayer, sessionId: line.session, charge: BigInt(line.charge), signedAtMs: line.at });
+const unackedOf = (line: { hash: Hash; relayer: number; session: Hash; charge: string; at: number; aborted?: true }): UnackedReceipt =>
+  ({ receiptHash: line.hash, relayerId: line.relayer, sessionId: line.session, charge: BigInt(line.charge), signedAtMs: line.at, isAborted: line.aborted === true });
 
 function checkVersion(lines: readonly Line[], folder: string): void {
   const first = lines[0];

@@ -40,6 +40,8 @@ export interface AdmissionWorld {
   readonly models: readonly ServedModel[];
   readonly chain: ChainView;
   readonly exposure: Exposure;
+  /** Whether this node attested that lately, to that relayer. */
+  readonly hasAttested: (relayerId: number, attestationHash: Hash) => boolean;
   readonly clock: Clock;
 }
 
@@ -69,6 +71,8 @@ function checkAddressed(world: AdmissionWorld, peer: RelayerPeer, { assignment }
   if (assignment.issuedAt > nowSeconds + SKEW_SECONDS) throw new RefusedError(ASSIGNMENT, `issued ${assignment.issuedAt - nowSeconds} s in the future`);
   if (assignment.deadline < nowSeconds) throw new RefusedError(ASSIGNMENT, `expired ${nowSeconds - assignment.deadline} s ago`);
   if (assignment.deadline > assignment.issuedAt + world.windowSeconds) throw new RefusedError(ASSIGNMENT, "the deadline is more than W after the issue");
+  // The attestation is this node's word about its load, and an assignment may quote no other.
+  if (!world.hasAttested(peer.relayerId, assignment.attestationHash)) throw new RefusedError(ASSIGNMENT, "the assignment names no attestation that this node signed for the relayer of late");
 }
 
 function modelOf(world: AdmissionWorld, { covered, input, assignment }: AttemptRequest): ServedModel {

@@ -76,6 +76,7 @@ export class Agent implements LinkHandler {
     this.#admission = {
       nodeId: settings.nodeId, keyEpoch: settings.keyEpoch, domain: world.chain.domain, windowSeconds: world.chain.windowSeconds,
       models, chain: this.#view, exposure: new Exposure(world.store), clock: world.clock,
+      hasAttested: (relayerId, hash) => this.#attestorOf(relayerId).hasSigned(hash, world.clock.nowMs()),
     };
   }
 

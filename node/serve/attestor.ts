@@ -1,10 +1,11 @@
 // Attests to one relayer, all its processes alike: each second and on change, chained, remembered on disk before it is signed.
+import { ATTESTATION_VALID_MS, type SignedAttestation } from "../../protocol/link.ts";
 import { attestationOf, differs, dueInMs, NO_ATTESTATION, type Attester, type Observation } from "../attest/attestation.ts";
 import { digestOfHash, hashStruct, type Domain } from "../../protocol/typedData.ts";
 import type { DigestSigner } from "../../protocol/signing.ts";
-import type { SignedAttestation } from "../../protocol/link.ts";
 import type { Clock, Log, NodeStore } from "../ports.ts";
-import type { Millis } from "../../protocol/units.ts";
+import { timeOfSeq } from "../../protocol/ids.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
 
 export interface AttestorWorld {
   readonly attester: Attester;
@@ -18,15 +19,28 @@ export interface AttestorWorld {
 
 /** Looking costs little, and a change must not wait long. */
 const LOOK_EVERY_MS: Millis = 50;
+/** A relayer counts the validity from when it received an attestation; its way there and the assignment's way back come on top. */
+const TRAVEL_MS: Millis = 10_000;
 
 export class Attestor {
   readonly #world: AttestorWorld;
   readonly #readers = new Set<Reader>();
   #latest: { signed: SignedAttestation; observed: Observation; atMs: Millis } | null = null;
+  /** When each attestation that an assignment may still name was signed, oldest first. */
+  readonly #named = new Map<Hash, Millis>();
   #looping = false;
 
   constructor(world: AttestorWorld) {
     this.#world = world;
+    // What was signed just before a restart may be named right after it.
+    const last = world.store.attestation(world.attester.relayerId);
+    if (last) this.#named.set(last.hash, timeOfSeq(last.seq));
+  }
+
+  /** Whether this node signed the attestation for this relayer so lately that an assignment may name it. */
+  hasSigned(hash: Hash, nowMs: Millis): boolean {
+    const atMs = this.#named.get(hash);
+    return atMs !== undefined && nowMs - atMs <= ATTESTATION_VALID_MS + TRAVEL_MS;
   }
 
   /** Of the newest attestation that left; 0 before the first. */
@@ -84,7 +98,14 @@ export class Attestor {
     await store.putAttestation(attester.relayerId, { seq: attestation.seq, hash });
     const signed = { attestation, signature: await signer.sign(digestOfHash(domain, hash)), offers: observed.offers };
     this.#latest = { signed, observed, atMs: nowMs };
+    this.#remember(hash);
     for (const reader of this.#readers) reader.put(signed);
+  }
+
+  #remember(hash: Hash): void {
+    const nowMs = this.#world.clock.nowMs();
+    for (const old of this.#named.keys()) if (!this.hasSigned(old, nowMs)) this.#named.delete(old);
+    this.#named.set(hash, nowMs);
   }
 }
 

@@ -3,6 +3,7 @@
 import { chargeDown } from "../../protocol/fees.ts";
 import { digestOfHash, hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { isSignedBy, type DigestSigner } from "../../protocol/signing.ts";
+import { Status } from "../../protocol/constants.ts";
 import { nextSeq } from "../../protocol/ids.ts";
 import { ZERO_HASH, type Address, type Millis, type Signature, type TokenAmount } from "../../protocol/units.ts";
 import type { ReceiptBody, TaskReceipt } from "../../protocol/generated/structs.ts";
@@ -26,6 +27,8 @@ export interface SignedReceipt {
 
 /** A receipt without an ack for this long is written off, so that one that was lost with a relayer's crash cannot block a tab for ever. */
 export const WRITE_OFF_MS: Millis = 3_600_000;
+/** A relayer that can use half an answer acks it at once; one that cannot never does, and an engine that fails now and then must not stop its node. */
+export const WRITE_OFF_ABORTED_MS: Millis = 60_000;
 
 export class Tab {
   readonly relayerId: number;
@@ -60,13 +63,13 @@ export class Tab {
     return this.#head.cumulative;
   }
 
-  /** Receipts that the relayer has not acked; what it owes longest is written off after an hour. */
+  /** Receipts that the relayer has not acked; what it owes longest is written off after an hour, aborted work after a minute. */
   unacked(): number {
-    const writtenOffMs = this.#world.clock.nowMs() - WRITE_OFF_MS;
+    const nowMs = this.#world.clock.nowMs();
     let count = 0;
     for (const one of this.#world.store.unacked()) {
       if (one.relayerId !== this.relayerId) continue;
-      if (one.signedAtMs < writtenOffMs) this.#world.store.forget(one.receiptHash);
+      if (one.signedAtMs < nowMs - (one.isAborted ? WRITE_OFF_ABORTED_MS : WRITE_OFF_MS)) this.#world.store.forget(one.receiptHash);
       else count++;
     }
     return count;
@@ -92,6 +95,7 @@ export class Tab {
     await store.putReceipt({
       relayerId: this.relayerId, head, receiptHash, sessionId: body.sessionId, charge: chargeDown(body.fee, assignment.feeBps),
       assignmentHash: body.assignmentHash, assignmentDeadline: assignment.deadline, signedAtMs: nowMs,
+      isAborted: body.status === Status.ABORTED,
     });
     const signature = await signer.sign(digestOfHash(domain, receiptHash));
     await store.putRecord({ ...request.covered, assignment, assignmentSignature: request.assignmentSignature, receipt, receiptSignature: signature });

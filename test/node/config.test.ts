@@ -32,6 +32,11 @@ describe("node configuration", () => {
     expect(Object.isFrozen(config.models[0]!.engine)).to.equal(true);
   });
 
+  it("waits for twice as many acks as it has places, at least 64, unless it is told how many", () => {
+    const unackedMax = (more: object): number => nodeFile({ models: [model], ...more }).unackedMax;
+    expect([unackedMax({ slots: 2 }), unackedMax({ slots: 200 }), unackedMax({ slots: 60_000 }), unackedMax({ slots: 200, unackedMax: 5 })]).to.deep.equal([64, 400, 10_000, 5]);
+  });
+
   it("reads the hot key from a file, too", () => {
     expect(loadConfig(env({ TIDELANE_HOT_KEY: undefined, TIDELANE_HOT_KEY_FILE: write("key", `${key}\n`) })).hotKey).to.equal(`0x${key}`);
   });

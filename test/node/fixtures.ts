@@ -2,7 +2,7 @@
 import { concatHex, keccak256, stringToHex } from "viem/utils";
 import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { signerOfKey, signStruct } from "../../protocol/signing.ts";
-import { modelIdOf } from "../../protocol/ids.ts";
+import { modelIdOf, nextSeq } from "../../protocol/ids.ts";
 import { Mode, Role, Tier } from "../../protocol/constants.ts";
 import { ZERO_HASH, type Hash, type Hex } from "../../protocol/units.ts";
 import type { Assignment, SpendingAuthorization, TaskOrder, Voucher } from "../../protocol/generated/structs.ts";
@@ -37,6 +37,9 @@ export interface Bends {
   readonly body?: Record<string, unknown>;
 }
 
+/** What assignments of the tests name: as if it had been signed just before the node was started. */
+export const ATTESTED: Hash = keccak256(stringToHex("tidelane node test attestation"));
+
 let salts = 0;
 /** One session for all orders of a test, whatever second it runs in. */
 const LOADED_AT = nowSeconds();
@@ -60,7 +63,7 @@ export async function requestOf(bends: Bends = {}, voucherSigner = sessionSigner
   const covered: CoveredOrder = { authorization, order, voucher, voucherSignature: voucher ? await signStruct(voucherSigner, domain, "Voucher", voucher) : "0x" };
   const assignment: Assignment = {
     taskId, subtask: 0, subtasks: 1, attempt: 0, relayerId: RELAYER_ID, relayerEpoch: 1, nodeId: NODE_ID, keyEpoch: 1, role: Role.GENERATE,
-    voucherHash: voucher ? hashStruct("Voucher", voucher) : ZERO_HASH, attestationHash: ZERO_HASH, decisionHash: ZERO_HASH, contextHead: ZERO_HASH, ...prices,
+    voucherHash: voucher ? hashStruct("Voucher", voucher) : ZERO_HASH, attestationHash: ATTESTED, decisionHash: ZERO_HASH, contextHead: ZERO_HASH, ...prices,
     feeBps: 300, shareCap: 10_000n, inputCommit, issuedAt: now, deadline: now + 600, ...bends.assignment,
   };
   return { covered, assignment, assignmentSignature: await signStruct(assigner, domain, "Assignment", assignment), input };
@@ -91,7 +94,7 @@ export class TestChain implements NodeChain {
 
 export class MemoryStore implements NodeStore {
   readonly tabs = new Map<number, TabHead>();
-  readonly attested = new Map<number, { seq: bigint; hash: Hash }>();
+  readonly attested = new Map<number, { seq: bigint; hash: Hash }>([[RELAYER_ID, { seq: nextSeq(0n, Date.now()), hash: ATTESTED }]]);
   readonly charges = new Map<Hash, bigint>();
   readonly waiting = new Map<Hash, UnackedReceipt>();
   readonly entries: ReceiptEntry[] = [];

@@ -26,7 +26,7 @@ const openAt = (folder: string) => FileStore.open({ folder, evidenceSeconds: 3_6
 const hashOf = (n: number): Hash => `0x${String(n).padStart(64, "0")}`;
 const entryOf = (n: number, more: Partial<ReceiptEntry> = {}): ReceiptEntry => ({
   relayerId: 1, head: { nodeSeq: BigInt(n), receiptHash: hashOf(n), cumulative: BigInt(10 * n) }, receiptHash: hashOf(n), sessionId: hashOf(0), charge: 10n,
-  assignmentHash: hashOf(1_000 + n), assignmentDeadline: Math.floor(Date.now() / 1_000) + 60, signedAtMs: 5, ...more,
+  assignmentHash: hashOf(1_000 + n), assignmentDeadline: Math.floor(Date.now() / 1_000) + 60, signedAtMs: 5, isAborted: false, ...more,
 });
 
 after(() => { for (const folder of folders) rmSync(folder, { recursive: true, force: true }); });
@@ -36,16 +36,16 @@ describe("store", () => {
     const folder = folderOf();
     const store = await openAt(folder);
     await store.putReceipt(entryOf(1));
-    await store.putReceipt(entryOf(2));
+    await store.putReceipt(entryOf(2, { isAborted: true }));
     await store.putReceipt(entryOf(1, { relayerId: 2, receiptHash: hashOf(9), head: { nodeSeq: 5n, receiptHash: hashOf(9), cumulative: 7n } }));
     await store.putAttestation(1, { seq: 42n, hash: hashOf(3) });
     await store.putAck({ ack: { receiptHash: hashOf(1), relayerId: 1, relayerEpoch: 1, ackedAt: 1 }, signature: `0x${"00".repeat(65)}` });
     const seen = (one: FileStore) => ({
       tabs: [one.tab(1), one.tab(2), one.tab(3)], attestation: one.attestation(1), charges: one.sessionCharges(hashOf(0)),
-      assignments: [...one.assignmentsSince(0).keys()].sort(), unacked: one.unacked().map((each) => each.receiptHash).sort(),
+      assignments: [...one.assignmentsSince(0).keys()].sort(), unacked: one.unacked().map((each) => each.receiptHash).sort(), aborted: one.unacked().filter((each) => each.isAborted).map((each) => each.receiptHash),
     });
     const before = seen(store);
-    expect(before).to.deep.include({ attestation: { seq: 42n, hash: hashOf(3) }, charges: 10n, unacked: [hashOf(2), hashOf(9)], assignments: [hashOf(1_001), hashOf(1_002)] });
+    expect(before).to.deep.include({ attestation: { seq: 42n, hash: hashOf(3) }, charges: 10n, unacked: [hashOf(2), hashOf(9)], aborted: [hashOf(2)], assignments: [hashOf(1_001), hashOf(1_002)] });
     expect(before.tabs).to.deep.equal([{ nodeSeq: 2n, receiptHash: hashOf(2), cumulative: 20n }, { nodeSeq: 5n, receiptHash: hashOf(9), cumulative: 7n }, null]);
     await store.close();
     for (let restarts = 0; restarts < 2; restarts++) {

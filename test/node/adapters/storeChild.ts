@@ -20,7 +20,7 @@ for (;;) {
     const hash = keccak256(stringToHex(String(own)));
     await store.putReceipt({
       relayerId: 1, head: { nodeSeq: own, receiptHash: hash, cumulative: total }, receiptHash: hash, sessionId: hash, charge: 1n,
-      assignmentHash: hash, assignmentDeadline: Math.floor(Date.now() / 1_000) + 5, signedAtMs: Date.now(),
+      assignmentHash: hash, assignmentDeadline: Math.floor(Date.now() / 1_000) + 5, signedAtMs: Date.now(), isAborted: false,
     });
     process.stdout.write(`released ${own} ${total}\n`);
   }));

@@ -1,11 +1,12 @@
 // Every reason for which a node does not work, each signed, each without an engine's work and without a trace in the books.
 import { expect } from "chai";
-import { Mode, RefusalReason, Role } from "../../../protocol/constants.ts";
+import { Mode, RefusalReason, Role, Status } from "../../../protocol/constants.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
-import { modelIdOf } from "../../../protocol/ids.ts";
-import { hangsAfter, MemoryStore, nowSeconds, peer, relayerSigner, requestOf, sessionSigner, strangerSigner, TestChain, WINDOW_SECONDS, type Bends } from "../fixtures.ts";
+import { modelIdOf, nextSeq } from "../../../protocol/ids.ts";
+import { ATTESTED, failsAfter, hangsAfter, MemoryStore, nowSeconds, peer, RELAYER_ID, relayerSigner, requestOf, says, sessionSigner, strangerSigner, TestChain, WINDOW_SECONDS, type Bends } from "../fixtures.ts";
 import { eventually } from "../engines/suite.ts";
-import { endOf, refusalOf, worldOf, type World } from "./world.ts";
+import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
+import { endOf, never, refusalOf, worldOf, type World } from "./world.ts";
 import type { ChainSession } from "../../../node/ports.ts";
 
 const { FULL, DRAINING, MODEL, UNPAID, INPUT, UNACKED, ASSIGNMENT } = RefusalReason;
@@ -32,6 +33,8 @@ describe("refusals: by what was sent", () => {
     "an issue in the future": [{ assignment: { issuedAt: now() + 100 } }, ASSIGNMENT],
     "a deadline that has passed": [{ assignment: { issuedAt: now() - 100, deadline: now() - 10 } }, ASSIGNMENT],
     "a deadline beyond W": [{ assignment: { deadline: now() + WINDOW_SECONDS + 50 } }, ASSIGNMENT],
+    "an attestation that it never signed": [{ assignment: { attestationHash: `0x${"11".repeat(32)}` } }, ASSIGNMENT],
+    "no attestation at all": [{ assignment: { attestationHash: ZERO_HASH } }, ASSIGNMENT],
     "a role that does not fit": [{ assignment: { role: Role.EMBED } }, ASSIGNMENT],
     "an input that was not committed to": [{ assignment: { inputCommit: `0x${"11".repeat(32)}` } }, ASSIGNMENT],
     "an unknown model": [{ order: { modelId: modelIdOf("a/b@c") } }, MODEL],
@@ -62,6 +65,18 @@ describe("refusals: by what was sent", () => {
   for (const [what, [bends, reason]] of Object.entries(bent)) {
     it(`refuses ${what}`, async () => expectRefused(worldOf(), await requestOf(bends), reason));
   }
+
+  it("takes an attestation for as long as an assignment may be on its way, and those of a moment ago beside the newest", async () => {
+    const world = worldOf();
+    const signed = world.agent.attestations(peer, never);
+    const hashes: Hash[] = [];
+    for (let i = 0; i < 2; i++) hashes.push(hashStruct("SaturationAttestation", (await signed.next()).value!.attestation));
+    await signed.return(undefined);
+    for (const attestationHash of [...hashes, ATTESTED]) endOf(await world.send(await requestOf({ assignment: { attestationHash } })));
+    const store = new MemoryStore();
+    store.attested.set(RELAYER_ID, { seq: nextSeq(0n, Date.now() - 60_000), hash: ATTESTED });
+    await expectRefused(worldOf({}, { store }), await requestOf(), ASSIGNMENT);
+  });
 
   it("refuses what the relayer, or the session key, did not sign", async () => {
     await expectRefused(worldOf(), await requestOf({}, sessionSigner, strangerSigner), ASSIGNMENT);
@@ -180,8 +195,25 @@ describe("refusals: by what this node has in hand", () => {
 
   it("writes a receipt off that was not acked for an hour", async () => {
     const store = new MemoryStore();
-    store.waiting.set("0x01", { receiptHash: "0x01", relayerId: peer.relayerId, sessionId: "0x02", charge: 1n, signedAtMs: Date.now() - 3_601_000 });
+    store.waiting.set("0x01", { receiptHash: "0x01", relayerId: peer.relayerId, sessionId: "0x02", charge: 1n, signedAtMs: Date.now() - 3_601_000, isAborted: false });
     endOf(await worldOf({ unackedMax: 1 }, { store }).send(await requestOf()));
+  });
+
+  it("writes an aborted receipt, which nobody may want, off after a minute", async () => {
+    const world = worldOf({ unackedMax: 1 });
+    world.engine.script = failsAfter(["half"]);
+    expect(endOf(await world.send(await requestOf())).receipt.body.status).to.equal(Status.ABORTED);
+    world.engine.script = says(["whole"]);
+    const early = await requestOf();
+    expect((await refusalOf(await world.send(early), early)).reason).to.equal(UNACKED);
+    const [aborted] = world.store.unacked();
+    world.store.waiting.set(aborted!.receiptHash, { ...aborted!, signedAtMs: aborted!.signedAtMs - 61_000 });
+    endOf(await world.send(await requestOf()));
+    // The whole answer's receipt is another matter: it is waited for.
+    const [whole] = world.store.unacked();
+    world.store.waiting.set(whole!.receiptHash, { ...whole!, signedAtMs: whole!.signedAtMs - 61_000 });
+    const late = await requestOf();
+    expect((await refusalOf(await world.send(late), late)).reason).to.equal(UNACKED);
   });
 
   it("never works an assignment twice: not again when it is sent again, nor after a restart", async () => {
