@@ -80,12 +80,12 @@ export class Devnet {
     this.relayerUrl = `http://127.0.0.1:${port === 0 ? await freePort() : port}`;
     const say = this.#options.onProgress ?? (() => undefined);
     say("chain and database");
-    await Promise.all([this.startPostgres(), this.startChain().then(async () => {
+    await all([this.startPostgres(), this.startChain().then(async () => {
       say("contracts");
       await this.#deploy();
     })]);
     say("relayer and nodes");
-    await Promise.all([this.startRelayer(), ...this.#fleet.map((node) => this.startNode(node.name))]);
+    await all([this.startRelayer(), ...this.#fleet.map((node) => this.startNode(node.name))]);
     say("attestations");
     await this.attested();
     this.#writeDevnetFile();
@@ -270,6 +270,12 @@ export class Devnet {
   #log(name: string): string {
     return join(this.layout.logsDir, `${name}.log`);
   }
+}
+
+/** Promise.all that fails only when nothing is on its way any more: what is still starting could not be ended. */
+async function all(starts: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(starts)).find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 function isAlive(pid: number): boolean {
