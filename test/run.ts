@@ -23,7 +23,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const hardhat = "node_modules/hardhat/dist/src/cli.js";
 const mocha = ["node_modules/mocha/bin/mocha.js", "--exit"];
 const counts = { passed: /(\d+) passing/g, failed: /(\d+) failing/g };
-const units = ["test/*.test.ts", "test/{protocol,relayer,node,client,auditor,cli,web,deploy}/**/*.test.ts"];
+const parts = ["protocol", "relayer", "node", "client", "auditor", "cli", "web", "deploy", "bench"];
+const units = ["test/*.test.ts", ...parts.map((part) => `test/${part}/**/*.test.ts`)];
 
 /** Solidity is compiled once, by the first stage, before anything that reads artifacts. */
 const compile: Stage = { name: "generated", args: ["scripts/generate.ts", "--check"], minutesMax: 3 };
