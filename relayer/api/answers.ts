@@ -95,9 +95,13 @@ interface Parts {
 function partsOf(event: OutputEvent): Parts {
   if (event.type !== "delta") return { text: "", members: {}, logprobs: null };
   if (event.extra === undefined) return { text: event.text, members: {}, logprobs: null };
-  const { logprobs = null, ...members } = extraOf(event.extra);
+  const { logprobs = null, ...others } = extraOf(event.extra);
+  const members = Object.fromEntries(Object.entries(others).filter(([name]) => !OWN_MEMBERS.has(name)));
   return { text: event.text, members, logprobs };
 }
+
+/** What the answer says itself: a node's further members cannot put another text, index or end in its place. */
+const OWN_MEMBERS = new Set(["content", "text", "role", "index", "finish_reason", "delta", "message", "__proto__"]);
 
 function extraOf(text: string): Json {
   try {
@@ -113,23 +117,23 @@ function extraOf(text: string): Json {
 function joined(events: readonly OutputEvent[]): Parts {
   let text = "";
   const members: Json = {};
-  const logprobs: unknown[] = [];
+  let logprobs: unknown = null;
   for (const event of events) {
     const parts = partsOf(event);
     text += parts.text;
     for (const [name, value] of Object.entries(parts.members)) members[name] = merge(members[name], value);
-    const content = (parts.logprobs as { content?: unknown } | null)?.content;
-    if (Array.isArray(content)) logprobs.push(...(content as unknown[]));
+    logprobs = merge(logprobs, parts.logprobs ?? undefined) ?? null;
   }
   if (Array.isArray(members.tool_calls)) members.tool_calls = (members.tool_calls as Json[]).map(({ index: _, ...call }) => call);
-  return { text, members, logprobs: logprobs.length > 0 ? { content: logprobs } : null };
+  return { text, members, logprobs };
 }
 
 function merge(known: unknown, more: unknown): unknown {
+  if (more === undefined || more === null) return known;
   if (known === undefined || known === null) return more;
   if (typeof known === "string" && typeof more === "string") return known + more;
   if (Array.isArray(known) && Array.isArray(more)) return mergeLists(known as unknown[], more as unknown[]);
-  if (typeof known !== "object" || typeof more !== "object" || more === null) return more;
+  if (typeof known !== "object" || typeof more !== "object") return more;
   const out: Json = { ...known };
   // Names and types come whole and may be repeated; only arguments come in pieces.
   for (const [name, value] of Object.entries(more)) out[name] = ["id", "type", "name", "index"].includes(name) ? value : merge(out[name], value);
