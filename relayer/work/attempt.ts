@@ -76,6 +76,10 @@ const REFUSALS: Readonly<Record<number, string>> = {
   [RefusalReason.ASSIGNMENT]: "refused_assignment",
 };
 
+const refusalOutcome = (reason: number): Outcome => (
+  reason === RefusalReason.FULL || reason === RefusalReason.DRAINING ? "refused_full"
+    : reason === RefusalReason.INPUT || reason === RefusalReason.UNPAID || reason === RefusalReason.ASSIGNMENT ? "rejected" : "refused");
+
 export class Attempt {
   readonly #world: AttemptWorld;
   readonly #choice: Choice;
@@ -94,6 +98,8 @@ export class Attempt {
   #startedTokens: Tokens | null = null;
   #cancelledFor: Cancel["reason"] | null = null;
   #cancelDueMs: Millis = Infinity;
+  /** Since the last event that was worth waiting for: a node that sends empty ones is as good as silent. */
+  #waitedMs: Millis = 0;
   /** Set when this end gives up; then nothing that the node still says counts. */
   #gaveUp: AttemptFailed | null = null;
 
@@ -137,17 +143,20 @@ export class Attempt {
       for (;;) {
         this.#expectNext();
         isOver = true;
+        const askedMs = this.#world.clock.monotonicMs();
         const next = await events.next();
         this.#watch.rest();
+        this.#waitedMs += this.#world.clock.monotonicMs() - askedMs;
         if (this.#gaveUp) throw this.#gaveUp;
         if (next.done) throw new AttemptFailed("no_receipt", "failed", "The node ended its answer without a receipt.");
         const event = next.value;
         if (event.type === "end") return await this.#checkedEnd(event);
         if (event.type === "refusal") throw await this.#refusal(event);
-        if (event.type === "failed") throw new AttemptFailed("engine_failed", "failed", `The node's engine failed (${event.code}).`);
+        if (event.type === "failed") throw this.#failed(event.code);
         if (event.type === "start") this.#start(event.inputTokens);
         else if (this.#take(event)) {
           isOver = false;
+          this.#waitedMs = 0;
           this.#hasDelivered = true;
           yield event;
         }
@@ -168,8 +177,8 @@ export class Attempt {
   #expectNext(): void {
     const { limits } = this.#world;
     if (this.#cancelledFor) this.#watch.expect(this.#cancelDueMs - this.#world.clock.monotonicMs(), "cancel_unanswered");
-    else if (this.#startedTokens === null) this.#watch.expect(limits.startMsMax, "no_answer");
-    else this.#watch.expect(this.#outputBytes === 0 ? limits.firstTokenMsMax : limits.gapMsMax, "stalled");
+    else if (this.#startedTokens === null) this.#watch.expect(limits.startMsMax - this.#waitedMs, "no_answer");
+    else this.#watch.expect((this.#outputBytes === 0 ? limits.firstTokenMsMax : limits.gapMsMax) - this.#waitedMs, "stalled");
   }
 
   async #keepDeadline(over: AbortSignal): Promise<void> {
@@ -181,6 +190,14 @@ export class Attempt {
   #start(inputTokens: Tokens): void {
     if (this.#startedTokens !== null) throw broken("it started twice");
     this.#startedTokens = inputTokens;
+    this.#waitedMs = 0;
+  }
+
+  /** A node that was told to stop before its engine had begun has nothing to sign for: that is no fault. */
+  #failed(code: string): AttemptFailed {
+    if (this.#cancelledFor === null) return new AttemptFailed("engine_failed", "failed", `The node's engine failed (${code}).`);
+    const isLate = this.#cancelledFor === "deadline";
+    return new AttemptFailed(isLate ? "deadline_exceeded" : "client_gone", "cancelled", isLate ? "The order's deadline passed before the answer began." : "The client has gone before the answer began.");
   }
 
   /** @returns true where there is something to pass on. */
@@ -256,8 +273,7 @@ export class Attempt {
       && await crypto.recover(digest(deployment.domain, "Refusal", refusal, crypto.keccak256), event.signature) === this.#choice.hotKey;
     const reason = REFUSALS[refusal.reason];
     if (!isGenuine || reason === undefined) return new AttemptFailed("unsigned_refusal", "failed", "The node refused without a valid signature.");
-    const isFull = refusal.reason === RefusalReason.FULL || refusal.reason === RefusalReason.DRAINING;
-    return new AttemptFailed(reason, isFull ? "refused_full" : "refused", `The node refused the assignment (${reason}).`);
+    return new AttemptFailed(reason, refusalOutcome(refusal.reason), `The node refused the assignment (${reason}).`);
   }
 
   /** The first reason stands. The node's receipt still comes on the stream. */

@@ -12,6 +12,8 @@ const DECODED_TOKENS_MIN = 8;
 
 const DEEDS: Readonly<Record<Outcome, Deed | null>> = {
   completed: "kept", cancelled: null, refused_full: "refused", refused: "refused", failed: "silent", unsent: null,
+  // Whoever sends what no node can take must not cost the nodes their score; see `contradicted`.
+  rejected: null,
 };
 
 export interface BookingParts {
@@ -80,6 +82,11 @@ export class FleetBooking implements Booking {
     if (outcome === "refused_full") node.refusedState = this.#state;
     tell("release");
     onReleased(outcome, this.#outTokens);
+  }
+
+  contradicted(): void {
+    if (!this.#isReleased) return;
+    this.#parts.node.score("refused", this.#parts.clock.monotonicMs());
   }
 
   /** Only work that ran well tells how fast the node is; a stall is the score's business. */

@@ -8,6 +8,8 @@ import type { TokenCounter } from "../ports.ts";
 export const OUTPUT_TOLERANCE_BPS: Bps = 500;
 /** Without a tokenizer: English is near four bytes a token. Used to predict, never to refuse. */
 const BYTES_PER_TOKEN_GUESS = 4;
+/** The longest tokens of common vocabularies are runs of 128 blanks: a prompt of so many bytes is one token at least. */
+const BYTES_PER_TOKEN_MAX = 256;
 /** Beginning of sequence, and what else precedes a prompt in the common models. */
 const PREFIX_TOKENS = 1;
 
@@ -26,6 +28,9 @@ export interface InputCount {
   readonly expected: Tokens;
   /** Of the longest text alone: inputs of an embedding are read one by one. */
   readonly longest: Tokens;
+  /** What all and the longest of its texts are at least, whatever the tokenizer. */
+  readonly least: Tokens;
+  readonly longestLeast: Tokens;
   /** The greatest claim that is accepted, and what is reserved for. */
   readonly max: Tokens;
   /** True where the tokenizer is at hand. */
@@ -38,11 +43,14 @@ export function countInput(prompt: Prompt, tokenizer: string, counter: TokenCoun
   const parts = prompt.texts.length;
   if (exact !== null) {
     const longest = Math.max(0, ...counts.map((count) => count ?? 0)) + PREFIX_TOKENS;
-    return { expected: exact + PREFIX_TOKENS, longest, max: exact + TOKENS_PER_MESSAGE_OVERHEAD * (parts + 1), isExact: true };
+    return { expected: exact + PREFIX_TOKENS, longest, least: exact + PREFIX_TOKENS, longestLeast: longest, max: exact + TOKENS_PER_MESSAGE_OVERHEAD * (parts + 1), isExact: true };
   }
-  const guesses = prompt.texts.map((text) => Math.ceil(Buffer.byteLength(text) / BYTES_PER_TOKEN_GUESS));
+  const bytes = prompt.texts.map((text) => Buffer.byteLength(text));
+  const guesses = bytes.map((count) => Math.ceil(count / BYTES_PER_TOKEN_GUESS));
+  const longestLeast = Math.max(1, ...bytes.map((count) => Math.ceil(count / BYTES_PER_TOKEN_MAX)));
+  const least = Math.max(1, Math.ceil(bytes.reduce((sum, count) => sum + count, 0) / BYTES_PER_TOKEN_MAX));
   const expected = guesses.reduce((sum, guess) => sum + guess, PREFIX_TOKENS);
-  return { expected, longest: Math.max(0, ...guesses) + PREFIX_TOKENS, max: inputTokensMax(prompt.bytes, parts), isExact: false };
+  return { expected, longest: Math.max(0, ...guesses) + PREFIX_TOKENS, least, longestLeast, max: inputTokensMax(prompt.bytes, parts), isExact: false };
 }
 
 export interface Delivered {

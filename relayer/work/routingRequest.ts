@@ -29,9 +29,10 @@ export interface ChooseRequest {
 
 /**
  * completed: a good receipt came. cancelled: client or relayer stopped it. refused_full: a signed refusal (full, draining).
- * refused: a signed refusal for another reason. failed: cut, stalled, garbage, bad or no receipt. unsent: nothing was sent.
+ * rejected: a signed refusal of this very request (its input, payment or assignment). refused: one for another reason.
+ * failed: cut, stalled, garbage, bad or no receipt. unsent: nothing was sent.
  */
-export type Outcome = "completed" | "cancelled" | "refused_full" | "refused" | "failed" | "unsent";
+export type Outcome = "completed" | "cancelled" | "refused_full" | "refused" | "rejected" | "failed" | "unsent";
 
 /** A place on a node, counted from the choice on; it must be released on every path. */
 export interface Booking {
@@ -41,6 +42,8 @@ export interface Booking {
   progress(outTokens: Tokens): void;
   /** Idempotent: only the first call counts. */
   release(outcome: Outcome): void;
+  /** After a release as `rejected`: another node took the same request, so the refusal was the node's own choice. */
+  contradicted(): void;
 }
 
 export interface Choice {

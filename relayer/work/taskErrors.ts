@@ -21,9 +21,10 @@ export const modelNotFound = (name: string): TidelaneError =>
 export const wrongModelKind = (name: string, kind: "generate" | "embed"): TidelaneError =>
   new TidelaneError(`${name} ${kind === "embed" ? "makes embeddings: use /v1/embeddings" : "generates text: use /v1/chat/completions or /v1/completions"}.`, { code: "wrong_model_kind" });
 
-export const contextExceeded = (contextTokens: Tokens, inputTokens: Tokens, outTokens: Tokens): TidelaneError =>
+/** @param isExact false where the prompt's tokens are only known to be so many at least */
+export const contextExceeded = (contextTokens: Tokens, inputTokens: Tokens, outTokens: Tokens, isExact: boolean): TidelaneError =>
   new TidelaneError(
-    `This model's context window is ${contextTokens} tokens; the request needs ${inputTokens + outTokens} (${inputTokens} in the prompt, ${outTokens} for the answer). Shorten the prompt or lower max_tokens.`,
+    `This model's context window is ${contextTokens} tokens; the request needs ${isExact ? "" : "at least "}${inputTokens + outTokens} (${inputTokens} in the prompt, ${outTokens} for the answer). Shorten the prompt or lower max_tokens.`,
     { code: "context_length_exceeded", details: { contextTokens, inputTokens, outTokens } },
   );
 
@@ -38,6 +39,7 @@ export function attemptsFailed(last: AttemptFailed, attempts: number): TidelaneE
   const details = { reason: last.code, attempts };
   if (last.code === "refused_input") return new TidelaneError("The nodes refused the request: prompt and answer exceed the context window, or a parameter is not supported.", { code: "input_refused", details, cause: last });
   if (last.code === "refused_unpaid") return new TidelaneError("The nodes do not see this order covered on chain; check the session's lock and the voucher.", { code: "payment_refused", details, cause: last });
+  if (last.code === "deadline_exceeded") return new TidelaneError("The order's deadline passed before the answer began; allow more time.", { code: "deadline_exceeded", details, cause: last });
   if (last.outcome === "refused_full") return new TidelaneError("Every node that was asked is working at its limit.", { code: "saturated", retryable: true, details: { ...details, retryAfterMs: 1_000 }, cause: last });
   return new TidelaneError(`No answer came: ${attempts} ${attempts === 1 ? "attempt" : "attempts"} failed, the last with ${last.code}. Nothing was charged.`, { code: "generation_failed", retryable: true, details, cause: last });
 }

@@ -19,7 +19,7 @@ import { assignmentToJson, signAssignment, type SignedAssignment } from "./assig
 import { attemptsFailed, deadlineExceeded, interrupted, unavailableError } from "./taskErrors.ts";
 import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
 import type { Fleet } from "./fleet.ts";
-import type { Choice, Outcome } from "./routingRequest.ts";
+import type { Booking, Choice, Outcome } from "./routingRequest.ts";
 import type { Cover } from "./sessions.ts";
 
 export const ATTEMPTS_MAX = 3;
@@ -47,6 +47,8 @@ export class TaskLife {
   readonly #cover: Cover;
   readonly #onOver: () => void;
   readonly #ended: EndedAttempt[] = [];
+  /** Nodes that refused the request as such. */
+  readonly #rejectedBy: Booking[] = [];
   #isFinished = false;
   #nodeId = 0;
 
@@ -67,9 +69,10 @@ export class TaskLife {
   async *run(): AsyncGenerator<TaskEvent> {
     try {
       for (let attempt = 0, failure: AttemptFailed | null = null; ; attempt++) {
-        failure = yield* this.#attempt(attempt, failure);
+        const earlier: AttemptFailed | null = failure;
+        failure = yield* this.#attempt(attempt, earlier);
         if (!failure) return;
-        if (attempt + 1 >= ATTEMPTS_MAX || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
+        if (attempt + 1 >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
       }
     } finally {
       if (!this.#isFinished) await this.#abandon();
@@ -97,6 +100,7 @@ export class TaskLife {
         const taskEnd = await this.#finish(choice, signed, end);
         cause = null;
         outcome = isCancelled ? "cancelled" : "completed";
+        for (const booking of this.#rejectedBy) booking.contradicted();
         if (isCancelled && attempt.cancelledFor === "deadline" && this.#plan.request.kind === "embeddings") throw deadlineExceeded();
         yield* held;
         // The order's deadline is a limit that the payer set, as max_tokens is.
@@ -108,6 +112,7 @@ export class TaskLife {
           throw error;
         }
         ({ code: cause, outcome } = error);
+        if (outcome === "rejected") this.#rejectedBy.push(choice.booking);
         if (this.#plan.request.isStreamed && attempt.hasDelivered) throw interrupted(error, attempt.deliveredTokens);
         return error;
       }
@@ -189,6 +194,10 @@ export class TaskLife {
     }
   }
 }
+
+/** What was stopped is not begun again, and two nodes that refuse the request for the same reason are right. */
+const isFinal = (failure: AttemptFailed, earlier: AttemptFailed | null): boolean =>
+  failure.outcome === "cancelled" || (failure.outcome === "rejected" && earlier?.code === failure.code);
 
 async function collect(outputs: AsyncGenerator<OutputEvent, AttemptEnd>, into: OutputEvent[]): Promise<AttemptEnd> {
   for (;;) {

@@ -59,7 +59,7 @@ export function planOf(request: TaskRequest, fleet: Pick<Fleet, "modelIdOf" | "m
   if (missing.length > 0) throw unsupported(missing, model.name);
   const input = countInput(request.prompt, model.tokenizer, counter);
   const maxOutTokens = isEmbedding ? 0 : outTokensOf(request, model, input);
-  if (isEmbedding && input.isExact && input.longest > model.contextTokens) throw contextExceeded(model.contextTokens, input.longest, 0);
+  if (isEmbedding && input.longestLeast > model.contextTokens) throw contextExceeded(model.contextTokens, input.longestLeast, 0, input.isExact);
   return { request, model, input, maxOutTokens, routed: routedTokens(request, model, input, maxOutTokens), priceMax: request.payment ? null : priceMaxOf(model) };
 }
 
@@ -76,9 +76,8 @@ export function estimatedMaxFee(plan: Plan, feeBps: Bps): TokenAmount {
 
 /** @throws context_length_exceeded where it is certain that prompt and answer do not fit. */
 function outTokensOf(request: TaskRequest, model: FleetModel, input: InputCount): Tokens {
-  const certain = input.isExact ? input.expected : 1;
   const asked = request.maxOutTokens;
-  if (certain + (asked ?? 1) > model.contextTokens) throw contextExceeded(model.contextTokens, certain, asked ?? 1);
+  if (input.least + (asked ?? 1) > model.contextTokens) throw contextExceeded(model.contextTokens, input.least, asked ?? 1, input.isExact);
   if (asked !== null) return asked;
   if (request.payment) return request.payment.order.maxOutTokens;
   return Math.max(1, Math.min(OUT_TOKENS_DEFAULT, model.contextTokens - input.expected));
@@ -86,8 +85,7 @@ function outTokensOf(request: TaskRequest, model: FleetModel, input: InputCount)
 
 /** A mere guess must not make a node seem too small for what it may well be able to read. */
 function routedTokens(request: TaskRequest, model: FleetModel, input: InputCount, maxOutTokens: Tokens): Plan["routed"] {
-  const certain = input.isExact ? Math.min(input.longest, input.expected) : 1;
-  if (request.kind === "embeddings") return { inputTokens: Math.max(certain, Math.min(input.expected, model.contextTokens)), maxOutTokens: 0 };
+  if (request.kind === "embeddings") return { inputTokens: Math.max(input.isExact ? Math.min(input.longest, input.expected) : 1, Math.min(input.expected, model.contextTokens)), maxOutTokens: 0 };
   const out = request.maxOutTokens ?? Math.min(maxOutTokens, Math.max(1, model.contextTokens - (input.isExact ? input.expected : 1)));
   return { inputTokens: input.isExact ? input.expected : Math.max(1, Math.min(input.expected, model.contextTokens - out)), maxOutTokens: out };
 }

@@ -31,6 +31,17 @@ describe("what the fleet learns", () => {
     expect(rig.node(1).scoreBps).to.equal(before);
   });
 
+  it("does not blame a node for refusing what others refuse, too, but for refusing what another takes", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    const before = rig.node(1).scoreBps;
+    const { booking } = await rig.chosen();
+    booking.release("rejected");
+    expect(rig.node(1).scoreBps).to.equal(before);
+    booking.contradicted();
+    expect(rig.node(1).scoreBps).to.be.lessThan(before);
+  });
+
   it("forgives with time", async () => {
     const rig = new FleetRig();
     await rig.join(1);

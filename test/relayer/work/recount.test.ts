@@ -14,7 +14,7 @@ const fleetOf = (one: FleetModel) => ({ models: () => [one], modelIdOf: () => on
 describe("recounting", () => {
   it("is exact for a known tokenizer, with room for the template's control tokens only", () => {
     const input = countInput(promptOf("Once upon a time", "hello world"), LLAMA_2, tokenCounter);
-    expect(input).to.deep.equal({ expected: 7, longest: 5, max: 6 + 16 * 3, isExact: true });
+    expect(input).to.deep.equal({ expected: 7, longest: 5, least: 7, longestLeast: 5, max: 6 + 16 * 3, isExact: true });
   });
 
   it("accepts the honest count of any text, by bytes and by tokenizer", () => {
@@ -43,6 +43,15 @@ describe("recounting", () => {
 });
 
 describe("a task's plan", () => {
+  it("property: what it takes for certain is never more than an honest count", () => {
+    fc.assert(fc.property(fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 2_000 }), { minLength: 1, maxLength: 5 }), (texts) => {
+      const counts = texts.map((text) => tokenCounter.count(LLAMA_2, text)!);
+      const { least, longestLeast } = countInput(promptOf(...texts), "", tokenCounter);
+      expect(least).to.be.at.most(counts.reduce((sum, count) => sum + count, 0));
+      expect(longestLeast).to.be.at.most(Math.max(...counts));
+    }));
+  });
+
   it("reserves at least what any node within the price headroom can charge", () => {
     fc.assert(fc.property(fc.integer({ min: 1, max: 900 }), fc.integer({ min: 0, max: 1_000 }), (out, letters) => {
       const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)) }), fleetOf(model), tokenCounter);
@@ -53,7 +62,8 @@ describe("a task's plan", () => {
   });
 
   it("never asks routing for more than the context, unless it is certain that it does not fit", () => {
-    fc.assert(fc.property(fc.option(fc.integer({ min: 1, max: 999 })), fc.integer({ min: 0, max: 50_000 }), (out, letters) => {
+    fc.assert(fc.property(fc.option(fc.integer({ min: 1, max: 999 })), fc.integer({ min: 0, max: 50_000 }), (out, wanted) => {
+      const letters = Math.min(wanted, 256 * (model.contextTokens - (out ?? 1)));
       const { routed } = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)) }), fleetOf(model), tokenCounter);
       expect(routed.inputTokens + routed.maxOutTokens).to.be.at.most(model.contextTokens);
       expect(Math.min(routed.inputTokens, routed.maxOutTokens)).to.be.at.least(1);

@@ -9,7 +9,7 @@ import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
 import { all, endOf, expectNothingCharged, failure, stored, textOf } from "./taskChecks.ts";
-import { answers, cut, requestOf, worldOf, type Script } from "./world.ts";
+import { answers, cut, model, requestOf, worldOf, type Script } from "./world.ts";
 
 describe("a task", () => {
   it("streams, and is journaled, charged and acked before the client sees its end", async () => {
@@ -84,6 +84,18 @@ describe("a task", () => {
     expect(await codeOf(RefusalReason.INPUT)).to.equal("input_refused");
     expect(await codeOf(RefusalReason.UNPAID)).to.equal("payment_refused");
     expect(await codeOf(RefusalReason.ASSIGNMENT)).to.equal("generation_failed");
+  });
+
+  it("believes two nodes that refuse the request itself for one reason, and holds it against neither", async () => {
+    const refuses = (reason: number): Script => async function* (attempt) { yield await attempt.refuse(reason); };
+    const agreed = await worldOf(refuses(RefusalReason.INPUT), refuses(RefusalReason.INPUT), answers("never asked"));
+    expect(await failure(agreed.tasks.start(requestOf()))).to.deep.include({ code: "input_refused", details: { reason: "refused_input", attempts: 2 } });
+    expect(agreed.requests).to.have.length(2);
+    expect([agreed.outcomes, agreed.contradicted]).to.deep.equal([["rejected", "rejected"], []]);
+    await expectNothingCharged(agreed);
+    const alone = await worldOf(refuses(RefusalReason.INPUT), answers("after all"));
+    expect(textOf(await all(await alone.tasks.start(requestOf())))).to.equal("after all");
+    expect([alone.outcomes, alone.contradicted]).to.deep.equal([["rejected", "completed"], [7]]);
   });
 
   it("does not believe a refusal that the node did not sign", async () => {
@@ -193,6 +205,38 @@ describe("a task", () => {
     await expectNothingCharged(world);
   });
 
+  it("blames no node for having nothing to sign when it was stopped before its engine had begun, and tries no other", async () => {
+    const stopped: Script = async function* (attempt) { await attempt.cancelled; yield { type: "failed", code: "cancelled", message: "" }; };
+    const gone = await worldOf(stopped, answers("never"));
+    const client = new AbortController();
+    const starting = failure(gone.tasks.start(requestOf({ signal: client.signal })));
+    await until(() => gone.requests.length === 1);
+    client.abort();
+    expect((await starting).details.reason).to.equal("client_gone");
+    const late = await worldOf(stopped, answers("never"));
+    late.orderSeconds = 1;
+    expect((await failure(late.tasks.start(requestOf()))).code).to.equal("deadline_exceeded");
+    for (const world of [gone, late]) {
+      expect(world.outcomes).to.deep.equal(["cancelled"]);
+      expect(world.requests).to.have.length(1);
+      await expectNothingCharged(world);
+    }
+  });
+
+  it("is not kept waiting by events that say nothing", async () => {
+    const world = await worldOf(async function* (attempt) {
+      yield { type: "start", inputTokens: 5 };
+      yield attempt.delta("Once");
+      while (!attempt.unheard.aborted) {
+        yield attempt.delta("", 0);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    });
+    world.limits.gapMsMax = 150;
+    const task = await world.tasks.start(requestOf());
+    expect((await failure(all(task))).details).to.deep.include({ reason: "stalled" });
+  });
+
   it("abandons a task whose reader leaves without reading on", async () => {
     const world = await worldOf(async function* (attempt) { yield { type: "start", inputTokens: 5 }; for (let i = 0; i < 40; i++) yield attempt.delta("x"); yield await attempt.end(); });
     const task = await world.tasks.start(requestOf());
@@ -218,6 +262,16 @@ describe("a task", () => {
     world.journal.setUp(false);
     expect(endOf(await all(task)).type).to.equal("end");
     expect(world.covers[0]!.charged).to.not.equal(null);
+  });
+
+  it("refuses a prompt that no tokenizer could fit into the context, without asking a node", async () => {
+    const world = await worldOf(answers("never"));
+    const prompt = (bytes: number) => ({ texts: ["x".repeat(bytes)], bytes, isPlainText: true });
+    const refused = await failure(world.tasks.start(requestOf({ prompt: prompt(256 * model.contextTokens) })));
+    expect(refused.code).to.equal("context_length_exceeded");
+    expect(refused.message).to.contain("at least");
+    expect(world.covers).to.have.length(0);
+    expect(textOf(await all(await world.tasks.start(requestOf({ prompt: prompt(200 * model.contextTokens), maxOutTokens: 1 }))))).to.equal("never");
   });
 
   it("refuses before anybody pays: unknown model, wrong kind, no room, parameters that no node has", async () => {

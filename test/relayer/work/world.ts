@@ -128,6 +128,8 @@ export interface TestWorld {
   readonly nodes: ScriptedNode[];
   readonly chosen: ChooseRequest[];
   readonly outcomes: Outcome[];
+  /** Nodes whose refusal of the request another node contradicted. */
+  readonly contradicted: number[];
   readonly requests: AttemptRequest[];
   readonly cancels: Cancel[];
   readonly acks: SignedAck[];
@@ -148,7 +150,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const limits = { startMsMax: 10_000, firstTokenMsMax: 10_000, gapMsMax: 10_000, cancelMsMax: 10_000, outputBytesMax: 1_000_000 };
   const steps: string[] = [];
   const world: Omit<TestWorld, "tasks"> = {
-    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600, limits,
+    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600, limits,
   };
   const finish = journal.finishTask.bind(journal);
   journal.finishTask = async (...args) => {
@@ -183,7 +185,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
       async choose(request) {
         world.chosen.push(request);
         const node = world.nodes.find((one) => !request.exclude.includes(one.nodeId));
-        return node && !tested.unavailable ? choiceOf(node, request, world.outcomes) : tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." };
+        return node && !tested.unavailable ? choiceOf(node, request, world) : tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." };
       },
     },
     sessions: { cover: (request) => coverOf(request, tested) },
@@ -192,7 +194,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   return tested;
 }
 
-function choiceOf(node: ScriptedNode, request: ChooseRequest, outcomes: Outcome[]): Choice {
+function choiceOf(node: ScriptedNode, request: ChooseRequest, { outcomes, contradicted }: Pick<TestWorld, "outcomes" | "contradicted">): Choice {
   const of = request.modelId === embedder.modelId ? embedder : model;
   let isReleased = false;
   return {
@@ -200,7 +202,10 @@ function choiceOf(node: ScriptedNode, request: ChooseRequest, outcomes: Outcome[
     offer: { modelId: of.modelId, slots: 4, priceInPerMTok: 1_000_000n, priceOutPerMTok: 2_000_000n },
     model: { modelId: of.modelId, name: of.name, aliases: [], kind: of.kind, contextTokens: of.contextTokens, tokenizer: of.tokenizer, capabilities: [], dimensions: of.dimensions },
     decision: "{}", decisionHash: `0x${"d0".repeat(32)}`,
-    booking: { firstToken: () => {}, progress: () => {}, release: (outcome) => { if (!isReleased) outcomes.push(outcome); isReleased = true; } },
+    booking: {
+      firstToken: () => {}, progress: () => {}, contradicted: () => void contradicted.push(node.nodeId),
+      release: (outcome) => { if (!isReleased) outcomes.push(outcome); isReleased = true; },
+    },
   };
 }
 
