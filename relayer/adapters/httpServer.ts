@@ -46,6 +46,13 @@ export async function startHttpServer(listener: RequestListener, options: HttpSe
   server.maxHeadersCount = HEADERS_MAX;
   server.maxConnections = CONNECTIONS_MAX;
   server.on("upgrade", options.onUpgrade);
+  const answering = new WeakSet<Duplex>();
+  server.on("request", ({ socket }: IncomingMessage, response: http.ServerResponse) => {
+    answering.add(socket);
+    response.once("close", () => answering.delete(socket));
+  });
+  // In the middle of an answer an error would be taken for a part of it.
+  server.on("clientError", (error, socket) => (answering.has(socket) ? void socket.destroy() : refuse(error, socket)));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
     server.listen(options.port, options.host, resolve);
@@ -54,6 +61,20 @@ export async function startHttpServer(listener: RequestListener, options: HttpSe
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   return { url: `${options.tls ? "https" : "http"}://${host}:${port}`, close: (graceMs) => close(server, graceMs) };
 }
+
+/** What is no HTTP request gets the same typed error as what is a wrong one. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === "ECONNRESET") return void socket.destroy();
+  const { status, code, message } = UNREADABLE[error.code ?? ""] ?? { status: "400 Bad Request", code: "invalid_request", message: "This is no HTTP/1.1 request." };
+  const body = JSON.stringify({ error: { message, type: "invalid_request_error", param: null, code } });
+  socket.end([`HTTP/1.1 ${status}`, "connection: close", "content-type: application/json; charset=utf-8", `content-length: ${Buffer.byteLength(body)}`, "", body].join("\r\n"), () => socket.destroy());
+}
+
+const UNREADABLE: Readonly<Record<string, { readonly status: string; readonly code: string; readonly message: string }>> = {
+  HPE_HEADER_OVERFLOW: { status: "431 Request Header Fields Too Large", code: "headers_too_large", message: `The request's headers exceed ${HEADER_BYTES_MAX} bytes.` },
+  HPE_INVALID_EOF_STATE: { status: "400 Bad Request", code: "request_aborted", message: "The request ended early." },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: "408 Request Timeout", code: "request_timeout", message: "The request was not sent in time." },
+};
 
 async function close(server: http.Server | https.Server, graceMs: Millis): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));

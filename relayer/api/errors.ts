@@ -75,10 +75,12 @@ export function sendError(request: Request, response: Response, error: TidelaneE
   if (status === 401) response.set("www-authenticate", 'Bearer realm="tidelane"');
   if (status === 429) response.set({ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": `${typeof waitMs === "number" ? Math.ceil(waitMs) : 1_000}ms` });
   // What was not read of a refused body would be taken for the next request.
-  if (!request.complete) response.set("connection", "close");
+  if (!request.complete && hasBody(request)) response.set("connection", "close");
   if (request.path.startsWith("/tidelane/")) response.type("application/problem+json").send(JSON.stringify(problemOf(error)));
   else response.json(openAiError(error));
 }
+
+const hasBody = ({ headers }: Request): boolean => headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 
 /** The last middleware. An error after the headers have left has been told by whoever streams; here the connection is only ended. */
 export const errorHandler = (log: Log): ErrorRequestHandler => (error: unknown, request, response, _next) => {

@@ -14,6 +14,15 @@ const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpg
 const options: HttpServerOptions = { host: "127.0.0.1", port: 0, tls: null, onUpgrade: (_request, socket) => void socket.end(SWITCHED) };
 const portOf = (server: HttpServer): number => Number(new URL(server.url).port);
 
+/** All that comes back until the server hangs up. */
+const answerTo = (port: number, sent: string): Promise<string> => new Promise((resolve) => {
+  const socket = net.connect(port, "127.0.0.1", () => socket.write(sent));
+  let text = "";
+  socket.on("data", (chunk) => (text += String(chunk)));
+  socket.on("error", () => {});
+  socket.on("close", () => resolve(text));
+});
+
 describe("the HTTP server", () => {
   it("says that its port is in use, and by which name to change it", async () => {
     const server = await startHttpServer((_request, response) => response.end(), options);
@@ -49,15 +58,40 @@ describe("the HTTP server", () => {
     expect(await fetch(server.url).then(() => "answered", () => "refused")).to.equal("refused");
   });
 
-  it("gives up a client that sends endless headers", async () => {
+  it("answers what is no request with a typed error, and hangs up", async () => {
     const server = await startHttpServer((_request, response) => response.end(), options);
+    const bad: readonly (readonly [string, number, string])[] = [
+      ["\x16\x03\x01\x00", 400, "invalid_request"], ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "invalid_request"],
+      ["POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400, "invalid_request"],
+      [`GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(40_000)}\r\n\r\n`, 431, "headers_too_large"],
+    ];
+    for (const [sent, status, code] of bad) {
+      const answer = await answerTo(portOf(server), sent);
+      expect(answer).to.match(new RegExp(`^HTTP/1.1 ${status} `));
+      expect(JSON.parse(answer.slice(answer.indexOf("\r\n\r\n") + 4))).to.have.nested.property("error.code", code);
+    }
+    await server.close(0);
+  });
+
+  it("puts no error into an answer that has begun", async () => {
+    const server = await startHttpServer((_request, response) => void response.write("begun"), options);
     const answer = await new Promise<string>((resolve) => {
-      const socket = net.connect(portOf(server), "127.0.0.1", () => socket.write(`GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(40_000)}\r\n\r\n`));
+      const socket = net.connect(portOf(server), "127.0.0.1", () => socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
       let text = "";
-      socket.on("data", (chunk) => (text += String(chunk)));
+      socket.on("data", (chunk) => {
+        text += String(chunk);
+        if (text.endsWith("begun\r\n")) socket.write("\x00garbage\r\n\r\n");
+      });
       socket.on("error", () => {});
       socket.on("close", () => resolve(text));
     });
+    expect(answer).to.match(/^HTTP\/1.1 200 [^]*begun\r\n$/);
+    await server.close(0);
+  });
+
+  it("gives up a client that sends endless headers", async () => {
+    const server = await startHttpServer((_request, response) => response.end(), options);
+    const answer = await answerTo(portOf(server), `GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(40_000)}\r\n\r\n`);
     expect(answer).to.contain("431");
     await server.close(0);
   });

@@ -105,6 +105,13 @@ describe("bad input", () => {
     expect((await fetch(`${api.url}/v1/models/%E0%A4%A`)).status).to.equal(400);
   });
 
+  it("keeps the connection where nothing of a refused request is left on it, and ends it where something is", async () => {
+    const keptOf = async (sent: Promise<Response>): Promise<boolean> => (await sent).headers.get("connection") !== "close";
+    expect(await keptOf(fetch(`${api.url}/v1/nothing`))).to.equal(true);
+    expect(await keptOf(post(api, "/v1/chat/completions", "{"))).to.equal(true);
+    expect(await keptOf(post(api, "/v1/chat/completions", chat(), { "content-type": "text/plain" }))).to.equal(false);
+  });
+
   it("survives a client that announces a body and hangs up", async () => {
     const { port } = new URL(api.url);
     await new Promise<void>((resolve) => {
