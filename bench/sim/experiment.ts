@@ -7,13 +7,14 @@ import { simulate, WINDOW_MS, type SimulationResult } from "./simulation.ts";
 import { TPOT_TARGET_MS, TraceTargets, TTFT_RULE } from "./targets.ts";
 import { overlay, type Arrivals, type Trace } from "./trace.ts";
 import type { Fleet } from "./profiles.ts";
+import type { Job } from "./job.ts";
 import type { PolicyKind } from "./policy.ts";
 
 export const WARM_UP_MS = 120_000;
 export const WINDOW_END_MS = 720_000;
 /** Requests keep coming after the window, so that its last ones meet the same load. */
 const ARRIVALS_END_MS = 750_000;
-const PAYERS = 20;
+const PAYERS: readonly number[] = new Array<number>(20).fill(1);
 
 export interface Setup {
   readonly trace: Trace;
@@ -23,6 +24,8 @@ export interface Setup {
   readonly seed: number;
   /** Mean age of what a relayer knows of a node. */
   readonly attestationAgeMs: number;
+  /** How much each payer sends, relative to the others; by default twenty send alike. */
+  readonly payers?: readonly number[];
 }
 
 export interface ExperimentReport {
@@ -69,7 +72,7 @@ export class Experiment {
   /** Runs a policy and enters its report. @param onProgress told the part of the arrivals' time that is simulated, above 1 while it drains */
   run(kind: PolicyKind, onProgress?: (part: number) => void): PolicyReport {
     const result = this.simulate(kind, onProgress);
-    const jobs = result.jobs.filter((job) => isInWindow(job.arrivalMs) && this.#targets.isFeasible[this.arrivals.row[job.id]!] === 1);
+    const jobs = this.counted(result.jobs);
     const report = score({
       jobs, quartileBounds: this.#quartileBounds, windowSeconds: (WINDOW_END_MS - WARM_UP_MS) / 1_000, slotUse: result.slotUse.slice(WARM_UP_MS / WINDOW_MS, WINDOW_END_MS / WINDOW_MS),
     });
@@ -89,8 +92,16 @@ export class Experiment {
   /** Sessions, or requests where there is none, belong to payers by lot. */
   #payerOf(id: number): number {
     const { trace, row, copy } = this.arrivals;
+    const payers = this.setup.payers ?? PAYERS;
     const session = trace.sessions[row[id]!]!;
-    return Math.floor(hashUnit(copy[id]! + 1, session >= 0 ? session : trace.sessionsEnd + row[id]!) * PAYERS);
+    let ticket = hashUnit(copy[id]! + 1, session >= 0 ? session : trace.sessionsEnd + row[id]!) * payers.reduce((sum, one) => sum + one, 0);
+    const payer = payers.findIndex((weight) => (ticket -= weight) < 0);
+    return payer < 0 ? payers.length - 1 : payer;
+  }
+
+  /** Requests that count: of the window, and feasible. */
+  counted(jobs: readonly Job[]): Job[] {
+    return jobs.filter((job) => isInWindow(job.arrivalMs) && this.#targets.isFeasible[this.arrivals.row[job.id]!] === 1);
   }
 
   #bounds(sample: Sample): ExperimentReport["bounds"] {

@@ -30,6 +30,8 @@ export class Job {
   firstMs = -1;
   endMs = -1;
   preemptions = 0;
+  /** When the client was first told that it would start; -1 where it was told nothing. */
+  announcedStartMs = -1;
 
   constructor(parts: JobParts) {
     const { arrivals, id, targets, maxOutTokens, payer, relayer } = parts;

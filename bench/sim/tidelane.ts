@@ -2,7 +2,7 @@
 import { FrontDesk } from "./frontDesk.ts";
 import { modelOf, OwnView } from "./view.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "../../relayer/lobby/prices.ts";
-import { Lobby, type LobbyRequest } from "../../relayer/lobby/lobby.ts";
+import { Lobby, LOBBY, type LobbyParameters, type LobbyRequest } from "../../relayer/lobby/lobby.ts";
 import { fullTpotMs, hasMemory } from "../../relayer/lobby/predict.ts";
 import { GATES } from "../../relayer/routing/decide.ts";
 import type { Waiting } from "../../relayer/lobby/fairQueue.ts";
@@ -21,7 +21,12 @@ const EXPIRE_EVERY_MS = 50;
 const REPRICE_EVERY_MS = 10_000;
 const [OPEN, FULL, UNFIT] = [GATES.indexOf("open"), GATES.indexOf("full"), GATES.indexOf("unfit")];
 
-export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world) };
+export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world, false, LOBBY) };
+
+/** The same when every client says that it will wait however long it takes: nobody is turned away, each is told when it starts. */
+export const tidelaneWaiting: PolicyKind = {
+  name: "tidelane_waiting", hasAdmission: true, make: (world) => new Tidelane(world, true, { ...LOBBY, waitingMax: Infinity, waitingPerPayerMax: Infinity }),
+};
 
 interface Request extends LobbyRequest {
   readonly job: Job;
@@ -33,7 +38,8 @@ class Tidelane implements Policy {
   readonly #world: World;
   readonly #view: OwnView;
   readonly #desk: FrontDesk;
-  readonly #lobby = new Lobby<Request>();
+  readonly #lobby: Lobby<Request>;
+  readonly #allWait: boolean;
   readonly #requests = new Map<number, Request>();
   readonly #waiting = new Map<number, Waiting<Request>>();
   readonly #kinds: readonly Kind[];
@@ -43,8 +49,10 @@ class Tidelane implements Policy {
   #repriceAtMs = 5_000;
   #isWakeSet = false;
 
-  constructor(world: World) {
+  constructor(world: World, allWait: boolean, parameters: LobbyParameters) {
     this.#world = world;
+    this.#allWait = allWait;
+    this.#lobby = new Lobby(parameters);
     this.#view = new OwnView(world);
     this.#desk = new FrontDesk(world, this.#view);
     const profiles = [...new Set(world.profiles)];
@@ -62,9 +70,10 @@ class Tidelane implements Policy {
     };
     const verdict = this.#lobby.offer(request, nowMs);
     if (!verdict.admitted) return this.#world.refuse(job);
+    job.announcedStartMs = verdict.expectedStartMs;
     this.#waiting.set(job.id, verdict.entry);
     this.#pump(nowMs);
-    if (this.#waiting.has(job.id)) this.#wake(nowMs);
+    if (this.#waiting.has(job.id) && !this.#allWait) this.#wake(nowMs);
   }
 
   attested(node: number, snapshot: Snapshot, nowMs: number): void {
@@ -152,12 +161,13 @@ class Tidelane implements Policy {
     const load = this.#view.loadOf(node, job);
     if (!hasMemory(model, load, this.#view.mix) || fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
     const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
-    return nowMs - job.arrivalMs + ttftMs > ttftPart * job.ttftTargetMs ? FULL : OPEN;
+    const waitedMs = this.#allWait ? 0 : nowMs - job.arrivalMs;
+    return waitedMs + ttftMs > ttftPart * job.ttftTargetMs ? FULL : OPEN;
   }
 
   /** The time after which even an idle node would be too late. */
   #latestStartMs(job: Job): number {
-    return job.arrivalMs + TTFT_PART * job.ttftTargetMs - this.#desk.bestTtftMs(job);
+    return this.#allWait ? Infinity : job.arrivalMs + TTFT_PART * job.ttftTargetMs - this.#desk.bestTtftMs(job);
   }
 
   #expire(nowMs: number): void {

@@ -75,7 +75,7 @@ export class Lobby<Request extends LobbyRequest> {
     if (this.#queue.size >= waitingMax) return refused("lobby_full");
     if (this.#queue.sizeOf(request.payer) >= waitingPerPayerMax) return refused("payer_full");
     if (nowMs > request.latestStartMs) return refused("too_late");
-    if (request.latestStartMs !== Infinity && !this.#thinning.admits(workOf(request))) return refused("thinned");
+    if (request.latestStartMs !== Infinity && !this.#thinning.admits(request.payer, workOf(request), nowMs)) return refused("thinned");
     const entry = this.#queue.push(request, request.payer, workOf(request), request.latestStartMs, nowMs);
     return { admitted: true, entry, position: this.#queue.size, expectedStartMs: nowMs + waitMs };
   }

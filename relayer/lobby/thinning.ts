@@ -1,8 +1,9 @@
-// Early rejection that neither oscillates nor prefers the small: a slow control of how many are let in, the same part of every size.
+// Early rejection that neither oscillates nor prefers the small or the greedy: a slow control of how many are let in.
 //
-// The part comes from a proportional-integral control of the predicted wait, as in PIE (Pan et al. 2013, RFC 8033): it keeps the line
-// short instead of full, so the large, who have less time to spare for waiting, are not the ones who miss. Within a size the part is not
-// drawn but counted out, so that luck is no part of it.
+// How many comes from a proportional-integral control of the predicted wait, as in PIE (Pan et al. 2013, RFC 8033): it keeps the line
+// short instead of full, so the large, who have less time to spare for waiting, are not the ones who miss. Who bears it is decided by
+// a water level over payers (max-min): whoever asks for less than the level is let in whole, whoever asks for more is cut down to it.
+// Within a payer every size is cut alike, and the part is not drawn but counted out, so that luck is no part of it.
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 export interface ThinningParameters {
@@ -12,9 +13,11 @@ export interface ThinningParameters {
   /** Change of the refused part per second of wait beyond the aim, and per second by which it grew, at each step. */
   readonly perWait: number;
   readonly perGrowth: number;
+  /** What payers ask for is averaged over this time. */
+  readonly memoryMs: Millis;
 }
 
-export const THINNING: ThinningParameters = Object.freeze({ waitMs: 300, everyMs: 100, perWait: 0.05, perGrowth: 0.5 });
+export const THINNING: ThinningParameters = Object.freeze({ waitMs: 300, everyMs: 100, perWait: 0.05, perGrowth: 0.5, memoryMs: 60_000 });
 
 /** Sizes by powers of two of the work: up to 2^31 tokens. */
 const SIZES = 32;
@@ -22,19 +25,35 @@ const SIZES = 32;
 const REFUSED_MAX = 0.98;
 /** A size seldom seen saves up no more than this. */
 const CREDIT_MAX = 2;
+/** Of fewer requests than this within the memory not the payer's own rate counts but everybody's: one long prompt is not greed. */
+const REQUESTS_TELLING = 5;
+const LEVEL_EVERY_MS: Millis = 500;
+const PAYERS_MAX = 20_000;
+/** A payer who asked for less within the memory is forgotten. */
+const RATE_MIN = 1e-3;
+
+interface Payer {
+  /** Tokens asked for within the memory, fading. */
+  asked: number;
+  requests: number;
+  atMs: Millis;
+  refusedPart: number;
+  readonly credit: Float32Array;
+}
 
 export class Thinning {
   readonly #parameters: ThinningParameters;
-  readonly #credit = new Float64Array(SIZES).fill(1);
+  readonly #payers = new Map<string, Payer>();
   #refusedPart = 0;
   #lastWaitMs: Millis = 0;
   #nextMs: Millis = -Infinity;
+  #nextLevelMs: Millis = -Infinity;
 
   constructor(parameters: ThinningParameters = THINNING) {
     this.#parameters = parameters;
   }
 
-  /** 0 to 0.98. */
+  /** Of all work asked for, 0 to 0.98. */
   get refusedPart(): number {
     return this.#refusedPart;
   }
@@ -50,15 +69,60 @@ export class Thinning {
     this.#refusedPart = Math.min(REFUSED_MAX, Math.max(0, this.#refusedPart + step * scale));
     // With nobody waiting the memory of the flood fades.
     if (waitMs === 0 && this.#lastWaitMs === 0) this.#refusedPart *= 0.98;
-    this.#lastWaitMs = waitMs;
+    this.#lastWaitMs = Number.isFinite(waitMs) ? waitMs : Number.MAX_SAFE_INTEGER;
+    if (nowMs >= this.#nextLevelMs) this.#findLevel(nowMs);
   }
 
-  /** Whether one of this size is let in. */
-  admits(workTokens: Tokens): boolean {
+  /** Whether one of this size of this payer is let in; what was asked for counts either way. */
+  admits(payerName: string, workTokens: Tokens, nowMs: Millis): boolean {
+    const payer = this.#ask(payerName, workTokens, nowMs);
+    if (this.#refusedPart === 0) return true;
     const size = Math.min(SIZES - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, workTokens)))));
-    this.#credit[size] = Math.min(CREDIT_MAX, this.#credit[size]! + 1 - this.#refusedPart);
-    if (this.#credit[size]! < 1) return false;
-    this.#credit[size]!--;
+    const telling = Math.min(1, payer.requests / REQUESTS_TELLING);
+    const part = this.#refusedPart + telling * (payer.refusedPart - this.#refusedPart);
+    payer.credit[size] = Math.min(CREDIT_MAX, payer.credit[size]! + 1 - part);
+    if (payer.credit[size]! < 1) return false;
+    payer.credit[size]!--;
     return true;
+  }
+
+  #ask(name: string, workTokens: Tokens, nowMs: Millis): Payer {
+    const payer = this.#payers.get(name) ?? this.#newcomer(name, nowMs);
+    this.#fade(payer, nowMs);
+    payer.asked += workTokens;
+    payer.requests++;
+    return payer;
+  }
+
+  /** Credit begins anywhere between nothing and one request, evenly over newcomers: together they are let in as they should be. */
+  #newcomer(name: string, nowMs: Millis): Payer {
+    if (this.#payers.size >= PAYERS_MAX) this.#payers.delete(this.#payers.keys().next().value!);
+    const begin = (this.#payers.size * 0.618_033_988_75) % 1;
+    const payer: Payer = { asked: 0, requests: 0, atMs: nowMs, refusedPart: this.#refusedPart, credit: new Float32Array(SIZES).map((_, size) => (begin + size * 0.381_966) % 1) };
+    this.#payers.set(name, payer);
+    return payer;
+  }
+
+  #fade(payer: Payer, nowMs: Millis): void {
+    const by = Math.exp(-Math.max(0, nowMs - payer.atMs) / this.#parameters.memoryMs);
+    payer.asked *= by;
+    payer.requests *= by;
+    payer.atMs = nowMs;
+  }
+
+  /** Fills payers up alike until all that may be let in is given out; each one's refused part is what sticks out. */
+  #findLevel(nowMs: Millis): void {
+    this.#nextLevelMs = nowMs + LEVEL_EVERY_MS;
+    for (const [name, payer] of this.#payers) {
+      this.#fade(payer, nowMs);
+      if (payer.asked < RATE_MIN) this.#payers.delete(name);
+    }
+    const sorted = [...this.#payers.values()].sort((one, other) => one.asked - other.asked);
+    let left = (1 - this.#refusedPart) * sorted.reduce((sum, payer) => sum + payer.asked, 0);
+    for (const [done, payer] of sorted.entries()) {
+      const given = Math.min(payer.asked, left / (sorted.length - done));
+      payer.refusedPart = Math.min(REFUSED_MAX, 1 - given / payer.asked);
+      left -= given;
+    }
   }
 }

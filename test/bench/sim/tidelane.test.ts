@@ -1,0 +1,95 @@
+// Our policy in the simulator: small runs of what the full benchmark measures at length.
+import { expect } from "chai";
+import { Experiment, type Setup } from "../../../bench/sim/experiment.ts";
+import { fleetOf, multiplied } from "../../../bench/sim/profiles.ts";
+import { Random } from "../../../bench/sim/random.ts";
+import { fairnessOf, maxMinShares, workOfJob } from "../../../bench/sim/score.ts";
+import { policiesOf } from "../../../bench/sim/policies.ts";
+import { parseTrace } from "../../../bench/sim/trace.ts";
+import { tidelane, tidelaneWaiting } from "../../../bench/sim/tidelane.ts";
+import type { Job } from "../../../bench/sim/job.ts";
+
+const fleet = fleetOf("small", { a100: 1, a40: 1, "4090": 3, "3090": 2, "3060": 2 });
+
+const trace = ((): ReturnType<typeof parseTrace> => {
+  const random = new Random(21);
+  let timeMs = 0;
+  const rows = Array.from({ length: 4_000 }, () => `${(timeMs += random.exponential(400)).toFixed(1)},${1 + Math.floor(random.exponential(1_000))},${random.geometric(180)}`);
+  return parseTrace(`arrival_ms,input_tokens,output_tokens\n${rows.join("\n")}\n`, "synthetic");
+})();
+
+const experiment = (load: number, more: Partial<Setup> = {}): Experiment => new Experiment({ trace, fleet, load, seed: 1, attestationAgeMs: 500, ...more });
+
+/** Served work over max-min fair share, by payer. */
+function shares(jobs: readonly Job[], payers: number): number[] {
+  const asked = new Array<number>(payers).fill(0);
+  const served = new Array<number>(payers).fill(0);
+  for (const job of jobs) {
+    asked[job.payer]! += workOfJob(job);
+    if (job.state === "done") served[job.payer]! += workOfJob(job);
+  }
+  const fair = maxMinShares(asked, served.reduce((sum, one) => sum + one, 0));
+  return served.map((work, payer) => work / fair[payer]!);
+}
+
+describe("tidelane in the simulator", function () {
+  this.timeout(120_000);
+
+  it("serves everybody well while there is room", () => {
+    const report = experiment(0.6).run(tidelane);
+    expect(report.goodput).to.be.above(0.998);
+    expect(report.refused).to.equal(0);
+  });
+
+  it("does as much useful work at four times its capacity as at one and a half, and serves every size alike", () => {
+    const reports = [1.5, 2, 4].map((load) => experiment(load).run(tidelane));
+    const most = Math.max(...reports.map((one) => one.usefulWork));
+    for (const { usefulWork, goodput, goodputByQuartile } of reports) {
+      expect(usefulWork).to.be.above(0.95 * most);
+      expect(Math.min(...goodputByQuartile)).to.be.above(0.85 * goodput);
+    }
+  });
+
+  it("keeps what it admits: nearly every answer that is not refused is good", () => {
+    const report = experiment(2).run(tidelane);
+    expect(report.good / (report.offered - report.refused)).to.be.above(0.98);
+    expect(report.failed).to.equal(0);
+  });
+
+  it("under overload serves the worst-served size better than every peer, with no less work than 0.9 of any", () => {
+    const one = experiment(2);
+    const ours = one.run(tidelane);
+    for (const policy of policiesOf("least_request,llm_d,mooncake,polyserve")) {
+      const theirs = one.run(policy);
+      expect(Math.min(...ours.goodputByQuartile), policy.name).to.be.above(1.15 * Math.min(...theirs.goodputByQuartile));
+      expect(ours.usefulWork, policy.name).to.be.above(0.9 * theirs.usefulWork);
+    }
+  });
+
+  it("gives each of twenty modest payers its share beside one that sends fifty times as much", () => {
+    const one = experiment(2, { fleet: multiplied(fleet, 3), payers: [50, ...new Array<number>(20).fill(1)] });
+    const jobs = one.counted(one.simulate(tidelane).jobs);
+    expect(fairnessOf(jobs)).to.be.above(0.98);
+    expect(Math.min(...shares(jobs, 21).slice(1))).to.be.above(0.95);
+    // The same load under a peer that only looks at predictions: the flood drowns the modest.
+    expect(fairnessOf(one.counted(one.simulate(policiesOf("mooncake")[0]!).jobs))).to.be.below(0.9);
+  });
+
+  it("serves everybody who waits, and told each at once when it would start: within a quarter of the wait for nine of ten", () => {
+    const one = experiment(2);
+    const jobs = one.counted(one.simulate(tidelaneWaiting).jobs);
+    expect(jobs.every((job) => job.state === "done")).to.equal(true);
+    const errors = jobs.filter((job) => job.sentMs - job.arrivalMs > 2_000).map((job) => Math.abs(job.sentMs - job.announcedStartMs) / (job.sentMs - job.arrivalMs)).sort((a, b) => a - b);
+    expect(errors.length).to.be.above(1_000);
+    expect(errors[Math.floor(errors.length * 0.9)]).to.be.below(0.25);
+  });
+
+  it("works the smallest of fleets, and refuses what no node can hold", () => {
+    const one = fleetOf("one", { "3070": 1 });
+    const report = experiment(1, { fleet: one }).run(tidelane);
+    expect(report.goodput).to.be.above(0.4);
+    const huge = parseTrace("arrival_ms,input_tokens,output_tokens\n1000,50000,10\n200000,20,10\n400000,30,10\n", "huge");
+    const run = new Experiment({ trace: huge, fleet: one, load: 0.001, seed: 1, attestationAgeMs: 500 }).simulate(tidelane);
+    expect(run.jobs.every((job) => (job.inputTokens > 10_000 ? job.state === "refused" : job.state === "done"))).to.equal(true);
+  });
+});
