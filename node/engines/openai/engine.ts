@@ -34,6 +34,8 @@ const INPUTS_MAX = 2_048;
 const METRICS_EVERY_MS: Millis = 1_000;
 /** After a refused connection the engine counts as down for this long. */
 const DOWN_FOR_MS: Millis = 5_000;
+/** Engines that count send their usage right behind the finish; some keep the connection open for ever. */
+const AFTER_FINISH_MS: Millis = 2_000;
 /** Where neither engine nor owner tells: few models hold less. */
 const CONTEXT_TOKENS_ASSUMED = 4_096;
 
@@ -111,7 +113,7 @@ export class OpenAiEngine implements Engine {
     let finishReason: FinishReason | null = null;
     let usage: Usage | null = null;
     try {
-      for await (const data of eventData(answer, this.#limits, this.#clock)) {
+      for await (const data of eventData(answer, { ...this.#limits, idleMs: () => (finishReason === null ? this.#limits.idleMs : AFTER_FINISH_MS) }, this.#clock)) {
         if (data.trim() === "[DONE]") break;
         const chunk = readChunk(data);
         finishReason = chunk.finishReason ?? finishReason;
@@ -127,7 +129,8 @@ export class OpenAiEngine implements Engine {
       }
     } catch (error) {
       if (signal.aborted) return;
-      throw engineErrorOf(error);
+      // After the finish only counts can follow: without them the answer is whole all the same.
+      if (finishReason === null) throw engineErrorOf(error);
     }
     if (finishReason === null) throw new EngineError("engine_cut", "The engine's answer broke off before its end.");
     const outputTokens = Math.min(usage?.outputTokens || counted, outTokensMax);
@@ -151,8 +154,10 @@ export class OpenAiEngine implements Engine {
 
   #generateBody(request: EngineRequest, outTokensMax: Tokens): Record<string, unknown> {
     const { tidelane: _own, service_tier: _tier, ...body } = request.body as Record<string, unknown>;
-    const limit = body.max_completion_tokens === undefined ? "max_tokens" : "max_completion_tokens";
-    return { ...body, model: this.#options.model, stream: true, stream_options: { include_usage: true }, [limit]: outTokensMax };
+    const { max_completion_tokens: asked, ...others } = body;
+    const limit = typeof asked === "number" ? "max_completion_tokens" : "max_tokens";
+    const limits = isLimitSafe(request, outTokensMax, this.#contextTokens) ? { [limit]: outTokensMax } : {};
+    return { ...others, model: this.#options.model, stream: true, stream_options: { include_usage: true }, ...limits };
   }
 
   /** @returns the answer's body, or null where the request was aborted. @throws EngineError */
@@ -189,6 +194,15 @@ export class OpenAiEngine implements Engine {
       await this.#clock.sleep(METRICS_EVERY_MS, this.#stopping.signal);
     }
   }
+}
+
+/**
+ * A chat without a limit of its own gets one only where prompt and limit are certain to fit the context: engines refuse a sum
+ * that does not, and what comes beyond the limit is cut off here anyway. Plain completions have a default of 16 tokens, so
+ * there the limit always goes along.
+ */
+function isLimitSafe({ kind, body }: EngineRequest, outTokensMax: Tokens, contextTokens: Tokens): boolean {
+  return kind === "completion" || typeof (body.max_completion_tokens ?? body.max_tokens) === "number" || inputBound(body) + outTokensMax <= contextTokens;
 }
 
 /** What the owner set bounds what the engine tells, and the other way round. */

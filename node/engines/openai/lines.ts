@@ -10,10 +10,13 @@ export interface ReadLimits {
   readonly idleMs: Millis;
 }
 
+/** Limits of one reading: how long silence may last may change on the way. */
+export type ReadingLimits = Omit<ReadLimits, "idleMs"> & { readonly idleMs: Millis | (() => Millis) };
+
 export const READ_LIMITS: ReadLimits = { lineBytesMax: 1_048_576, totalBytesMax: 67_108_864, firstByteMs: 300_000, idleMs: 60_000 };
 
 /** @returns the data of server-sent events; comments and other fields are skipped. @throws EngineError */
-export async function* eventData(body: AsyncIterable<Uint8Array>, limits: ReadLimits, clock: Clock): AsyncGenerator<string> {
+export async function* eventData(body: AsyncIterable<Uint8Array>, limits: ReadingLimits, clock: Clock): AsyncGenerator<string> {
   for await (const line of linesOf(body, limits, clock)) {
     if (line.startsWith("data:")) yield line.slice(line.startsWith("data: ") ? 6 : 5);
     else if (line !== "" && !/^(:|event:|id:|retry:)/.test(line)) {
@@ -23,14 +26,14 @@ export async function* eventData(body: AsyncIterable<Uint8Array>, limits: ReadLi
 }
 
 /** @returns the whole body as text. @throws EngineError */
-export async function wholeText(body: AsyncIterable<Uint8Array>, limits: ReadLimits, clock: Clock): Promise<string> {
+export async function wholeText(body: AsyncIterable<Uint8Array>, limits: ReadingLimits, clock: Clock): Promise<string> {
   const decoder = new TextDecoder();
   const parts: string[] = [];
   for await (const chunk of withinLimits(body, limits, clock)) parts.push(decoder.decode(chunk, { stream: true }));
   return parts.join("") + decoder.decode();
 }
 
-async function* linesOf(body: AsyncIterable<Uint8Array>, limits: ReadLimits, clock: Clock): AsyncGenerator<string> {
+async function* linesOf(body: AsyncIterable<Uint8Array>, limits: ReadingLimits, clock: Clock): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let held = "";
   for await (const chunk of withinLimits(body, limits, clock)) {
@@ -44,12 +47,12 @@ async function* linesOf(body: AsyncIterable<Uint8Array>, limits: ReadLimits, clo
   if (held !== "") yield held;
 }
 
-async function* withinLimits(body: AsyncIterable<Uint8Array>, limits: ReadLimits, clock: Clock): AsyncGenerator<Uint8Array> {
+async function* withinLimits(body: AsyncIterable<Uint8Array>, limits: ReadingLimits, clock: Clock): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]();
   let total = 0;
   try {
     for (;;) {
-      const next = await within(chunks.next(), total === 0 ? limits.firstByteMs : limits.idleMs, clock);
+      const next = await within(chunks.next(), total === 0 ? limits.firstByteMs : idleMsOf(limits), clock);
       if (next.done) return;
       total += next.value.length;
       if (total > limits.totalBytesMax) throw tooMuch("answer", limits.totalBytesMax);
@@ -60,6 +63,8 @@ async function* withinLimits(body: AsyncIterable<Uint8Array>, limits: ReadLimits
     chunks.return?.().catch(() => undefined);
   }
 }
+
+const idleMsOf = ({ idleMs }: ReadingLimits): Millis => (typeof idleMs === "number" ? idleMs : idleMs());
 
 /** @throws EngineError `engine_silent` where the promise takes longer. */
 export async function within<Value>(promise: Promise<Value>, ms: Millis, clock: Clock): Promise<Value> {

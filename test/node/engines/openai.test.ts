@@ -134,6 +134,40 @@ describe("engine: openai-compatible, in detail", () => {
     expect(endOf(events)).to.include({ finishReason: "length", outputTokens: 10 });
   });
 
+  it("takes the answer for whole once it has finished, though the engine then hangs, breaks off or babbles", async () => {
+    const finished = (then: (response: ServerResponse) => void): Answer => ({ path }, response) => {
+      if (!path.includes("completions")) return void response.writeHead(404).end();
+      sse(response, delta("whole"));
+      sse(response, delta("", "stop"));
+      then(response);
+    };
+    const usage = { choices: [], usage: { prompt_tokens: 7, completion_tokens: 1 } };
+    for (const then of [() => {}, (response: ServerResponse) => void setTimeout(() => response.destroy(), 20), (response: ServerResponse) => void response.end("<html>")]) {
+      expect(endOf(await collect(await engineOf(finished(then)), chat("x")))).to.include({ finishReason: "stop", outputTokens: 1 });
+    }
+    expect(endOf(await collect(await engineOf(finished((response) => void setTimeout(() => sse(response, usage), 100))), chat("x")))).to.include({ inputTokens: 7 });
+  });
+
+  it("sets no limit of its own for a chat that might then not fit the context; what comes beyond the limit is cut off", async () => {
+    const bodies: Record<string, unknown>[] = [];
+    const engine = await engineOf((request, response) => {
+      bodies.push(request.body);
+      return stream(...Array.from({ length: 50 }, () => delta("a")), delta("", "stop"), "[DONE]")(request, response);
+    }, { contextTokens: 100 });
+    const send = async (kind: "chat" | "completion", body: Record<string, unknown>): Promise<Record<string, unknown>> => {
+      const events = await collect(engine, { kind, body: kind === "chat" ? { messages: [{ role: "user", content: "hello" }], ...body } : { prompt: "hello", ...body }, maxOutTokens: 40 });
+      expect(textOf(events).length).to.be.at.most(40);
+      return bodies.at(-1)!;
+    };
+    expect(await send("chat", {})).to.include({ max_tokens: 40 });
+    const long = { messages: [{ role: "user", content: "hello ".repeat(10) }] };
+    expect(await send("chat", long)).to.not.have.any.keys("max_tokens", "max_completion_tokens");
+    expect(await send("chat", { ...long, max_tokens: 30 })).to.include({ max_tokens: 30 });
+    expect(await send("chat", { ...long, max_completion_tokens: 30 })).to.include({ max_completion_tokens: 30 }).and.not.have.any.keys("max_tokens");
+    expect(await send("chat", { ...long, max_completion_tokens: null, max_tokens: 30 })).to.include({ max_tokens: 30 });
+    expect(await send("completion", { prompt: "hello ".repeat(10) })).to.include({ max_tokens: 40 });
+  });
+
   it("takes comments, event names, CRLF, odd chunk borders and a missing [DONE]", async () => {
     const engine = await engineOf(({ path }, response) => {
       if (!path.includes("completions")) return void response.writeHead(404).end();
