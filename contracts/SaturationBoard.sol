@@ -7,6 +7,7 @@ import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRelayerRegistry} from "./interfaces/IRelayerRegistry.sol";
 import {ISaturationBoard, PoolFigure, Saturation} from "./interfaces/ISaturationBoard.sol";
 import {Signatures} from "./libraries/Signatures.sol";
+import {Tide} from "./libraries/Tide.sol";
 import {TidelaneDomain} from "./libraries/TidelaneDomain.sol";
 import {SaturationAttestation} from "./types/SaturationAttestation.sol";
 
@@ -25,10 +26,12 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     /// @notice Length of a saturation epoch, in seconds.
     uint48 public immutable epochSeconds;
 
+    /// @dev One slot. The multiplier is that after `epoch`; 0 before the first figure.
     struct Pool {
-        uint64 epoch;
+        uint48 epoch;
+        uint32 multiplier;
         uint64 slots;
-        uint128 slotBps;
+        uint112 slotBps;
     }
 
     struct SeedChain {
@@ -157,6 +160,15 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     }
 
     /// @inheritdoc ISaturationBoard
+    function tideMultiplier(uint32 relayerId, bytes32 modelId) external view override returns (uint32) {
+        Pool storage pool = pools[relayerId][modelId];
+        // An epoch's figures come in the one after it, so only what is two behind is late.
+        uint64 due = epochAt(block.timestamp);
+        due = due == 0 ? 0 : due - 1;
+        return _multiplierBefore(pool, due > pool.epoch ? due : pool.epoch + 1);
+    }
+
+    /// @inheritdoc ISaturationBoard
     function seedChainOf(uint32 relayerId)
         external
         view
@@ -186,9 +198,21 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
             if (figure.slots == 0 || figure.slotBps > uint256(figure.slots) * BPS) {
                 revert PoolFigureOutOfRange(figure.modelId, figure.slots, figure.slotBps);
             }
-            pools[relayerId][figure.modelId] = Pool(epoch, figure.slots, figure.slotBps);
+            Pool storage pool = pools[relayerId][figure.modelId];
+            // Several figures of a model in one epoch would be several steps.
+            if (pool.epoch == epoch) revert PoolRepeated(figure.modelId, epoch);
+            uint32 multiplier = Tide.step(_multiplierBefore(pool, epoch), figure.slotBps / figure.slots);
+            // 64 bits of slots x 10,000 stay below 112 bits, seconds below 48.
+            pools[relayerId][figure.modelId] = Pool(uint48(epoch), multiplier, figure.slots, uint112(figure.slotBps));
             emit PoolCommitted(relayerId, epoch, figure.modelId, figure.slots, figure.slotBps);
+            emit TideMoved(relayerId, epoch, figure.modelId, multiplier);
         }
+    }
+
+    /// @dev As the pool's last figure left it, on its way back to 1 for every epoch between that and this one.
+    function _multiplierBefore(Pool storage pool, uint64 epoch) private view returns (uint32) {
+        uint32 multiplier = pool.multiplier;
+        return multiplier == 0 ? Tide.ONE : Tide.decayed(multiplier, epoch - pool.epoch - 1);
     }
 
     /// @dev The following chain takes over once every epoch before its first is revealed.

@@ -35,6 +35,8 @@ interface ISaturationBoard {
     event PoolCommitted(
         uint32 indexed relayerId, uint64 indexed epoch, bytes32 indexed modelId, uint64 slots, uint128 slotBps
     );
+    /// @notice The prices of the model at this relayer are base x multiplier / 1e6 from now on.
+    event TideMoved(uint32 indexed relayerId, uint64 indexed epoch, bytes32 indexed modelId, uint32 multiplier);
     /// @notice A relayer's routing seeds from that epoch on hash down to the anchor.
     event SeedChainCommitted(uint32 indexed relayerId, uint64 indexed firstEpoch, bytes32 anchor);
     /// @notice The seed of that epoch, which proves all before it.
@@ -54,6 +56,8 @@ interface ISaturationBoard {
     error TooManyPools(uint256 pools, uint256 most);
     /// @notice Slots are above zero and slotBps at most 10,000 x slots.
     error PoolFigureOutOfRange(bytes32 modelId, uint64 slots, uint128 slotBps);
+    /// @notice One figure per model and epoch.
+    error PoolRepeated(bytes32 modelId, uint64 epoch);
     /// @notice A seed chain begins with a later epoch than the current one, after the epochs of the chain before it.
     error SeedChainTooEarly(uint32 relayerId, uint64 firstEpoch, uint64 earliest);
     /// @notice The relayer has committed no seeds.
@@ -116,6 +120,11 @@ interface ISaturationBoard {
         external
         view
         returns (uint64 epoch, uint64 slots, uint256 saturationBps);
+
+    /// @notice What the tide does to base prices: within [0.5, 2], moved by at most 12.5 % an epoch toward 70 % saturation, back
+    /// toward 1 while the relayer commits no figure for the model.
+    /// @return millionths; 1,000,000 where there was never a figure.
+    function tideMultiplier(uint32 relayerId, bytes32 modelId) external view returns (uint32);
 
     /// @return the root of an epoch, zero where none was committed.
     function epochRootOf(uint32 relayerId, uint64 epoch) external view returns (bytes32);
