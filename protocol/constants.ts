@@ -1,6 +1,7 @@
 // The numbers that signed structs carry in their uint8 fields. Zero is never a valid role, status or reason.
 
-export const Mode = { VOUCHER: 0, ALLOWANCE: 1 } as const;
+/** REQUEST: a contract asked through InferenceGateway, which stands for the payer's word. */
+export const Mode = { VOUCHER: 0, ALLOWANCE: 1, REQUEST: 2 } as const;
 export const Tier = { DEFAULT: 0, PRIORITY: 1, FLEX: 2 } as const;
 export const Role = { GENERATE: 1, EMBED: 2 } as const;
 export const Status = { COMPLETE: 1, ABORTED: 2, CANCELLED: 3 } as const;

@@ -4,6 +4,9 @@ pragma solidity ^0.8.27;
 import {Fees} from "../libraries/Fees.sol";
 import {Items} from "../libraries/Items.sol";
 import {Leaf, MerkleSum, PathEnd, SumProof} from "../libraries/MerkleSum.sol";
+import {Request} from "../interfaces/IInferenceRequests.sol";
+import {Requests} from "../libraries/Requests.sol";
+import {Tide} from "../libraries/Tide.sol";
 
 /// @title A window on the libraries
 /// @notice Lets TypeScript compare its twins with Solidity's fee formula, trees and hashes. Deployed in tests only.
@@ -54,5 +57,22 @@ contract MathHarness {
             Items.put(list, i, uint256(ids[i]), changes[i]);
         }
         return Items.hash(list);
+    }
+
+    function tideStep(uint32 multiplier, uint256 saturationBps) external pure returns (uint32) {
+        return Tide.step(multiplier, saturationBps);
+    }
+
+    function tideDecayed(uint32 multiplier, uint256 epochs) external pure returns (uint32) {
+        return Tide.decayed(multiplier, epochs);
+    }
+
+    function tidePriced(uint96 base, uint32 multiplier) external pure returns (uint96) {
+        return Tide.pricedDown(base, multiplier);
+    }
+
+    function requestTask(Request calldata request, address gateway) external pure returns (bytes32 requestId, bytes32 taskId) {
+        requestId = Requests.id(request, gateway);
+        return (requestId, Requests.order(request, requestId).hash());
     }
 }
