@@ -5,7 +5,7 @@ import { TidelaneError } from "../protocol/errors.ts";
 import { verifyReceipt } from "./audit.ts";
 import { Devnet } from "./devnet/devnet.ts";
 import { DEVNET_DIRECTORY } from "./devnet/devnetFile.ts";
-import { engineBehind, embeddedEngine, type EngineChoice } from "./devnet/fleet.ts";
+import { engineBehind, embeddedEngine, type EngineChoice, type RemoteOptions } from "./devnet/fleet.ts";
 import { apiKeyOf, ask, sessionOf, settlementOf, type Answer, type Settlement } from "./devnet/firstQuestion.ts";
 import type { TaskOutcome } from "../client/receipt.ts";
 
@@ -17,6 +17,7 @@ Starts a local chain, the contracts, a database, a relayer and four nodes; asks 
   --json              print one JSON object on the last line (amounts in the token's smallest unit)
   --engine-url URL    put a real engine behind the nodes, such as http://127.0.0.1:11434/v1 (Ollama, vLLM, llama.cpp server)
   --engine-model NAME the model to ask that engine for (default: the first that it lists)
+  --engine-context N  how many tokens of context it has, where it does not tell (or fewer, to offer less)
   --engine-key-env V  the environment variable that holds the engine's API key, where it wants one
   --port PORT         the relayer's port; the chain takes the next one (default 8787; 0 chooses free ones)
   --data-dir FOLDER   where the network keeps its state (default .tidelane)
@@ -123,7 +124,7 @@ async function optionsFrom(args: string[]): Promise<Options | null> {
   const { values } = parseArgs({
     args, strict: true, options: {
       once: { type: "boolean" }, json: { type: "boolean" }, help: { type: "boolean" }, port: { type: "string" },
-      "data-dir": { type: "string" }, "engine-url": { type: "string" }, "engine-model": { type: "string" }, "engine-key-env": { type: "string" },
+      "data-dir": { type: "string" }, "engine-url": { type: "string" }, "engine-model": { type: "string" }, "engine-context": { type: "string" }, "engine-key-env": { type: "string" },
     },
   });
   if (values.help) return null;
@@ -132,8 +133,20 @@ async function optionsFrom(args: string[]): Promise<Options | null> {
   return {
     isOnce: values.once ?? false, isJson: values.json ?? false, port,
     directory: resolve(values["data-dir"] ?? join(import.meta.dirname, "..", DEVNET_DIRECTORY)),
-    engine: values["engine-url"] === undefined ? embeddedEngine() : await engineBehind(values["engine-url"], values["engine-model"], values["engine-key-env"]),
+    engine: await engineFrom(values["engine-url"], { model: values["engine-model"], contextTokens: tokensFrom(values["engine-context"]), keyVariable: values["engine-key-env"] }),
   };
+}
+
+async function engineFrom(url: string | undefined, options: RemoteOptions): Promise<EngineChoice> {
+  if (url !== undefined) return engineBehind(url, options);
+  if (Object.values(options).some((one) => one !== undefined)) throw new TidelaneError("--engine-model, --engine-context and --engine-key-env go with --engine-url", { code: "invalid_option" });
+  return embeddedEngine();
+}
+
+function tokensFrom(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new TidelaneError("--engine-context takes a number of tokens from 1 to 9999999", { code: "invalid_option" });
+  return Number(text);
 }
 
 /** Resolves with the first signal, or rejects with the first process that ends by itself. */

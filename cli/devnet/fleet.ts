@@ -60,17 +60,26 @@ export const embeddedEngine = (): EngineChoice => ({
 
 const LIST_MS_MAX = 10_000;
 
+export interface RemoteOptions {
+  /** The engine's name for it; the first that it lists where none is named. */
+  readonly model?: string | undefined;
+  /** Where the engine does not tell, or to offer less of it. */
+  readonly contextTokens?: number | undefined;
+  /** Environment variable that holds the engine's API key. */
+  readonly keyVariable?: string | undefined;
+}
+
 /**
  * An engine that speaks OpenAI's API: every node forwards to it, embeddings stay embedded.
- * @param model the engine's name for it; the first that it lists where none is named.
- * @param keyVariable environment variable that holds the engine's API key.
  * @throws TidelaneError `engine_unreachable`
  */
-export async function engineBehind(url: string, model: string | undefined, keyVariable: string | undefined): Promise<EngineChoice> {
+export async function engineBehind(url: string, { model, contextTokens, keyVariable }: RemoteOptions = {}): Promise<EngineChoice> {
   const baseUrl = url.replace(/\/+$/, "");
   const served = model ?? await firstListed(baseUrl, keyVariable);
   const spec: ModelSpec = { ...STORIES, name: `engine/${served.replace(/[\s@/]+/g, "-")}@served`, aliases: [served] };
-  const engine = { kind: "openai-compatible", baseUrl, model: served, ...(keyVariable === undefined ? {} : { apiKeyEnv: keyVariable }) };
+  const engine = {
+    kind: "openai-compatible", baseUrl, model: served, ...(contextTokens === undefined ? {} : { contextTokens }), ...(keyVariable === undefined ? {} : { apiKeyEnv: keyVariable }),
+  };
   return {
     model: served, isPaced: false,
     modelsOf: (node) => node.models.map((one) => (one.kind === "embed" ? { model: one, engine: { kind: "embeddings" } } : { model: spec, engine })),
