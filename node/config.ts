@@ -5,6 +5,7 @@ import { z } from "zod";
 import { curveSchema, type ServiceCurve } from "../protocol/link.ts";
 import { parse } from "../protocol/json.ts";
 import { TidelaneError } from "../protocol/errors.ts";
+import { registeredIdOf } from "./serve/dial.ts";
 import type { Address, Hex, TokenAmount, Tokens } from "../protocol/units.ts";
 
 export type EngineConfig =
@@ -34,6 +35,7 @@ export interface NodeConfig {
   readonly rpcUrls: readonly string[];
   readonly chainId: number;
   readonly contracts: Readonly<Record<string, Address>>;
+  readonly deploymentBlock: number;
   readonly logLevel: string;
   readonly slots: number;
   readonly prepSlots: number;
@@ -48,7 +50,7 @@ export const ENVIRONMENT = {
   TIDELANE_NODE_ID: "the registered node's number",
   TIDELANE_HOT_KEY: "the hot key, 32 bytes in hex",
   TIDELANE_HOT_KEY_FILE: "or a file that holds it",
-  TIDELANE_RELAYERS: "URLs of relayer processes, separated by commas",
+  TIDELANE_RELAYERS: "relayers, separated by commas: `relayer:` and a registered number, or URLs of processes",
   TIDELANE_DATA_DIR: "folder of the agent's own records (default .tidelane/node)",
   TIDELANE_NODE_CONFIG: "JSON file: engines, models, prices, slots, pace",
   TIDELANE_RPC_URLS: "RPC URLs of the chain, separated by commas",
@@ -86,7 +88,7 @@ const fileSchema = z.strictObject({
   models: z.array(model).min(1).max(32),
 });
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/).transform((value) => value.toLowerCase() as Address);
-const deploymentSchema = z.object({ chainId: whole(1, Number.MAX_SAFE_INTEGER), contracts: z.record(z.string(), address) });
+const deploymentSchema = z.object({ chainId: whole(1, Number.MAX_SAFE_INTEGER), contracts: z.record(z.string(), address), block: whole(0, Number.MAX_SAFE_INTEGER).default(0) });
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -99,9 +101,9 @@ export function loadConfig(env: Environment): NodeConfig {
   if (chainId !== deployment.chainId) throw invalid(`TIDELANE_CHAIN_ID is ${env.TIDELANE_CHAIN_ID}, but the deployment is on chain ${deployment.chainId}.`);
   const configFile = required(env, "TIDELANE_NODE_CONFIG");
   return deepFreeze({
-    nodeId: idOf(required(env, "TIDELANE_NODE_ID")), hotKey: hotKeyOf(env), relayers: listOf(required(env, "TIDELANE_RELAYERS")),
+    nodeId: idOf(required(env, "TIDELANE_NODE_ID")), hotKey: hotKeyOf(env), relayers: relayersOf(required(env, "TIDELANE_RELAYERS")),
     dataFolder: resolve(env.TIDELANE_DATA_DIR ?? join(".tidelane", "node")), rpcUrls: listOf(required(env, "TIDELANE_RPC_URLS")), chainId,
-    contracts: deployment.contracts, logLevel: levelOf(env.TIDELANE_LOG_LEVEL ?? "info"), ...parseNodeFile(jsonFile(configFile), dirname(resolve(configFile)), env),
+    contracts: deployment.contracts, deploymentBlock: deployment.block, logLevel: levelOf(env.TIDELANE_LOG_LEVEL ?? "info"), ...parseNodeFile(jsonFile(configFile), dirname(resolve(configFile)), env),
   });
 }
 
@@ -153,11 +155,17 @@ function idOf(text: string): number {
   return Number(text);
 }
 
-function listOf(text: string): string[] {
-  const urls = [...new Set(text.split(",").map((one) => one.trim()).filter((one) => one !== ""))];
-  const wrong = urls.find((one) => !URL.canParse(one));
-  if (wrong !== undefined || urls.length === 0 || urls.length > 64) throw invalid(`"${wrong ?? text}" is no list of 1 to 64 URLs.`);
-  return urls;
+function listOf(text: string, isTaken: (one: string) => boolean = isWebUrl): string[] {
+  const all = [...new Set(text.split(",").map((one) => one.trim()).filter((one) => one !== ""))];
+  const wrong = all.find((one) => !isTaken(one));
+  if (wrong !== undefined || all.length === 0 || all.length > 64) throw invalid(`"${wrong ?? text}" is no list of 1 to 64 URLs.`);
+  return all;
+}
+
+const isWebUrl = (text: string): boolean => URL.canParse(text) && /^https?:/i.test(text);
+
+function relayersOf(text: string): string[] {
+  return listOf(text, (one) => isWebUrl(one) || registeredIdOf(one) !== null);
 }
 
 function levelOf(level: string): string {

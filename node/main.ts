@@ -12,7 +12,7 @@ import { HttpLinks } from "./adapters/links.ts";
 import { pinoLog } from "./adapters/log.ts";
 import { FileStore } from "./adapters/store.ts";
 import { Agent } from "./serve/agent.ts";
-import { keepLinked } from "./serve/dial.ts";
+import { Dialler } from "./serve/dial.ts";
 import { modelInfoOf, type ServedModel } from "./serve/models.ts";
 import { modelIdOf } from "../protocol/ids.ts";
 import { signerOfKey } from "../protocol/signing.ts";
@@ -41,7 +41,8 @@ export async function runNode(config: NodeConfig, log: Log, signal: AbortSignal,
     for (const model of config.models) models.push(await served(model, log));
     const links = new HttpLinks(world);
     const agent = new Agent({ ...config, keyEpoch: self.keyEpoch, agent: AGENT }, models, self.slots, { ...world, chain, store, links, signer });
-    const running = [agent.run(closing.signal), ...config.relayers.map((url) => keepLinked(url, config.nodeId, agent, { ...world, links }, closing.signal))];
+    const dialler = new Dialler(config.nodeId, agent, { ...world, chain, links });
+    const running = [agent.run(closing.signal), dialler.run(config.relayers, closing.signal)];
     onReady();
     await aborted(signal);
     log.info({}, "draining");

@@ -154,6 +154,8 @@ export interface NodeChain {
   relayerKey(relayerId: number, relayerEpoch: number): Promise<ChainKey | null>;
   /** Null where it was never opened. */
   session(sessionId: Hash): Promise<ChainSession | null>;
+  /** The URL that the relayer registered last, or null where there is no such relayer. */
+  relayerEndpoint(relayerId: number): Promise<string | null>;
   /** What the chain has proof that this tab earned. */
   provenEarned(relayerId: number, nodeId: number): Promise<TokenAmount>;
 }
@@ -233,6 +235,10 @@ export interface LinkChallenge {
   readonly nodeNonce: Hash;
   readonly relayerNonce: Hash;
   readonly signature: Signature;
+  /** Names the process; null where it does not say. */
+  readonly process: Hash | null;
+  /** URLs of further processes of the same relayer, as it says: each has to prove itself. */
+  readonly processes: readonly string[];
 }
 
 /** What a connection asks of the node; serve/agent.ts implements it. */
@@ -256,9 +262,10 @@ export interface LinkHandler {
 export interface RelayerLinks {
   /**
    * Dials a relayer and serves it. Resolves when an established connection has ended.
+   * @param onProved called when the relayer has proved itself, before this node does; what it throws ends the connection.
    * @throws retryable TidelaneError `link_failed` where it was not established, `link_refused` where the relayer said no.
    */
-  serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal): Promise<void>;
+  serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal, onProved?: (challenge: LinkChallenge) => void): Promise<void>;
   /** The newest receipt of this node's tab that the relayer journaled, or null. @throws retryable `relayer_unreachable` */
   lastReceipt(url: string, nodeId: number): Promise<{ receipt: AttemptRecord["receipt"]; signature: Signature } | null>;
 }

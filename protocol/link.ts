@@ -2,7 +2,8 @@
 //
 //   node                                                    relayer
 //    │ GET /node  Upgrade: tidelane-node, node id, nonce  ──▶ │
-//    │ ◀── 101, relayer id and epoch, nonce, signature        │  the node checks the registered signer
+//    │ ◀── 101, relayer id and epoch, nonce, signature,       │  the node checks the registered signer
+//    │          this process, further processes              │
 //    │ (roles turn: the node is now the HTTP/2 server)         │
 //    │ ◀── POST /auth {}          ── key epoch, signature ──▶ │  the relayer checks the registered hot key
 //    │ ◀── GET  /info             ── NodeInfo             ──▶ │
@@ -31,7 +32,14 @@ export const ATTESTATION_VALID_MS = 5_000;
 export const LinkHeader = {
   nodeId: "x-tidelane-node", nonce: "x-tidelane-nonce", relayerId: "x-tidelane-relayer",
   relayerEpoch: "x-tidelane-relayer-epoch", signature: "x-tidelane-signature",
+  /** 32 random bytes that name the process, so that two addresses of one process are told apart from two processes. */
+  process: "x-tidelane-process",
+  /** URLs of further processes of the same relayer, separated by commas: a node keeps one connection to each. */
+  processes: "x-tidelane-processes",
 } as const;
+
+/** A relayer names at most so many further processes to its nodes. */
+export const PROCESSES_MAX = 16;
 
 /** Both parties sign both nonces, each under its own name, so that neither's answer can be turned against the other. */
 export function linkDigest(domain: Domain, party: "node" | "relayer", link: { nodeId: number; relayerId: number; nodeNonce: Hash; relayerNonce: Hash }): Hash {

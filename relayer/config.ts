@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { TidelaneError } from "../protocol/errors.ts";
 import { hexOfLength, parse } from "../protocol/json.ts";
+import { PROCESSES_MAX } from "../protocol/link.ts";
 import { LOG_LEVELS, type LogLevel } from "./adapters/log.ts";
 import type { Address, Hex, Millis, Seconds } from "../protocol/units.ts";
 
@@ -21,6 +22,8 @@ export interface RelayerConfig {
   readonly signerKey: Hex;
   readonly posterKey: Hex;
   readonly logLevel: LogLevel;
+  /** URLs by which nodes reach this relayer's further processes. */
+  readonly processes: readonly string[];
   /** Null where no page is served. */
   readonly webDir: string | null;
   /** How long running streams may go on after SIGTERM. */
@@ -46,6 +49,7 @@ export const ENVIRONMENT = {
   TIDELANE_SIGNER_KEY_FILE: "or a file that holds it",
   TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
   TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
+  TIDELANE_PROCESSES: "URLs by which nodes reach this relayer's further processes, separated by commas (default: none)",
   TIDELANE_LOG_LEVEL: `${LOG_LEVELS.join(", ")} (default info)`,
   TIDELANE_WEB_DIR: "folder of the status page; `off` for none (default: the one that comes with Tidelane)",
   TIDELANE_DRAIN_SECONDS: "how long running streams may go on after SIGTERM (default 15)",
@@ -69,9 +73,9 @@ export function loadConfig(env: Environment): RelayerConfig {
   return Object.freeze({
     host: env.TIDELANE_HOST || "127.0.0.1", port: wholeOf(env, "TIDELANE_PORT", 8_787, 0, 65_535), tls: tlsOf(env),
     dataDir: resolve(env.TIDELANE_DATA_DIR || join(".tidelane", "relayer")), databaseUrl: databaseOf(env),
-    rpcUrls: Object.freeze(urlsOf(required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
+    rpcUrls: Object.freeze(urlsOf("TIDELANE_RPC_URLS", required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
     relayerId: wholeOf(env, "TIDELANE_RELAYER_ID", 0, 1, 2 ** 32 - 1), signerKey: keyOf(env, "TIDELANE_SIGNER_KEY"), posterKey: keyOf(env, "TIDELANE_POSTER_KEY"),
-    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR),
+    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
     drainMs: 1_000 * secondsOf(env, "TIDELANE_DRAIN_SECONDS", 15), firstTokenMsMax: 1_000 * secondsOf(env, "TIDELANE_FIRST_TOKEN_SECONDS", 60),
     gapMsMax: 1_000 * secondsOf(env, "TIDELANE_STALL_SECONDS", 30),
   });
@@ -131,9 +135,15 @@ function databaseOf(env: Environment): string {
   return url;
 }
 
-function urlsOf(text: string): string[] {
+function processesOf(text: string | undefined): string[] {
+  const urls = text ? urlsOf("TIDELANE_PROCESSES", text) : [];
+  if (urls.length > PROCESSES_MAX) throw invalid(`TIDELANE_PROCESSES names more than ${PROCESSES_MAX} processes.`);
+  return urls;
+}
+
+function urlsOf(name: Variable, text: string): string[] {
   const urls = text.split(",").map((url) => url.trim()).filter((url) => url !== "");
-  if (urls.length === 0 || !urls.every((url) => URL.canParse(url) && /^https?:/.test(url))) throw invalid("TIDELANE_RPC_URLS must be http(s) URLs, separated by commas.");
+  if (urls.length === 0 || !urls.every((url) => URL.canParse(url) && /^https?:/.test(url))) throw invalid(`${name} must be http(s) URLs, separated by commas.`);
   return urls;
 }
 

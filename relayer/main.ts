@@ -90,7 +90,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   await settlement.takeLead();
   const tabs = await loadTabs(journal, crypto);
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
-  const links = new LinkServer({ ...shared, events: fleet });
+  const links = new LinkServer({ ...shared, events: fleet, processes: config.processes });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
   const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });

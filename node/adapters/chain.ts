@@ -1,5 +1,5 @@
 // The chain as a node agent reads it, through viem: registrations, keys, stake, sessions, what a tab has proof of.
-import { BaseError, createPublicClient, fallback, http, type PublicClient } from "viem";
+import { BaseError, createPublicClient, fallback, http, keccak256, stringToHex, type PublicClient } from "viem";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
@@ -14,8 +14,13 @@ export interface ChainAccess {
   readonly chainId: number;
   /** By name: NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement. */
   readonly contracts: Readonly<Record<string, Address>>;
+  /** The contracts are not older than this block; 0 where that is not known. */
+  readonly deploymentBlock?: number;
 }
 
+/** Many RPC services search no more blocks for events at once. */
+const SEARCH_BLOCKS = 10_000n;
+const SEARCHES_MAX = 1_000;
 const TIMEOUT_MS = 5_000;
 const SLOTS_MAX = 65_535n;
 
@@ -73,6 +78,24 @@ class ViemChain implements NodeChain {
       mode: session.mode, relayerId: session.relayerId, lock: session.lock - session.charged - session.forced, reserved: session.reserved,
       charged: session.charged, maxTotal: session.maxTotal, bucketLevel: session.bucketLevel, validUntil: session.validUntil, closing: closingSince !== 0,
     };
+  }
+
+  /** The registry keeps the text's hash only: the text itself is found in the event that set it. */
+  async relayerEndpoint(relayerId: number): Promise<string | null> {
+    const { endpointHash } = await reached(async () => this.#client.readContract({ address: this.#at("RelayerRegistry"), abi: RelayerRegistryAbi, functionName: "relayerOf", args: [relayerId] }));
+    if (/^0x0{64}$/.test(endpointHash)) return null;
+    const isIt = (endpoint: string | undefined): endpoint is string => endpoint !== undefined && keccak256(stringToHex(endpoint)) === endpointHash;
+    const first = BigInt(this.#access.deploymentBlock ?? 0);
+    let to = await reached(async () => this.#client.getBlockNumber({ cacheTime: 0 }));
+    for (let searches = 0; to >= first && searches < SEARCHES_MAX; searches++, to -= SEARCH_BLOCKS) {
+      const from = to - SEARCH_BLOCKS + 1n;
+      const events = await reached(async () => this.#client.getContractEvents({
+        address: this.#at("RelayerRegistry"), abi: RelayerRegistryAbi, eventName: "RelayerProfileSet", args: { relayerId }, fromBlock: from > first ? from : first, toBlock: to,
+      }));
+      const endpoint = events.map((event) => event.args.endpoint).findLast(isIt);
+      if (endpoint !== undefined) return endpoint;
+    }
+    throw new TidelaneError(`The event that set relayer ${relayerId}'s endpoint is not found; list its URL instead.`, { code: "endpoint_not_found", retryable: true, details: { relayerId } });
   }
 
   async provenEarned(relayerId: number, nodeId: number): Promise<bigint> {

@@ -5,7 +5,7 @@ import * as http from "node:http";
 import * as http2 from "node:http2";
 import * as https from "node:https";
 import type { Duplex } from "node:stream";
-import { LINK_PATH, LINK_PROTOCOL, LinkHeader } from "../../protocol/link.ts";
+import { LINK_PATH, LINK_PROTOCOL, LinkHeader, PROCESSES_MAX } from "../../protocol/link.ts";
 import { hexOfLength, structFromJson } from "../../protocol/json.ts";
 import { signatureFromJson } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
@@ -38,10 +38,11 @@ export class HttpLinks implements RelayerLinks {
     this.#options = options;
   }
 
-  async serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal): Promise<void> {
+  async serve(url: string, nodeId: number, handler: LinkHandler, signal: AbortSignal, onProved: (challenge: LinkChallenge) => void = () => undefined): Promise<void> {
     const { socket, challenge } = await this.#dial(url, nodeId, signal);
     try {
       const answer = await handler.authenticate(challenge);
+      onProved(challenge);
       await this.#serveOn(socket, { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch }, handler, answer, signal);
     } finally {
       socket.destroy();
@@ -86,7 +87,7 @@ export class HttpLinks implements RelayerLinks {
       return { socket, challenge: challengeOf(response.headers, nodeNonce) };
     } catch (error) {
       request.destroy();
-      if (error instanceof TidelaneError) throw error;
+      if (error instanceof TidelaneError && error.code === "link_refused") throw error;
       throw new TidelaneError(`${target.origin} did not take the link: ${error instanceof Error ? error.message : "unknown"}`, { code: "link_failed", retryable: true, cause: error });
     }
   }
@@ -150,7 +151,21 @@ function challengeOf(headers: http.IncomingHttpHeaders, nodeNonce: `0x${string}`
   return {
     relayerId: idOf(headers[LinkHeader.relayerId], LinkHeader.relayerId), relayerEpoch: idOf(headers[LinkHeader.relayerEpoch], LinkHeader.relayerEpoch),
     nodeNonce, relayerNonce: hexOfLength(headers[LinkHeader.nonce], 32, LinkHeader.nonce), signature: signatureFromJson(headers[LinkHeader.signature], LinkHeader.signature),
+    process: headers[LinkHeader.process] === undefined ? null : hexOfLength(headers[LinkHeader.process], 32, LinkHeader.process),
+    processes: processesOf(headers[LinkHeader.processes]),
   };
+}
+
+/** What is no address of a relayer is left out: it comes from a stranger, and nothing is lost without it. */
+function processesOf(value: string | string[] | undefined): string[] {
+  const named = typeof value === "string" ? value.split(",", PROCESSES_MAX).map((url) => url.trim()) : [];
+  return named.filter((url) => {
+    try {
+      return checkedUrl(url) !== null;
+    } catch {
+      return false;
+    }
+  });
 }
 
 function idOf(value: string | string[] | undefined, name: string): number {

@@ -35,6 +35,8 @@ export interface LinkOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly events: NodeLinkEvents;
+  /** URLs of this relayer's further processes: nodes keep a connection to each. */
+  readonly processes?: readonly string[];
 }
 
 export class LinkServer implements NodeLinks {
@@ -43,10 +45,13 @@ export class LinkServer implements NodeLinks {
   readonly #pendingAcks = new Map<number, SignedAck[]>();
   readonly #failures = new FailureLimit();
   readonly #stopping = new AbortController();
+  /** Tells nodes two addresses of this process from two processes. */
+  readonly #process: `0x${string}`;
   #handshakes = 0;
 
   constructor(world: LinkOptions) {
     this.#world = world;
+    this.#process = world.dice.bytes32();
   }
 
   /** Takes the HTTP server's `upgrade` event. Never throws. */
@@ -111,6 +116,7 @@ export class LinkServer implements NodeLinks {
     await switchProtocols(socket, head, {
       relayerId: this.#world.identity.relayerId, relayerEpoch: this.#world.identity.epoch, nonce: relayerNonce,
       signature: await this.#world.identity.signer.sign(this.#linkDigest("relayer", hello, relayerNonce)),
+      process: this.#process, processes: this.#world.processes ?? [],
     });
     const connection = new NodeConnection(hello.nodeId, socket);
     try {

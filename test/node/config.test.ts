@@ -37,6 +37,12 @@ describe("node configuration", () => {
     expect([unackedMax({ slots: 2 }), unackedMax({ slots: 200 }), unackedMax({ slots: 60_000 }), unackedMax({ slots: 200, unackedMax: 5 })]).to.deep.equal([64, 400, 10_000, 5]);
   });
 
+  it("takes relayers by their registered number or by URL, and nothing else", () => {
+    expect(loadConfig(env({ TIDELANE_RELAYERS: "relayer:3, https://relayer.example" })).relayers).to.deep.equal(["relayer:3", "https://relayer.example"]);
+    for (const relayers of ["relayer:0", "relayer:x", "ftp://relayer.example", "javascript:1", ","]) expect(() => loadConfig(env({ TIDELANE_RELAYERS: relayers })), relayers).to.throw(/no list of 1 to 64/);
+    expect(() => loadConfig(env({ TIDELANE_RPC_URLS: "relayer:3" }))).to.throw(/no list/);
+  });
+
   it("reads the hot key from a file, too", () => {
     expect(loadConfig(env({ TIDELANE_HOT_KEY: undefined, TIDELANE_HOT_KEY_FILE: write("key", `${key}\n`) })).hotKey).to.equal(`0x${key}`);
   });

@@ -81,6 +81,8 @@ export class TestChain implements NodeChain {
   self = async () => this.#answer({ hotKey: nodeSigner.address, keyEpoch: 1, slots: this.slots, live: true });
   nodeKey = async () => this.#answer({ key: nodeSigner.address, openedAt: 1, closedAt: 0 });
   relayerKey = async (relayerId: number, epoch: number) => this.#answer(relayerId === RELAYER_ID && epoch === 1 ? { key: relayerSigner.address, openedAt: 1, closedAt: this.closedAt } : null);
+  endpoint: string | null = null;
+  relayerEndpoint = async () => this.#answer(this.endpoint);
   provenEarned = async () => this.#answer(this.proven);
   session = async () => this.#answer(this.session_ && {
     mode: Mode.VOUCHER, relayerId: RELAYER_ID, lock: 1_000_000n, reserved: 0n, charged: 0n, maxTotal: 1_000_000n, bucketLevel: 0n, validUntil: nowSeconds() + 100_000, closing: false, ...this.session_,
@@ -178,7 +180,7 @@ export const failsAfter = (words: readonly string[], started = true) => async fu
 export class TestLinks implements RelayerLinks {
   last: Awaited<ReturnType<RelayerLinks["lastReceipt"]>> = null;
   unreachable = false;
-  serve = async (): Promise<void> => {};
+  serve: RelayerLinks["serve"] = async () => {};
   async lastReceipt() {
     if (this.unreachable) throw Object.assign(new EngineError("engine_unavailable", "test: unreachable"), { code: "relayer_unreachable" });
     return this.last;

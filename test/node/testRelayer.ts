@@ -19,6 +19,8 @@ export interface TestRelayerOptions {
   readonly domain?: Domain;
   readonly relayerId?: number;
   readonly nodeId?: number;
+  readonly process?: Hash;
+  readonly processes?: string;
 }
 
 /** Answers the upgrade as a relayer does, and becomes the HTTP/2 client. */
@@ -30,7 +32,7 @@ export class TestRelayer {
   readonly relayerNonce: Hash = `0x${"5a".repeat(32)}`;
   tab: { status: number; body: string } = { status: 404, body: "" };
 
-  constructor({ signer = relayerSigner, answer, isMute = false, domain = testDomain, relayerId = RELAYER_ID, nodeId = NODE_ID }: TestRelayerOptions = {}) {
+  constructor({ signer = relayerSigner, answer, isMute = false, domain = testDomain, relayerId = RELAYER_ID, nodeId = NODE_ID, process, processes }: TestRelayerOptions = {}) {
     this.server = createServer((request, response) => {
       if (request.url === `/tidelane/v1/nodes/${nodeId}/tab`) response.writeHead(this.tab.status).end(this.tab.body);
       else response.writeHead(404).end();
@@ -42,7 +44,7 @@ export class TestRelayer {
       if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL || request.headers[LinkHeader.nodeId] !== String(nodeId)) return void socket.end("HTTP/1.1 400 Bad Request\r\n\r\n");
       this.nodeNonce = request.headers[LinkHeader.nonce] as Hash;
       void signer.sign(linkDigest(domain, "relayer", { nodeId, relayerId, nodeNonce: this.nodeNonce, relayerNonce: this.relayerNonce })).then((signature) => {
-        socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n${LinkHeader.relayerId}: ${relayerId}\r\n${LinkHeader.relayerEpoch}: 1\r\n${LinkHeader.nonce}: ${this.relayerNonce}\r\n${LinkHeader.signature}: ${signature}\r\n\r\n`);
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${LINK_PROTOCOL}\r\n${LinkHeader.relayerId}: ${relayerId}\r\n${LinkHeader.relayerEpoch}: 1\r\n${LinkHeader.nonce}: ${this.relayerNonce}\r\n${LinkHeader.signature}: ${signature}\r\n${process === undefined ? "" : `${LinkHeader.process}: ${process}\r\n`}${processes === undefined ? "" : `${LinkHeader.processes}: ${processes}\r\n`}\r\n`);
         if (!isMute) socket.once("readable", () => {
           const session = http2.connect("http://node", { createConnection: () => socket });
           session.on("error", () => undefined);

@@ -37,6 +37,12 @@ describe("the relayer's configuration", () => {
     throw new Error("it was accepted");
   };
 
+  it("takes the addresses of further processes", () => {
+    expect(loadConfig({ ...env, TIDELANE_PROCESSES: "https://b.example, https://c.example" }).processes).to.deep.equal(["https://b.example", "https://c.example"]);
+    expect(refusal({ TIDELANE_PROCESSES: "b.example" })).to.contain("TIDELANE_PROCESSES");
+    expect(refusal({ TIDELANE_PROCESSES: Array.from({ length: 17 }, (_, i) => `https://${i}.example`).join(",") })).to.contain("16");
+  });
+
   it("has a default for all that is not this relayer's own", () => {
     const config = loadConfig(env);
     expect(config).to.deep.include({
@@ -44,6 +50,7 @@ describe("the relayer's configuration", () => {
       rpcUrls: ["http://127.0.0.1:8545", "http://127.0.0.1:8546"], addresses: { Escrow: `0x${"e5".repeat(20)}` },
     });
     expect(config.webDir).to.match(/web$/);
+    expect(config.processes).to.deep.equal([]);
     expect(Object.isFrozen(config)).to.equal(true);
     expect(() => { (config as { port: number }).port = 1; }).to.throw(TypeError);
   });

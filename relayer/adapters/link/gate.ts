@@ -33,13 +33,14 @@ export function helloOf(request: IncomingMessage): Hello {
 
 /** Answers 101 with the relayer's half of the proof, and resolves once the node has begun to speak HTTP/2. @throws link_refused */
 export async function switchProtocols(
-  socket: Duplex, head: Buffer, proof: { relayerId: number; relayerEpoch: number; nonce: Hash; signature: Signature },
+  socket: Duplex, head: Buffer, proof: { relayerId: number; relayerEpoch: number; nonce: Hash; signature: Signature; process: Hash; processes: readonly string[] },
 ): Promise<void> {
   if (head.length > 0) throw refused("the node spoke before its upgrade was answered", 400);
   socket.write([
     "HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", `Upgrade: ${LINK_PROTOCOL}`,
     `${LinkHeader.relayerId}: ${proof.relayerId}`, `${LinkHeader.relayerEpoch}: ${proof.relayerEpoch}`,
-    `${LinkHeader.nonce}: ${proof.nonce}`, `${LinkHeader.signature}: ${proof.signature}`, "", "",
+    `${LinkHeader.nonce}: ${proof.nonce}`, `${LinkHeader.signature}: ${proof.signature}`,
+    `${LinkHeader.process}: ${proof.process}`, ...(proof.processes.length > 0 ? [`${LinkHeader.processes}: ${proof.processes.join(", ")}`] : []), "", "",
   ].join("\r\n"));
   // The HTTP/2 preface must not overtake the 101 into the node's HTTP/1 parser, so the server side of HTTP/2 speaks first.
   await new Promise<void>((resolve, reject) => {

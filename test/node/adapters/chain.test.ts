@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
-import { decodeFunctionData, encodeFunctionResult, getAddress, type Abi, type Hex } from "viem";
+import { decodeFunctionData, encodeAbiParameters, encodeEventTopics, encodeFunctionResult, getAddress, keccak256, numberToHex, stringToHex, type Abi, type Hex } from "viem";
 import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../../protocol/generated/abi/Escrow.ts";
@@ -21,6 +21,23 @@ const emptySession = {
   payer: zero, sessionKey: zero, relayerId: 0, mode: 0, validAfter: 0, validUntil: 0, closingAt: 0, lock: 0n, maxTotal: 0n, maxPerDay: 0n, charged: 0n, provenCap: 0n,
   forced: 0n, reserved: 0n, voidedCharge: 0n, bucketLevel: 0n,
 };
+
+let head = 0;
+/** Endpoints that were registered, with their blocks. */
+let endpoints: { readonly block: number; readonly relayerId: number; readonly text: string }[] = [];
+let searches = 0;
+
+/** As an RPC service that refuses to search more than 10,000 blocks at once. */
+function logsFor({ fromBlock, toBlock, topics }: { fromBlock: Hex; toBlock: Hex; topics: Hex[] }): object[] {
+  searches++;
+  const [from, to] = [Number(fromBlock), Number(toBlock)];
+  if (to - from >= 10_000) throw new Error(`the test's RPC searches 10,000 blocks, not ${to - from + 1}`);
+  return endpoints.filter((one) => one.block >= from && one.block <= to && numberToHex(one.relayerId, { size: 32 }) === topics[1]).map((one) => ({
+    address: contracts.RelayerRegistry, topics: encodeEventTopics({ abi: RelayerRegistryAbi, eventName: "RelayerProfileSet", args: { relayerId: one.relayerId, poster: key } }),
+    data: encodeAbiParameters([{ type: "uint16" }, { type: "string" }], [300, one.text]), blockNumber: numberToHex(one.block), transactionHash: `0x${"aa".repeat(32)}`,
+    transactionIndex: "0x0", blockHash: `0x${"bb".repeat(32)}`, logIndex: "0x0", removed: false,
+  }));
+}
 
 /** What each function returns, by name. */
 let answers: Record<string, unknown> = {};
@@ -45,13 +62,15 @@ beforeEach(() => { answers = { windowSeconds: 3_600 }; });
 
 function answer({ id, method, params }: { id: number; method: string; params: [{ to: Address; data: Hex }] }): object {
   if (method === "eth_chainId") return { jsonrpc: "2.0", id, result: "0x7a69" };
+  if (method === "eth_blockNumber") return { jsonrpc: "2.0", id, result: numberToHex(head) };
+  if (method === "eth_getLogs") return { jsonrpc: "2.0", id, result: logsFor(params[0] as unknown as { fromBlock: Hex; toBlock: Hex; topics: Hex[] }) };
   const [name] = Object.entries(contracts).find(([, address]) => address === params[0].to.toLowerCase())!;
   const { functionName } = decodeFunctionData({ abi: abis[name]!, data: params[0].data });
   const result = encodeFunctionResult({ abi: abis[name]!, functionName, result: answers[functionName] as never });
   return { jsonrpc: "2.0", id, result };
 }
 
-const open = (more: { rpcUrls?: string[]; chainId?: number; contracts?: Record<string, Address> } = {}) => openChain({ rpcUrls: [url], chainId: 31_337, contracts, ...more });
+const open = (more: { rpcUrls?: string[]; chainId?: number; contracts?: Record<string, Address>; deploymentBlock?: number } = {}) => openChain({ rpcUrls: [url], chainId: 31_337, contracts, ...more });
 
 describe("chain adapter", () => {
   it("knows domain and window", async () => {
@@ -99,5 +118,23 @@ describe("chain adapter", () => {
   it("reads what a tab has proof of", async () => {
     answers = { ...answers, tabOf: { earned: 1n, provenEarned: 7n, matured: 0n, voidedEarned: 0n, claimed: 0n } };
     expect(await (await open()).provenEarned(1, 2)).to.equal(7n);
+  });
+
+  const registered = (endpoint: string | null) => ({ owner: key, poster: key, feeBps: 300, keyEpoch: 1, registeredAt: 1, retiredAt: 0, endpointHash: endpoint === null ? `0x${"00".repeat(32)}` : keccak256(stringToHex(endpoint)) });
+
+  it("finds a relayer's endpoint in the newest event whose text has the registered hash, in steps that any RPC takes", async () => {
+    head = 25_000;
+    endpoints = [
+      { block: 12_000, relayerId: 3, text: "https://old.example" }, { block: 14_000, relayerId: 3, text: "https://new.example" }, { block: 14_001, relayerId: 4, text: "https://other.example" },
+      { block: 24_000, relayerId: 3, text: "https://forged.example" },
+    ];
+    answers = { ...answers, relayerOf: registered("https://new.example") };
+    searches = 0;
+    expect(await (await open({ deploymentBlock: 11_000 })).relayerEndpoint(3)).to.equal("https://new.example");
+    expect(searches).to.equal(2);
+    answers = { ...answers, relayerOf: registered(null) };
+    expect(await (await open()).relayerEndpoint(9)).to.equal(null);
+    answers = { ...answers, relayerOf: registered("https://never.example") };
+    expect(await failure((await open({ deploymentBlock: 11_000 })).relayerEndpoint(3))).to.equal("endpoint_not_found");
   });
 });

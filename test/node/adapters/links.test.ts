@@ -3,17 +3,19 @@ import { once } from "node:events";
 import type * as http2 from "node:http2";
 import type { Duplex } from "node:stream";
 import { expect } from "chai";
-import { acksToJson, attemptToJson, attestationFromJson, linkDigest, LINK_PROTOCOL, nodeInfoSchema } from "../../../protocol/link.ts";
+import { acksToJson, attemptToJson, attestationFromJson, linkDigest, LINK_PROTOCOL, nodeInfoSchema, PROCESSES_MAX } from "../../../protocol/link.ts";
+import { TidelaneError } from "../../../protocol/errors.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { recoverWithViem } from "../../../protocol/signing.ts";
 import { checkedUrl, HttpLinks } from "../../../node/adapters/links.ts";
 import { systemClock, systemDice } from "../../../node/adapters/clock.ts";
-import { keepLinked } from "../../../node/serve/dial.ts";
+import { Dialler } from "../../../node/serve/dial.ts";
 import { domain, hangsAfter, NODE_ID, nodeSigner, RELAYER_ID, requestOf, silentLog, strangerSigner } from "../fixtures.ts";
 import { TestRelayer, type TestRelayerOptions } from "../testRelayer.ts";
 import { eventually, failure } from "../engines/suite.ts";
 import { ackOf, endOf, worldOf, type World } from "../serve/world.ts";
+import type { LinkChallenge } from "../../../node/ports.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
 const relayers: TestRelayer[] = [];
@@ -78,6 +80,32 @@ describe("link: the handshake", () => {
     expect(await failure(linksOf().serve("http://127.0.0.1:1", NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
   });
 
+  it("hears which process answers, and which others there are, and leaves out what is no address", async () => {
+    const process: Hash = `0x${"9a".repeat(32)}`;
+    const heardFrom = async (options: TestRelayerOptions): Promise<LinkChallenge> => {
+      const stop = new AbortController();
+      const heard = Promise.withResolvers<LinkChallenge>();
+      const served = linksOf().serve(await relayerOf(options).listen(), NODE_ID, worldOf().agent, stop.signal, heard.resolve);
+      served.catch(heard.reject);
+      const challenge = await heard.promise;
+      stop.abort();
+      await served.catch(() => undefined);
+      return challenge;
+    };
+    expect(await heardFrom({})).to.deep.include({ process: null, processes: [] });
+    const urls = ["https://b.example", "http://127.0.0.1:9"];
+    expect(await heardFrom({ process, processes: `${urls.join(", ")}, http://elsewhere.example, nonsense,, file:///etc/passwd` })).to.deep.include({ process, processes: urls });
+    expect((await heardFrom({ processes: Array.from({ length: 50 }, (_, i) => `https://${i}.example`).join(",") })).processes).to.have.length(PROCESSES_MAX);
+    expect(await failure(linksOf().serve(await relayerOf({ process: "0x1" as Hash }).listen(), NODE_ID, worldOf().agent, new AbortController().signal))).to.equal("link_failed");
+  });
+
+  it("ends the connection before it proves itself where its owner does not want it", async () => {
+    const relayer = relayerOf();
+    const unwanted = linksOf().serve(await relayer.listen(), NODE_ID, worldOf().agent, new AbortController().signal, () => { throw new TidelaneError("test", { code: "link_duplicate" }); });
+    expect(await failure(unwanted)).to.equal("link_duplicate");
+    expect(relayer.sessions).to.have.length(0);
+  });
+
   it("dials in plain text on this machine only", () => {
     for (const url of ["http://127.0.0.1:5", "http://localhost:5", "http://[::1]:5", "https://relayer.example"]) expect(checkedUrl(url)).to.be.instanceOf(URL);
     for (const url of ["http://relayer.example", "http://10.0.0.1", "http://127.0.0.1.example", "ftp://127.0.0.1", "nonsense"]) expect(() => checkedUrl(url), url).to.throw(/relayer's address/);
@@ -122,7 +150,8 @@ describe("link: what is served", () => {
       yield { type: "end", finishReason: "stop", inputTokens: 5, outputTokens: 1 };
     };
     const stop = new AbortController();
-    const keeping = keepLinked(await relayer.listen(), NODE_ID, world.agent, { links: linksOf(), clock: systemClock, dice: systemDice, log: silentLog }, stop.signal);
+    const dialler = new Dialler(NODE_ID, world.agent, { links: linksOf(), chain: world.chain, clock: systemClock, dice: systemDice, log: silentLog });
+    const keeping = dialler.run([await relayer.listen()], stop.signal);
     await eventually(() => relayer.sessions.length === 1);
     const request = await requestOf();
     relayer.open("POST", "/attempts", attemptToJson(request));

@@ -67,6 +67,7 @@ describe("the node link", () => {
         attested: (_, signed) => attested.push(signed.attestation.seq),
         disconnected: (nodeId) => seen.push(`disconnected ${nodeId}`),
       },
+      processes: ["https://b.example", "https://c.example"],
     });
     server = http.createServer((_, response) => response.end("plain"));
     server.on("upgrade", (req, socket, head) => void link.handleUpgrade(req, socket, head));
@@ -123,6 +124,12 @@ describe("the node link", () => {
     const header = (name: string): string => String(node.response.headers[name]);
     const digest = linkDigest(domain, "relayer", { nodeId: 7, relayerId: 1, nodeNonce: `0x${"ab".repeat(32)}`, relayerNonce: header(LinkHeader.nonce) as Hash });
     expect(await recoverWithViem(digest, header(LinkHeader.signature) as Hash)).to.equal(relayerSigner.address);
+  });
+
+  it("names itself, the same at each dial, and the relayer's further processes", async () => {
+    const [one, other] = [await dialIn(), await dialIn()].map(({ response }) => response.headers);
+    expect(one![LinkHeader.process]).to.match(/^0x[0-9a-f]{64}$/).and.to.equal(other![LinkHeader.process]);
+    expect(one![LinkHeader.processes]).to.equal("https://b.example, https://c.example");
   });
 
   it("refuses a stranger who dials in as a node with the wrong key, and says why", async () => {
