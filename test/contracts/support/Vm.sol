@@ -7,11 +7,14 @@ interface Vm {
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deal(address account, uint256 wei_) external;
     function eip712HashType(string calldata typeNameOrDefinition) external pure returns (bytes32);
     function expectEmit(address emitter) external;
     function expectRevert(bytes calldata revertData) external;
+    function fee(uint256 basefee) external;
     function getNonce(address account) external view returns (uint64);
     function prank(address sender) external;
+    function roll(uint256 blockNumber) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address sender) external;
     function stopPrank() external;
