@@ -3,7 +3,7 @@ import { capacityCopies, FluidBound } from "./bounds.ts";
 import { idealHits, quartileBounds, type Sample } from "./classes.ts";
 import { hashUnit, Random } from "./random.ts";
 import { quantile, score, type PolicyReport } from "./score.ts";
-import { simulate, WINDOW_MS, type SimulationResult } from "./simulation.ts";
+import { simulate, WINDOW_MS, type Behaviour, type SimulationResult } from "./simulation.ts";
 import { TPOT_TARGET_MS, TraceTargets, TTFT_RULE } from "./targets.ts";
 import { overlay, type Arrivals, type Trace } from "./trace.ts";
 import type { Fleet } from "./profiles.ts";
@@ -80,11 +80,12 @@ export class Experiment {
     return report;
   }
 
-  simulate(kind: PolicyKind, onProgress?: (part: number) => void): SimulationResult {
+  simulate(kind: PolicyKind, onProgress?: (part: number) => void, behaviourOf?: (node: number) => Behaviour): SimulationResult {
     const { fleet, seed, attestationAgeMs, trace } = this.setup;
     return simulate({
       fleet, arrivals: this.arrivals, policy: kind, seed, attestationAgeMs, targetsOf: (row) => this.#targets.of(row), payerOf: (id) => this.#payerOf(id),
       maxOutTokens: trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0), sampleUntilMs: WINDOW_END_MS,
+      ...(behaviourOf ? { behaviourOf } : {}),
       ...(onProgress ? { onProgress: (nowMs: number) => onProgress(nowMs / ARRIVALS_END_MS) } : {}),
     });
   }

@@ -1,12 +1,13 @@
 // The relayer's fleet as the simulator needs it: attestations become the node table, the table and own work go to `decide`.
 import { decide, Scratch } from "../../relayer/routing/decide.ts";
 import { clampCurve } from "../../relayer/routing/curve.ts";
-import { SCORE_START_BPS } from "../../relayer/routing/score.ts";
+import { forgiven, scoreAfter, SCORE_START_BPS, type Deed } from "../../relayer/routing/score.ts";
 import { NodeTable, type Shard, type TableEntry } from "../../relayer/routing/table.ts";
 import { TABLE_EVERY_MS } from "../../relayer/routing/parameters.ts";
 import { BPS, ZERO_HASH, type Hash } from "../../protocol/units.ts";
 import { BLOCK_TOKENS } from "./trace.ts";
 import { idleTtftMs } from "./targets.ts";
+import type { ServiceCurve } from "../../protocol/link.ts";
 import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
@@ -29,6 +30,7 @@ export class FrontDesk {
   readonly #kinds: readonly NodeProfile[];
   readonly #holders = new Map<number, Holder>();
   readonly #expected = new Map<number, number>();
+  readonly #scores: { bps: number; atMs: number }[];
   readonly #scratch = new Scratch();
   readonly #words = new Uint32Array(8);
   #shard: Shard | null = null;
@@ -40,6 +42,7 @@ export class FrontDesk {
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
     this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idle(0), this.#own[node]!), atMs: 0 }));
     this.#kinds = [...new Set(world.profiles)];
+    this.#scores = world.profiles.map(() => ({ bps: SCORE_START_BPS, atMs: 0 }));
   }
 
   attested(node: number, snapshot: Snapshot, _nowMs: number): void {
@@ -56,6 +59,11 @@ export class FrontDesk {
     };
     // Node ids are row numbers: every node stands in the table.
     return decide(this.#shard!, task, this.#world.random.fill(this.#words), gate, this.#scratch);
+  }
+
+  deed(node: number, deed: Deed, nowMs: number): void {
+    const score = this.#scores[node]!;
+    this.#scores[node] = { bps: scoreAfter(forgiven(score.bps, nowMs - score.atMs), deed), atMs: nowMs };
   }
 
   sent(job: Job, node: number, expectedOutTokens: number): void {
@@ -99,7 +107,7 @@ export class FrontDesk {
       modelId: MODEL, own: this.#own[node]!,
       row: {
         ...attested, nodeId: node, keyEpoch: 0, attestationHash: ZERO_HASH, modelSlots: attested.slots, ageMs: Math.max(0, Math.floor(nowMs - attested.atMs)),
-        curve: clampCurve(this.#view.models[node]!.curve), priceIn: 0, priceOut: 0, scoreBps: SCORE_START_BPS,
+        curve: clampCurve(paced(this.#view.models[node]!.curve, this.#view.pace(node, nowMs))), priceIn: 0, priceOut: 0, scoreBps: forgiven(this.#scores[node]!.bps, nowMs - this.#scores[node]!.atMs),
       },
     }));
     const head = { processId: ZERO_HASH, sequence: 0, previous: ZERO_HASH, publishedAtMs: Math.floor(nowMs), events: [] };
@@ -107,6 +115,10 @@ export class FrontDesk {
     this.#tableAtMs = nowMs;
   }
 }
+
+/** A curve that is so many times slower in everything. */
+const paced = (curve: ServiceCurve, by: number): ServiceCurve =>
+  ({ aNs: curve.aNs * by, bNs: curve.bNs * by, cNs: curve.cNs * by, dNs: curve.dNs * by, ePs: curve.ePs * by });
 
 /** As a node's gauge would put it; `base` is the relayer's own load when it arrives. */
 function attestedOf(profile: NodeProfile, snapshot: Snapshot, own: Readonly<OwnLoad>): Attested {

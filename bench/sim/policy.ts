@@ -12,6 +12,11 @@ export interface World {
   fits(node: number, job: Job): boolean;
   /** Hands the request to the node's engine. */
   send(job: Job, node: number): void;
+  /**
+   * Takes a request back from a node that has shown no sign of it, so that it can be sent elsewhere.
+   * @returns false where the node is at work on it after all, however slowly
+   */
+  abandon(job: Job): boolean;
   /** Tells the client at once that it will not be served. */
   refuse(job: Job): void;
   /** Calls `woken` then; one time is pending, a later call moves it, Infinity takes it back. */
@@ -28,6 +33,8 @@ export interface Policy {
   firstToken?(job: Job, nowMs: number): void;
   /** isDone false: the node gave up. */
   ended?(job: Job, isDone: boolean, nowMs: number): void;
+  /** A node gave the request back without a signature, within `send`: it may be sent elsewhere. Where this is missing the request is lost. */
+  bounced?(job: Job, nowMs: number): void;
   woken?(nowMs: number): void;
 }
 

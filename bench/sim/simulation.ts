@@ -8,6 +8,11 @@ import type { Fleet } from "./profiles.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
 import type { Arrivals } from "./trace.ts";
 
+/** stall: takes requests and never answers. slow: at a quarter of the stated speed. refuse: gives every request back, unsigned. */
+export type Behaviour = "honest" | "stall" | "slow" | "refuse";
+
+const SLOWNESS = 4;
+
 export interface SimulationOptions {
   readonly fleet: Fleet;
   readonly arrivals: Arrivals;
@@ -22,8 +27,8 @@ export interface SimulationOptions {
   readonly payerOf?: (id: number) => number;
   /** What clients declare as max_tokens. */
   readonly maxOutTokens?: number;
-  /** By how much a node is slower than it says. */
-  readonly slownessOf?: (node: number) => number;
+  /** By default all are honest. Dishonest ones attest what honest ones would. */
+  readonly behaviourOf?: (node: number) => Behaviour;
   /** Slot use is sampled over windows of this length until `sampleUntilMs`. */
   readonly windowMs?: number;
   readonly sampleUntilMs?: number;
@@ -76,7 +81,7 @@ class Simulation {
       firstToken: (job: Job, nowMs: number): void => this.#firstToken(job, nowMs),
       ended: (job: Job, isDone: boolean, nowMs: number): void => this.#ended(job, isDone, nowMs),
     };
-    this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, options.slownessOf?.(i) ?? 1));
+    this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, options.behaviourOf?.(i) === "slow" ? SLOWNESS : 1));
     this.#onTheWay = fleet.nodes.map(() => null);
     // Slots: node boundaries, attestations, alarms of relayers, samples of slot use.
     this.#agenda = new Agenda(2 * fleet.nodes.length + relayers + 1);
@@ -187,6 +192,7 @@ class Simulation {
       fits: (node, job) => job.inputTokens + job.maxOutTokens <= nodes[node]!.kvTokens,
       send: (job, node) => this.#send(job, node),
       refuse: (job) => this.#refuse(job),
+      abandon: (job) => this.#abandon(job),
       wakeAt: (timeMs) => this.#agenda.set(2 * nodes.length + relayer, timeMs === Infinity ? Infinity : Math.max(timeMs, this.#nowMs)),
       cachedTokens: (job, out) => this.#index.cachedTokens(job.blocks, job.blockOffset, out),
     };
@@ -197,8 +203,26 @@ class Simulation {
     job.state = "sent";
     job.node = node;
     job.sentMs = this.#nowMs;
+    const behaviour = this.#options.behaviourOf?.(node) ?? "honest";
+    if (behaviour === "refuse") return this.#bounce(job);
+    if (behaviour === "stall") return;
     this.#nodes[node]!.enqueue(job, this.#nowMs);
     this.#agenda.set(node, this.#nodes[node]!.boundaryMs);
+  }
+
+  /** The request is given back; a policy that does not know what to do with it has lost it. */
+  #bounce(job: Job): void {
+    const policy = this.#relayers[job.relayer]!;
+    if (!policy.bounced) return this.#ended(job, false, this.#nowMs);
+    job.state = "offered";
+    policy.bounced(job, this.#nowMs);
+  }
+
+  /** Only what a stalled node holds can be taken back: what an engine works on will come. */
+  #abandon(job: Job): boolean {
+    if (job.state !== "sent" || this.#options.behaviourOf?.(job.node) !== "stall") return false;
+    job.state = "offered";
+    return true;
   }
 
   #refuse(job: Job): void {

@@ -4,6 +4,7 @@ import { modelOf, OwnView } from "./view.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "../../relayer/lobby/prices.ts";
 import { Lobby, LOBBY, type LobbyParameters, type LobbyRequest } from "../../relayer/lobby/lobby.ts";
 import { fullTpotMs, hasMemory } from "../../relayer/lobby/predict.ts";
+import { Breaker } from "../../relayer/lobby/pace.ts";
 import { GATES } from "../../relayer/routing/decide.ts";
 import type { Waiting } from "../../relayer/lobby/fairQueue.ts";
 import type { Job } from "./job.ts";
@@ -19,6 +20,8 @@ const EBB_TTFT_PART = 0.25;
 const AHEAD_MS = 150;
 const EXPIRE_EVERY_MS = 50;
 const REPRICE_EVERY_MS = 10_000;
+/** A first token so long overdue, and so many times its predicted time, is given up. */
+const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 const [OPEN, FULL, UNFIT] = [GATES.indexOf("open"), GATES.indexOf("full"), GATES.indexOf("unfit")];
 
 export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world, false, LOBBY) };
@@ -40,6 +43,9 @@ class Tidelane implements Policy {
   readonly #desk: FrontDesk;
   readonly #lobby: Lobby<Request>;
   readonly #allWait: boolean;
+  readonly #breakers: readonly Breaker[];
+  /** Sent, and no token yet. */
+  readonly #silent = new Set<Job>();
   readonly #requests = new Map<number, Request>();
   readonly #waiting = new Map<number, Waiting<Request>>();
   readonly #kinds: readonly Kind[];
@@ -55,6 +61,7 @@ class Tidelane implements Policy {
     this.#lobby = new Lobby(parameters);
     this.#view = new OwnView(world);
     this.#desk = new FrontDesk(world, this.#view);
+    this.#breakers = world.profiles.map(() => new Breaker());
     const profiles = [...new Set(world.profiles)];
     this.#kindOf = world.profiles.map((profile) => profiles.indexOf(profile));
     this.#kinds = profiles.map((profile, kind) => ({ model: modelOf(profile), count: this.#kindOf.filter((one) => one === kind).length }));
@@ -73,7 +80,7 @@ class Tidelane implements Policy {
     job.announcedStartMs = verdict.expectedStartMs;
     this.#waiting.set(job.id, verdict.entry);
     this.#pump(nowMs);
-    if (this.#waiting.has(job.id) && !this.#allWait) this.#wake(nowMs);
+    this.#wake(nowMs);
   }
 
   attested(node: number, snapshot: Snapshot, nowMs: number): void {
@@ -83,22 +90,31 @@ class Tidelane implements Policy {
   firstToken(job: Job, nowMs: number): void {
     this.#view.firstToken(job, nowMs);
     this.#desk.firstToken(job);
+    this.#silent.delete(job);
+    this.#breakers[job.node]!.answered();
     this.#pump(nowMs);
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
     this.#view.ended(job, isDone, nowMs);
     this.#desk.ended(job);
+    this.#desk.deed(job.node, isDone ? "kept" : "silent", nowMs);
+    this.#silent.delete(job);
     this.#lobby.finished(this.#requests.get(job.id)!, job.outputTokens);
     this.#requests.delete(job.id);
     this.#pump(nowMs);
   }
 
+  bounced(job: Job, nowMs: number): void {
+    this.#elsewhere(job, nowMs);
+  }
+
   woken(nowMs: number): void {
     this.#isWakeSet = false;
     this.#expire(nowMs);
+    this.#watch(nowMs);
     this.#pump(nowMs);
-    if (this.#waiting.size > 0) this.#wake(nowMs);
+    if (this.#waiting.size + this.#silent.size > 0) this.#wake(nowMs);
   }
 
   #pump(nowMs: number): void {
@@ -121,15 +137,16 @@ class Tidelane implements Policy {
   #findRoom(nowMs: number): void {
     this.#roomy = [];
     for (const [node, model] of this.#view.models.entries()) {
-      if (this.#view.book.inFlight[node]! < model.slots && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
+      const inFlight = this.#view.book.inFlight[node]!;
+      if (inFlight < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
     }
   }
 
-  #fitOf({ job, fits }: Request, nowMs: number): number {
+  #fitOf(request: Request, nowMs: number): number {
     let least = Infinity;
     for (const node of this.#roomy) {
-      const fit = fits[this.#kindOf[node]!]!;
-      if (fit < least && this.#gate(job, node, nowMs) === OPEN) least = fit;
+      const fit = request.fits[this.#kindOf[node]!]!;
+      if (fit < least && this.#gate(request, node, nowMs) === OPEN) least = fit;
     }
     return least;
   }
@@ -142,32 +159,56 @@ class Tidelane implements Policy {
     this.#requests.set(job.id, request);
     this.#view.sent(job, node, this.#desk.cachedTokensOn(node, job), nowMs);
     this.#desk.sent(job, node, request.expectedOutTokens);
+    this.#silent.add(job);
     this.#world.send(job, node);
     this.#findRoom(nowMs);
     return true;
   }
 
-  #choose({ job, expectedOutTokens }: Request, nowMs: number): number {
-    const open = (ttftPart: number) => (row: number): number => (this.#roomy.includes(row) ? this.#gate(job, row, nowMs, ttftPart) : FULL);
+  #choose(request: Request, nowMs: number): number {
+    const { job, expectedOutTokens } = request;
+    const open = (ttftPart: number) => (row: number): number => (this.#roomy.includes(row) ? this.#gate(request, row, nowMs, ttftPart) : FULL);
     const quick = this.#lobby.refusedPart === 0 ? this.#desk.decide(job, expectedOutTokens, nowMs, open(EBB_TTFT_PART)) : -1;
     return quick >= 0 ? quick : this.#desk.decide(job, expectedOutTokens, nowMs, open(TTFT_PART));
   }
 
   /** A node is open to a request whose targets it is predicted to meet, and that of those it already has. */
-  #gate(job: Job, node: number, nowMs: number, ttftPart = TTFT_PART): number {
+  #gate({ job, latestStartMs }: Request, node: number, nowMs: number, ttftPart = TTFT_PART): number {
     if (!this.#world.fits(node, job)) return UNFIT;
     const model = this.#view.models[node]!;
     if (this.#view.book.inFlight[node]! >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
     const load = this.#view.loadOf(node, job);
-    if (!hasMemory(model, load, this.#view.mix) || fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
+    if (!hasMemory(model, load, this.#view.mix) || this.#view.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
     const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
-    const waitedMs = this.#allWait ? 0 : nowMs - job.arrivalMs;
+    const waitedMs = latestStartMs === Infinity ? 0 : nowMs - job.arrivalMs;
     return waitedMs + ttftMs > ttftPart * job.ttftTargetMs ? FULL : OPEN;
   }
 
   /** The time after which even an idle node would be too late. */
   #latestStartMs(job: Job): number {
     return this.#allWait ? Infinity : job.arrivalMs + TTFT_PART * job.ttftTargetMs - this.#desk.bestTtftMs(job);
+  }
+
+  /** A first token that is long overdue will not come: the request goes elsewhere, and the node is asked less. */
+  #watch(nowMs: number): void {
+    for (const job of this.#silent) {
+      const predictedMs = this.#view.predictedMs(job);
+      if (nowMs < predictedMs + SILENCE_MS + SILENCE_TIMES * (predictedMs - job.sentMs) || !this.#world.abandon(job)) continue;
+      this.#elsewhere(job, nowMs);
+    }
+  }
+
+  #elsewhere(job: Job, nowMs: number): void {
+    this.#breakers[job.node]!.silent(nowMs);
+    this.#view.ended(job, false, nowMs);
+    this.#desk.ended(job);
+    this.#desk.deed(job.node, "silent", nowMs);
+    this.#silent.delete(job);
+    const request = this.#requests.get(job.id)!;
+    this.#requests.delete(job.id);
+    // It was let in once and is not turned away now, however late it becomes.
+    this.#waiting.set(job.id, this.#lobby.again({ ...request, latestStartMs: Infinity }, nowMs));
+    this.#wake(nowMs);
   }
 
   #expire(nowMs: number): void {

@@ -4,6 +4,7 @@ import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { World } from "./policy.ts";
 import { ReadClock, readMs } from "../../relayer/lobby/readClock.ts";
+import { Pace } from "../../relayer/lobby/pace.ts";
 import { SizeMix } from "../../relayer/lobby/sizeMix.ts";
 import { grownTokens, type NodeLoad, type NodeModel } from "../../relayer/lobby/predict.ts";
 
@@ -21,6 +22,9 @@ export class OwnView {
   readonly book: Book;
   readonly mix = new SizeMix();
   readonly #clocks: readonly ReadClock[];
+  readonly #paces: readonly Pace[];
+  /** When the first token was predicted to come, and with which pace, by request. */
+  readonly #predicted = new Map<number, { readonly atMs: number; readonly pace: number }>();
   /** Prompt tokens of each request in flight that its node need not read. */
   readonly #cached = new Map<number, number>();
 
@@ -28,6 +32,7 @@ export class OwnView {
     this.models = world.profiles.map(modelOf);
     this.book = new Book(world.profiles.length);
     this.#clocks = world.profiles.map(() => new ReadClock());
+    this.#paces = world.profiles.map(() => new Pace());
   }
 
   /** @param more one more request like this */
@@ -41,21 +46,34 @@ export class OwnView {
     return this.#clocks[node]!.aheadMs(nowMs);
   }
 
+  /** How much slower than it says a node has proved to be. */
+  pace(node: number, nowMs: number): number {
+    return this.#paces[node]!.factor(nowMs);
+  }
+
+  /** When the first token of a request in flight was predicted to come; Infinity where it came. */
+  predictedMs(job: Job): number {
+    return this.#predicted.get(job.id)?.atMs ?? Infinity;
+  }
+
   /** From now to the first token, were the request sent to the node. */
   ttftMs(node: number, job: Job, cachedTokens: number, nowMs: number): number {
     const cached = Math.min(cachedTokens, job.inputTokens - 1);
-    return this.aheadMs(node, nowMs) + readMs(this.models[node]!, this.loadOf(node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2);
+    return this.aheadMs(node, nowMs) + this.pace(node, nowMs) * readMs(this.models[node]!, this.loadOf(node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2);
   }
 
   sent(job: Job, node: number, cachedTokens: number, nowMs: number): void {
     const cached = Math.min(cachedTokens, job.inputTokens - 1);
-    this.#clocks[node]!.sent(this.models[node]!, this.loadOf(node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
+    this.#predicted.set(job.id, { atMs: nowMs + this.ttftMs(node, job, cachedTokens, nowMs), pace: this.pace(node, nowMs) });
+    this.#clocks[node]!.sent(this.models[node]!, this.loadOf(node), this.pace(node, nowMs), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
     if (cached > 0) this.#cached.set(job.id, cached);
     this.book.sent(job, node);
   }
 
   firstToken(job: Job, nowMs: number): void {
     this.book.firstToken(job);
+    const { atMs, pace } = this.#predicted.get(job.id)!;
+    this.#paces[job.node]!.observe(nowMs - job.sentMs, atMs - job.sentMs, pace, nowMs);
     this.#read(job, nowMs);
   }
 
@@ -68,6 +86,7 @@ export class OwnView {
   #read(job: Job, nowMs: number): void {
     const cached = this.#cached.get(job.id) ?? 0;
     this.#cached.delete(job.id);
-    this.#clocks[job.node]!.done(this.models[job.node]!, this.loadOf(job.node), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
+    this.#predicted.delete(job.id);
+    this.#clocks[job.node]!.done(this.models[job.node]!, this.loadOf(job.node), this.pace(job.node, nowMs), job.inputTokens - cached, job.inputTokens ** 2 - cached ** 2, nowMs);
   }
 }

@@ -80,6 +80,11 @@ export class Lobby<Request extends LobbyRequest> {
     return { admitted: true, entry, position: this.#queue.size, expectedStartMs: nowMs + waitMs };
   }
 
+  /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room. */
+  again(request: Request, nowMs: Millis): Waiting<Request> {
+    return this.#queue.push(request, request.payer, workOf(request), request.latestStartMs, nowMs);
+  }
+
   /**
    * Starts as many as find a place. Of the first few in fair order the one goes first that suits the free places best: they are about
    * equally entitled, and a match wastes less. Who has waited long beyond the aim goes before any match.

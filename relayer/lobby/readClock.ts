@@ -26,18 +26,19 @@ export class ReadClock {
     return Math.max(0, this.#freeAtMs - nowMs);
   }
 
-  sent(model: NodeModel, load: NodeLoad, tokens: Tokens, squares: number, nowMs: Millis): void {
+  /** @param pace factor on the node's times */
+  sent(model: NodeModel, load: NodeLoad, pace: number, tokens: Tokens, squares: number, nowMs: Millis): void {
     this.#prompts++;
     this.#tokens += tokens;
     this.#squares += squares;
-    this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + readMs(model, load, tokens, squares);
+    this.#freeAtMs = Math.max(nowMs, this.#freeAtMs) + pace * readMs(model, load, tokens, squares);
   }
 
   /** A prompt was read (its first token came) or is gone: what is left begins now. */
-  done(model: NodeModel, load: NodeLoad, tokens: Tokens, squares: number, nowMs: Millis): void {
+  done(model: NodeModel, load: NodeLoad, pace: number, tokens: Tokens, squares: number, nowMs: Millis): void {
     this.#prompts--;
     this.#tokens = this.#prompts === 0 ? 0 : this.#tokens - tokens;
     this.#squares = this.#prompts === 0 ? 0 : this.#squares - squares;
-    this.#freeAtMs = nowMs + (this.#prompts === 0 ? 0 : readMs(model, load, this.#tokens, this.#squares));
+    this.#freeAtMs = nowMs + (this.#prompts === 0 ? 0 : pace * readMs(model, load, this.#tokens, this.#squares));
   }
 }

@@ -76,6 +76,16 @@ describe("a simulated node", () => {
     expect(jobs.every((job) => job.preemptions === 0)).to.equal(true);
   });
 
+  it("is as dishonest as it is told to be", () => {
+    const rows = [{ timeMs: 0, outputTokens: 10 }];
+    const states = (behaviour: "stall" | "slow" | "refuse") => simulate({
+      fleet: fleetOfOne(profileOf()), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 0, behaviourOf: () => behaviour, endMs: 1_000,
+    }).jobs.map((job) => [job.state, job.endMs]);
+    expect(states("slow")).to.deep.equal([["done", 40]]);
+    expect(states("refuse")).to.deep.equal([["failed", 0]]);
+    expect(states("stall")).to.deep.equal([["sent", -1]]);
+  });
+
   it("serves every request exactly its tokens, whatever comes, and in the same way twice", () => {
     const rows = fc.array(fc.record({
       timeMs: fc.integer({ min: 0, max: 400 }), inputTokens: fc.integer({ min: 1, max: 60 }), outputTokens: fc.integer({ min: 1, max: 40 }),

@@ -59,8 +59,8 @@ describe("the read clock", () => {
     const oneMs = readMs(model(), load, 1_000, 1e6);
     // 110 ms of reading in chunks of 50 ms, 10 ms of overhead each.
     expect(oneMs).to.be.closeTo(110 + 2.2 * 10, 1e-9);
-    clock.sent(model(), load, 1_000, 1e6, 0);
-    clock.sent(model(), load, 1_000, 1e6, 0);
+    clock.sent(model(), load, 1, 1_000, 1e6, 0);
+    clock.sent(model(), load, 1, 1_000, 1e6, 0);
     expect(clock.aheadMs(0)).to.be.closeTo(2 * oneMs, 1e-9);
     expect(clock.aheadMs(oneMs)).to.be.closeTo(oneMs, 1e-9);
     expect(clock.aheadMs(1e6)).to.equal(0);
@@ -69,11 +69,11 @@ describe("the read clock", () => {
   it("is set right by every prompt that was really read", () => {
     const clock = new ReadClock();
     const oneMs = readMs(model(), load, 1_000, 1e6);
-    for (let i = 0; i < 3; i++) clock.sent(model(), load, 1_000, 1e6, 0);
-    clock.done(model(), load, 1_000, 1e6, 500);
+    for (let i = 0; i < 3; i++) clock.sent(model(), load, 1, 1_000, 1e6, 0);
+    clock.done(model(), load, 1, 1_000, 1e6, 500);
     expect(clock.aheadMs(500)).to.be.closeTo(2 * oneMs, 1e-9);
-    clock.done(model(), load, 1_000, 1e6, 501);
-    clock.done(model(), load, 1_000, 1e6, 502);
+    clock.done(model(), load, 1, 1_000, 1e6, 501);
+    clock.done(model(), load, 1, 1_000, 1e6, 502);
     expect(clock.aheadMs(502)).to.equal(0);
   });
 });
