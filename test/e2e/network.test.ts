@@ -1,13 +1,18 @@
 // The main job on real processes, a real chain, a real database and a real model. One network; each test leaves it whole.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { createWalletClient, http, parseTransaction } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { TideTokenAbi } from "../../protocol/generated/abi/TideToken.ts";
 import { leafOf } from "../../protocol/records.ts";
 import { verifyReceipt } from "../../cli/audit.ts";
 import { chat, failure, Network, readAll, until, type Hash } from "./network.ts";
+import { bentPayment, type Bent } from "./strangers.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -136,10 +141,47 @@ describe("a network of real processes", function () {
       });
     });
 
+    it("refuse once expired", async () => {
+      const paying = await network.voucherPayer({ validSeconds: 10 });
+      await until("it has expired", async () => {
+        const { headers, body } = await bentPayment(paying.sessionFile);
+        const response = await network.post("/v1/chat/completions", body, headers);
+        return response.status === 402 && (await codeOf(response)) === "session_expired";
+      }, 15_000);
+    });
+
     it("refuse a missing and an unknown key", async () => {
       expect(await network.post("/v1/chat/completions", chat).then((response) => response.status)).to.equal(401);
       expect(await failure(network.clientOf("tl_nobody").chat.completions.create(chat))).to.include({ status: 401 });
     });
+
+    const offences: [string, Bent, number, RegExp][] = [
+      ["a voucher signed with another key", { key: `0x${"77".repeat(32)}` }, 401, /wrong_key/],
+      ["a voucher signed for another chain", { domain: { chainId: 1 } }, 401, /wrong_key/],
+      ["a voucher signed for another contract", { domain: { verifyingContract: `0x${"99".repeat(20)}` } }, 401, /wrong_key/],
+      ["a cap below what the order may cost", { cap: 999n }, 402, /voucher_cap_too_low/],
+      ["an order above the session's maximum for one task", { order: { maxFee: 2_000_001n }, cap: 2_000_001n }, 402, /order_above_maximum/],
+      ["an expired order", { order: { deadline: 1_700_000_000 } }, 400, /order_expired/],
+      ["an order for another session", { order: { sessionId: `0x${"12".repeat(32)}` } }, 404, /unknown_session/],
+      ["an order for another body", { body: JSON.stringify({ ...chat, max_tokens: 3 }) }, 400, /invalid_payment/],
+    ];
+    it("refuse each bent payment with its own code, and charge nothing", async () => {
+      const paying = await network.voucherPayer();
+      for (const [what, bent, status, code] of offences) {
+        const { headers, body } = await bentPayment(paying.sessionFile, bent);
+        const response = await network.post("/v1/chat/completions", body, headers);
+        expect(await codeOf(response), what).to.match(code);
+        expect(response.status, what).to.equal(status);
+      }
+      const { headers, body } = await bentPayment(paying.sessionFile, { cap: 2_000n });
+      expect((await network.post("/v1/chat/completions", body, headers)).status, "the honest one").to.equal(200);
+      const again = await network.post("/v1/chat/completions", body, headers);
+      expect([again.status, await codeOf(again)], "the same order again").to.deep.equal([409, "order_replayed"]);
+      const [row] = await network.sql<{ n: string }>(`select count(*) as n from attempts a join tasks t using (task_id) where t.session_id = '${paying.sessionId}' and a.receipt_hash is not null`);
+      expect(Number(row!.n)).to.equal(1);
+    });
+
+    const codeOf = async (response: Response): Promise<string> => ((await response.clone().json()) as { error: { code: string } }).error.code;
   });
 
   describe("a client that hangs up", () => {
@@ -185,6 +227,36 @@ describe("a network of real processes", function () {
     });
   });
 
+  describe("a node behind a dropped connection", () => {
+    it("comes back by itself, and serves again", async () => {
+      const relayer = new URL(devnet.relayerUrl);
+      const sockets = new Set<Socket>();
+      const middle = createServer((socket) => {
+        const onward = connect(Number(relayer.port), relayer.hostname);
+        for (const one of [socket, onward]) sockets.add(one.on("error", () => undefined).on("close", () => sockets.delete(one)));
+        socket.pipe(onward).pipe(socket);
+      }).listen(0, "127.0.0.1");
+      await once(middle, "listening");
+      try {
+        await devnet.nodeProcess("low-2").stop();
+        await until("it is gone", async () => await attested() === 3);
+        await devnet.startNode("low-2", { TIDELANE_RELAYERS: `http://127.0.0.1:${(middle.address() as AddressInfo).port}` });
+        await devnet.attested();
+        const before = sockets.size;
+        for (const socket of sockets) socket.destroy();
+        await until("the relayer has seen it", async () => await attested() === 3);
+        await devnet.attested();
+        expect(before).to.be.at.least(2);
+      } finally {
+        await devnet.nodeProcess("low-2").stop();
+        for (const socket of sockets) socket.destroy();
+        middle.close();
+        await devnet.startNode("low-2");
+        await devnet.attested();
+      }
+    });
+  });
+
   const attested = async (): Promise<number> => ((await (await fetch(`${devnet.relayerUrl}/tidelane/v1/status`)).json()) as { fleet: { attested: number } }).fleet.attested;
 
   describe("a relayer that dies", () => {
@@ -225,6 +297,44 @@ describe("a network of real processes", function () {
 
     const batchState = async (taskId: Hash): Promise<string | null> =>
       (await network.sql<{ state: string }>(`select b.state from tasks t join batches b on b.header_hash = t.batch_hash where t.task_id = '${taskId}'`))[0]?.state ?? null;
+
+    it("twice over one chain: of two processes that post the same batch one fails, and nobody pays twice", async () => {
+      const paying = await network.voucherPayer();
+      await network.allSettled();
+      await paying.client.chat.completions.create(chat);
+      const { taskId, charge } = await network.outcome(paying);
+      await network.rpc("evm_setIntervalMining", [3]);
+      try {
+        await until("the batch is sent", async () => (await batchState(taskId)) === "sent", 40_000);
+        const [batch] = await network.sql<{ transaction_raw: Hash; transaction_nonce: string }>(
+          `select transaction_raw, transaction_nonce from batches b join tasks t on t.batch_hash = b.header_hash where t.task_id = '${taskId}'`);
+        const { to, data, gas } = parseTransaction(batch!.transaction_raw);
+        // The second process holds the same keys and the same batch; its envelope comes right behind.
+        const rival = createWalletClient({ account: privateKeyToAccount(devnet.keys.relayer.poster), transport: http(devnet.rpcUrl) });
+        const hash = await rival.sendTransaction({ chain: null, to: to!, data: data!, gas: gas!, nonce: Number(batch!.transaction_nonce) + 1 });
+        const { status } = await network.reader.waitForTransactionReceipt({ hash, timeout: 20_000 });
+        expect(status).to.equal("reverted");
+      } finally {
+        await network.rpc("evm_setIntervalMining", [2]);
+      }
+      await network.settled(taskId);
+      expect((await network.session(paying.sessionId)).charged).to.equal(charge);
+      // The nonce that the rival took must not stop the next batch.
+      await paying.client.chat.completions.create(chat);
+      await network.settled((await network.outcome(paying, 2)).taskId);
+    });
+
+    it("pointed at another chain refuses to start, and says which", async () => {
+      const { code, stderr } = await runToEnd("relayer/main.ts", { ...devnet.relayerEnvironment(), TIDELANE_PORT: "0", TIDELANE_CHAIN_ID: "1" });
+      expect(code).to.equal(1);
+      expect(stderr).to.match(/chain/i).and.include("31337");
+    });
+
+    it("whose port is in use refuses to start, and says which", async () => {
+      const { code, stderr } = await runToEnd("relayer/main.ts", devnet.relayerEnvironment());
+      expect(code).to.equal(1);
+      expect(stderr).to.include(new URL(devnet.relayerUrl).port);
+    });
 
     async function killRelayer(): Promise<void> {
       const { pid } = devnet.relayerProcess;
@@ -305,6 +415,15 @@ describe("a network of real processes", function () {
     });
   });
 });
+
+/** Runs a process that is to end by itself. */
+async function runToEnd(script: string, env: Record<string, string>): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [join(root, script)], { env: { PATH: process.env.PATH, ...env }, stdio: ["ignore", "ignore", "pipe"] });
+  let stderr = "";
+  child.stderr.on("data", (chunk: Buffer) => { stderr += chunk.toString(); });
+  const [code] = await once(child, "close") as [number | null];
+  return { code, stderr };
+}
 
 function isAlive(pid: number): boolean {
   try {

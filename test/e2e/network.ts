@@ -26,6 +26,7 @@ export interface Paying {
   readonly payer: TidelanePayer;
   readonly client: OpenAI;
   readonly sessionId: Hash;
+  readonly sessionFile: string;
   /** Judged tasks, in the order in which their answers ended. */
   readonly outcomes: TaskOutcome[];
 }
@@ -61,7 +62,7 @@ export class Network {
     const outcomes: TaskOutcome[] = [];
     const payer = await openPayer({ ...chainAccess(this.devnet), sessionFile }, { onOutcome: (outcome) => outcomes.push(outcome) });
     this.#payers.push(payer);
-    return { payer, sessionId, outcomes, client: new OpenAI({ baseURL: payer.baseUrl, apiKey: "unused", fetch: payer.fetch, maxRetries: 0 }) };
+    return { payer, sessionId, sessionFile, outcomes, client: new OpenAI({ baseURL: payer.baseUrl, apiKey: "unused", fetch: payer.fetch, maxRetries: 0 }) };
   }
 
   /** A client that knows an API key and nothing else. */
