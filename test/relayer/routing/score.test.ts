@@ -34,9 +34,9 @@ describe("the score", () => {
   });
 
   it("forgives half the distance to the start in each half-life, never more, and takes nothing earned", () => {
-    expect(forgiven(1_000, SCORE_HALF_LIFE_MS)).to.equal(5_000);
-    expect(forgiven(1_000, 2 * SCORE_HALF_LIFE_MS)).to.equal(7_000);
-    expect(forgiven(9_800, 10 ** 9)).to.equal(9_800);
+    expect(forgiven(1_900, SCORE_HALF_LIFE_MS)).to.equal(5_900);
+    expect(forgiven(1_900, 2 * SCORE_HALF_LIFE_MS)).to.equal(7_900);
+    expect(forgiven(9_950, 10 ** 9)).to.equal(9_950);
     expect(forgiven(0, 10 ** 15)).to.equal(SCORE_START_BPS);
     fc.assert(fc.property(anyScore, fc.integer({ min: -10_000, max: 10 ** 7 }), fc.nat(100_000), (score, elapsedMs, more) => {
       expect(forgiven(score, elapsedMs)).to.be.within(score, Math.max(score, SCORE_START_BPS));

@@ -158,8 +158,8 @@ describe("models and status", () => {
     const status = rig.fleet.status();
     expect(status.attested).to.equal(1);
     expect(status.nodes).to.deep.equal([
-      { nodeId: 1, hardwareClass: 1, engine: "timed", models: [NAME], state: "unattested", slots: 0, prepSlots: 0, inFlight: 0, computeBps: 0, memoryBps: 0, queueBps: 0, networkBps: 0, scoreBps: 9_000, attestationAgeMs: null },
-      { nodeId: 2, hardwareClass: 1, engine: "timed", models: [NAME], state: "serving", slots: 4, prepSlots: 1, inFlight: 0, computeBps: 0, memoryBps: 0, queueBps: 300, networkBps: 0, scoreBps: 9_000, attestationAgeMs: 0 },
+      { nodeId: 1, hardwareClass: 1, engine: "timed", models: [NAME], state: "unattested", slots: 0, prepSlots: 0, inFlight: 0, computeBps: 0, memoryBps: 0, queueBps: 0, networkBps: 0, scoreBps: 9_900, attestationAgeMs: null },
+      { nodeId: 2, hardwareClass: 1, engine: "timed", models: [NAME], state: "serving", slots: 4, prepSlots: 1, inFlight: 0, computeBps: 0, memoryBps: 0, queueBps: 300, networkBps: 0, scoreBps: 9_900, attestationAgeMs: 0 },
     ]);
     expect(JSON.parse(JSON.stringify(status))).to.deep.equal(status);
   });
