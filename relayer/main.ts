@@ -97,8 +97,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));
   const app = buildApp({
-    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), ...historyCheck(watch)],
-    status: async () => ({ tasks: { running: tasks.running }, batches: await shownBatches() }),
+    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), historyCheck(watch), settlementCheck(settlement)],
+    status: async () => ({ tasks: { running: tasks.running }, batches: await shownBatches(), settlement: settlement.status() }),
     routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });
   await resendAcks(journal, links);
@@ -113,9 +113,15 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
 }
 
 /** An RPC that does not answer is told by the check of that name; this one tells of a chain that is not the journal's. */
-function historyCheck({ problem }: Watch): Readiness[] {
+function historyCheck({ problem }: Watch): Readiness {
   const isOdd = problem !== null && problem.code !== "chain_unreachable";
-  return [{ name: "history", ok: !isOdd, detail: isOdd ? problem.message : "The chain holds what the journal says." }];
+  return { name: "history", ok: !isOdd, detail: isOdd ? problem.message : "The chain holds what the journal says." };
+}
+
+/** What passes by itself, or by sending the poster some gas, is told and does not stop new work; what needs a person does. */
+function settlementCheck({ problem, isLeading }: Settlement): Readiness {
+  const detail = problem?.message ?? (isLeading ? "This process settles." : "Another process of this relayer settles.");
+  return { name: "settlement", ok: problem === null || problem.retryable, detail };
 }
 
 /** Takes nothing new, lets streams end up to the limit, then closes what is left. */

@@ -136,6 +136,8 @@ export interface Chain {
   readonly deployment: Deployment;
   /** Latest block. @throws retryable `chain_unreachable`, as every call here. */
   head(): Promise<{ number: bigint; timestampSeconds: Seconds; hash: Hash }>;
+  /** What the chain's own clock says the next block's time will be at least: it may be ahead of ours, or behind. */
+  nextTimestamp(): Promise<Seconds>;
   /** Null where it was never opened. */
   session(sessionId: Hash): Promise<ChainSession | null>;
   /** Submits a payer's authorization, the relayer paying the gas; resolves when it is mined. @throws `authorization_rejected` with the contract's reason. */
@@ -150,8 +152,8 @@ export interface Chain {
   batchHash(relayerId: number, batchId: bigint): Promise<Hash | null>;
   /** What the relayer may still debit now: leverage x bond less its unmatured debits. */
   debitCapacity(relayerId: number): Promise<TokenAmount>;
-  /** Block time up to which the chain is final. */
-  finalTimestamp(): Promise<Seconds>;
+  /** The newest final block's time, and the last batch as of that very block. */
+  finalBatch(relayerId: number): Promise<{ timestampSeconds: Seconds; batchId: bigint }>;
   /**
    * Runs one posting job at a time, with the poster's next nonce (confirmed transactions only). A job ends when its transaction
    * is mined or given up, so two jobs never share a nonce.

@@ -11,7 +11,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex, type Seconds, type TokenAmount } from "../../protocol/units.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
 import type { Chain, ChainNode, ChainSession, ChainTransaction, Deployment, TransactionReceipt } from "../ports.ts";
-import { clientOf, type Client } from "./chain/client.ts";
+import { clientOf, nextTimestampOf, type Client } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import { Poster } from "./chain/poster.ts";
 
@@ -97,10 +97,17 @@ export class ViemChain implements Chain {
     return { number: block.number, timestampSeconds: Number(block.timestamp), hash: block.hash };
   }
 
+  async nextTimestamp(): Promise<Seconds> {
+    return Number(await this.#read(() => nextTimestampOf(this.#client)));
+  }
+
   /** A local chain has no reorganisations; elsewhere the chain itself says what is final. */
-  async finalTimestamp(): Promise<Seconds> {
+  async finalBatch(relayerId: number): Promise<{ timestampSeconds: Seconds; batchId: bigint }> {
     const blockTag = this.deployment.domain.chainId === LOCAL_CHAIN_ID ? "latest" : "finalized";
-    return Number((await this.#read(() => this.#client.getBlock({ blockTag }))).timestamp);
+    const { number: blockNumber, timestamp } = await this.#read(() => this.#client.getBlock({ blockTag }));
+    // A server that lags behind does not know this block, and says so.
+    const [batchId] = await this.#read(() => this.#client.readContract({ ...this.#settlement, functionName: "lastBatchOf", args: [relayerId], blockNumber }));
+    return { timestampSeconds: Number(timestamp), batchId };
   }
 
   async session(sessionId: Hash): Promise<ChainSession | null> {

@@ -1,12 +1,13 @@
 // Gathers a batch: what is due by the journal, what there is room for by the chain, and the header over both.
 import { buildBatch, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../settlement/batch.ts";
 import { dueSessions, fitTasks, type HeldReason, type PlanTask, type Room } from "../settlement/plan.ts";
+import { journalForked } from "./post.ts";
 import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { BatchDataTask } from "../../protocol/batchData.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher } from "../ports.ts";
+import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher, StoredBatch } from "../ports.ts";
 
 export interface AssembleWorld {
   readonly chain: Chain;
@@ -31,21 +32,23 @@ export interface Assembled {
 
 /** Published beside the batch's own tasks; the rest goes with the next one. */
 const FAILURES_MAX = 1_000;
-/** The contract refuses a period that ends in its future, and its clock may be behind ours. */
-const CLOCK_SKEW_SECONDS: Seconds = 3;
 
 /**
  * @param isEnding whether a session must settle whatever it is worth; null where nothing is known of it.
  * @returns null where nothing is due or nothing fits.
- * @throws `chain_unreachable`, `journal_unavailable`, `chain_older_than_journal`, `journal_older_than_chain`, `settlement_blocked`, `settlement_waits`
+ * @throws `chain_unreachable`, `journal_unavailable`, `chain_older_than_journal`, `journal_older_than_chain`, `journal_forked`, `settlement_blocked`, `settlement_waits`
  */
 export async function assemble(world: AssembleWorld, limits: AssembleLimits, isEnding: (sessionId: Hash) => boolean | null): Promise<Assembled | null> {
   const { chain, journal, clock } = world;
-  const due = dueSessions(await journal.unsettledSessions(), isEnding, {
-    nowSeconds: Math.floor(clock.nowMs() / 1_000), windowSeconds: chain.deployment.windowSeconds, entryCost: limits.entryCost,
+  const owing = await journal.unsettledSessions();
+  if (owing.length === 0) return null;
+  // Acks carry our time, forces are opened by the chain's: whichever is ahead says what is due.
+  const chainSeconds = await chain.nextTimestamp();
+  const due = dueSessions(owing, isEnding, {
+    nowSeconds: Math.max(chainSeconds, Math.floor(clock.nowMs() / 1_000)), windowSeconds: chain.deployment.windowSeconds, entryCost: limits.entryCost,
   });
   if (due.length === 0) return null;
-  const place = await placeOf(world);
+  const place = await placeOf(world, chainSeconds);
   // What was acked after the period's end belongs to a later one.
   const tasks = (await journal.unsettledTasks(due, limits.tasksMax)).filter((task) => newestAck(task) <= place.periodEnd);
   const gathered = await gather(world, tasks);
@@ -97,16 +100,16 @@ function chargeableOf(books: SessionBooks, found: ChainSession | null): TokenAmo
   return found.mode === Mode.ALLOWANCE ? minOf(left, found.bucketLevel) : left;
 }
 
-/** The header's place: after the last batch on chain, over a period that overlaps with no header given up before. */
-async function placeOf({ chain, journal, identity, clock }: AssembleWorld): Promise<Omit<BatchInput, "tasks" | "sessions" | "tabs">> {
-  const [last, head] = await Promise.all([chain.lastBatch(identity.relayerId), chain.head()]);
+/**
+ * The header's place: after the last batch on chain, over a period that overlaps with no header given up before.
+ * @param periodEnd by the chain's clock: the contract refuses a period that ends in its future.
+ */
+async function placeOf({ chain, journal, identity }: AssembleWorld, periodEnd: Seconds): Promise<Omit<BatchInput, "tasks" | "sessions" | "tabs">> {
+  const last = await chain.lastBatch(identity.relayerId);
   const [confirmed] = await journal.batches("confirmed", 1);
   if (confirmed && confirmed.header.batchId > last.batchId) throw chainIsOlder(confirmed.header.batchId, last.batchId);
-  const previous = await journal.batch(last.batchId);
-  const isKnown = last.batchId === 0n || previous?.headerHash === last.hash || await journal.getFact(FIRST_BATCH_FACT) === firstBatchFact(last);
-  if (!isKnown) throw journalIsOlder(last.batchId);
+  const previous = await knownBatch(journal, last);
   const batchId = last.batchId + 1n;
-  const periodEnd: Seconds = Math.max(head.timestampSeconds, Math.floor(clock.nowMs() / 1_000) - CLOCK_SKEW_SECONDS);
   // Two headers of one id with overlapping periods are slashable, whatever became of the first.
   const givenUp = (await journal.batches("abandoned", 100)).filter((batch) => batch.header.batchId === batchId);
   if (givenUp.some((batch) => periodEnd <= batch.header.postBy)) {
@@ -123,6 +126,20 @@ export const chainIsOlder = (journaled: bigint, onChain: bigint): TidelaneError 
   "It was restored from an earlier state or is another chain; settlement waits. Restore the chain's newer state, or start both anew.",
   { code: "chain_older_than_journal", details: { journaled: String(journaled), onChain: String(onChain) } },
 );
+
+/**
+ * The chain's last batch as this journal holds it; null before the first.
+ * @param last read before the journal is asked, which holds every batch before it is sent.
+ * @throws `journal_older_than_chain` where it is not known here, `journal_forked` where another one has its place.
+ */
+export async function knownBatch(journal: Pick<Journal, "batch" | "getFact">, last: { readonly batchId: bigint; readonly hash: Hash }): Promise<StoredBatch | null> {
+  if (last.batchId === 0n) return null;
+  const held = await journal.batch(last.batchId);
+  if (held?.headerHash === last.hash) return held;
+  if (held) throw journalForked(last.batchId, held.headerHash, last.hash);
+  if (await journal.getFact(FIRST_BATCH_FACT) !== firstBatchFact(last)) throw journalIsOlder(last.batchId);
+  return null;
+}
 
 /** A journal that was begun anew goes on after the batch that was the last one then. */
 export const FIRST_BATCH_FACT = "first_batch";

@@ -3,7 +3,8 @@
 //   built ── sent ──▶ in a block ─▶ confirmed
 //     │       │  ▲
 //     │       └──┘ same bytes again; another nonce where ours is taken; more gas where it is stuck
-//     └─────────────▶ postBy is final and it is not posted ─▶ abandoned: its tasks go into a later batch
+//     ├─────────────▶ postBy is final and it is not posted ─▶ abandoned: its tasks go into a later batch
+//     └─────────────▶ its id holds another batch ─▶ stop: somebody settles from another journal, and a person must look
 //
 // The header is never signed anew for the same batch id while the old one could still be posted: the only thing that
 // changes between tries is the envelope around the same call. What the chain holds decides, never what we remember.
@@ -33,7 +34,8 @@ const RECEIPT_TRIES = 8;
 
 /**
  * One step for a batch that an earlier round, or an earlier process, left unfinished.
- * @throws `chain_unreachable`, `journal_unavailable`: nothing is lost, the next round goes on.
+ * @throws `chain_unreachable`, `journal_unavailable`, `batch_refused`, `batch_reverted`, `batch_stuck`: nothing is lost, the next
+ *   round goes on. `journal_forked`: nothing of this batch may go into another one, and only a person can go on.
  */
 export async function recover(world: PostWorld, batch: StoredBatch, signal: AbortSignal): Promise<Outcome> {
   const settled = await settledBy(world, batch);
@@ -50,9 +52,10 @@ export async function recover(world: PostWorld, batch: StoredBatch, signal: Abor
  * @returns waiting where a later round must go on.
  */
 export async function post(world: PostWorld, batch: StoredBatch, signal: AbortSignal): Promise<Outcome> {
-  const { chain, journal, clock, log } = world;
+  const { chain, journal, clock } = world;
   const { batchId, postBy } = batch.header;
-  if (batch.replaced.length >= ENVELOPES_MAX || !await isAcceptable(world, batch, signal)) return "waiting";
+  if (batch.replaced.length >= ENVELOPES_MAX) throw stuck(batchId);
+  if (!await isAcceptable(world, batch, signal)) return "waiting";
   const envelopes = new Set([...batch.replaced, batch.transaction.hash]);
   let transaction = await send(world, batchId, batch.transaction);
   await journal.updateBatch(batchId, "sent");
@@ -62,10 +65,7 @@ export async function post(world: PostWorld, batch: StoredBatch, signal: AbortSi
     const settled = await settledBy(world, { ...batch, transaction, replaced: [...envelopes] });
     if (settled) return settled;
     const receipt = await chain.receipt(transaction.hash);
-    if (receipt?.status === "reverted") {
-      log.error({ batchId: String(batchId), transaction: transaction.hash }, "a batch's transaction reverted; the same batch is tried again while its time lasts");
-      return "waiting";
-    }
+    if (receipt?.status === "reverted") throw minedInVain(batchId, transaction.hash);
     if ((await chain.head()).timestampSeconds > postBy) return "waiting";
     await clock.sleep(POLL_MS, signal);
     if (clock.monotonicMs() - sentMs < STUCK_MS) continue;
@@ -89,7 +89,11 @@ async function send(world: PostWorld, batchId: bigint, first: ChainTransaction):
   }
 }
 
-/** What the chain says of the batch: posted (by whichever envelope), impossible because another one has its id, or null. */
+/**
+ * What the chain says of the batch: posted (by whichever envelope), or null where its id is free.
+ * @throws `journal_forked` where another batch has its id. Its tasks stay claimed: that other batch may hold them too, and a task
+ *   in two batches costs the payer twice and this relayer its whole bond.
+ */
 async function settledBy(world: PostWorld, batch: StoredBatch): Promise<Outcome | null> {
   const { chain, journal, identity, log } = world;
   const { batchId } = batch.header;
@@ -101,9 +105,7 @@ async function settledBy(world: PostWorld, batch: StoredBatch): Promise<Outcome 
     log.info({ batchId: String(batchId), block: String(mined?.blockNumber ?? "unknown"), gasUsed: String(mined?.gasUsed ?? "unknown") }, "a batch is settled");
     return "confirmed";
   }
-  log.error({ batchId: String(batchId), ours: batch.headerHash, posted }, "another batch of this relayer has this id: somebody posts with the same keys and another journal");
-  await journal.updateBatch(batchId, "abandoned");
-  return "abandoned";
+  throw journalForked(batchId, batch.headerHash, posted);
 }
 
 /** One of several RPC servers may know the state a moment before another knows the receipt. */
@@ -118,10 +120,14 @@ async function minedAs({ chain, clock }: PostWorld, hashes: readonly Hash[]): Pr
   return null;
 }
 
-/** Past postBy the contract refuses it; once that time is final no reorganisation can bring it back. */
-async function abandonWhenFinal({ chain, journal, log }: PostWorld, batch: StoredBatch): Promise<Outcome> {
+/**
+ * Past postBy the contract refuses it; once that time is final no reorganisation can bring it back. Time and batch are read of
+ * one final block: of two RPC servers one may lag, and what it has not seen yet may well be posted.
+ */
+async function abandonWhenFinal({ chain, journal, identity, log }: PostWorld, batch: StoredBatch): Promise<Outcome> {
   const { batchId, postBy } = batch.header;
-  if (await chain.finalTimestamp() <= postBy) return "waiting";
+  const final = await chain.finalBatch(identity.relayerId);
+  if (final.timestampSeconds <= postBy || final.batchId >= batchId) return "waiting";
   await journal.updateBatch(batchId, "abandoned");
   log.warn({ batchId: String(batchId), postBy }, "a batch was not posted in time; its tasks go into a later one");
   return "abandoned";
@@ -143,25 +149,46 @@ async function outbid({ chain, journal }: PostWorld, batchId: bigint, transactio
 
 /**
  * Tries the call until the contract would take it: the chain's clock may be behind ours, or a bond be raised meanwhile.
- * @returns false when the batch's time is over, others have waited long enough, or the signal aborts.
+ * @returns false when the batch's time is over, the chain's clock is not there yet, or the signal aborts.
+ * @throws `batch_refused` with the contract's reason when others have waited long enough.
  */
-async function isAcceptable({ chain, clock, log }: PostWorld, batch: StoredBatch, signal: AbortSignal): Promise<boolean> {
+async function isAcceptable({ chain, clock }: PostWorld, batch: StoredBatch, signal: AbortSignal): Promise<boolean> {
   const { to, data } = parseTransaction(batch.transaction.raw);
   const until = clock.monotonicMs() + ACCEPT_MS;
-  let told = "";
+  let refused: TidelaneError | null = null;
   while (!signal.aborted && clock.monotonicMs() < until) {
     try {
       await chain.simulate({ to: to!, data: data! });
       return true;
     } catch (error) {
       if (!(error instanceof TidelaneError && error.code === "call_reverted")) throw error;
-      const reason = String(error.details.reason);
       // The chain's clock is behind ours by a block: ordinary, and over in a moment.
-      if (reason !== told && !reason.startsWith("WrongTimes")) log.error({ batchId: String(batch.header.batchId), reason }, "the contract would refuse this batch now; it is tried again while its time lasts");
-      told = reason;
+      refused = String(error.details.reason).startsWith("WrongTimes") ? null : refusedBecause(batch.header.batchId, error);
     }
     if ((await chain.head()).timestampSeconds > batch.header.postBy) return false;
     await clock.sleep(POLL_MS, signal);
   }
+  if (refused && !signal.aborted) throw refused;
   return false;
 }
+
+export const journalForked = (batchId: bigint, ours: Hash, posted: Hash | null): TidelaneError => new TidelaneError(
+  `Batch ${batchId} on chain is not the one in this journal: another process posts with the same keys and a database of its own, or this ` +
+  "database is a copy. Nothing is settled from here any more. Stop that process, and start with the one database that holds the chain's batches.",
+  { code: "journal_forked", details: { batchId: String(batchId), ours, posted: String(posted) } },
+);
+
+const refusedBecause = (batchId: bigint, error: TidelaneError): TidelaneError => new TidelaneError(
+  `The contract would refuse batch ${batchId} now: ${String(error.details.reason)}. It is tried again while its time lasts.`,
+  { code: "batch_refused", retryable: true, cause: error, details: { batchId: String(batchId), reason: String(error.details.reason) } },
+);
+
+const minedInVain = (batchId: bigint, transaction: Hash): TidelaneError => new TidelaneError(
+  `The transaction of batch ${batchId} reverted; the same batch is tried again while its time lasts.`,
+  { code: "batch_reverted", retryable: true, details: { batchId: String(batchId), transaction } },
+);
+
+const stuck = (batchId: bigint): TidelaneError => new TidelaneError(
+  `Batch ${batchId} was sent ${ENVELOPES_MAX} times and stands in no block; it is given up when its time is over. See what the chain asks for gas, and why it reverted.`,
+  { code: "batch_stuck", retryable: true, details: { batchId: String(batchId) } },
+);

@@ -38,6 +38,7 @@ export class Settlement {
   readonly #limits: AssembleLimits;
   #lead: Lead | null = null;
   #problem: TidelaneError | null = null;
+  #held: Assembled["held"] = [];
 
   constructor(world: SettlementOptions) {
     this.#world = world;
@@ -52,6 +53,12 @@ export class Settlement {
   /** Why settlement waits, or null. */
   get problem(): TidelaneError | null {
     return this.#problem;
+  }
+
+  /** For the status page: plain values. */
+  status(): { readonly leading: boolean; readonly problem: { readonly code: string; readonly message: string; readonly retryable: boolean } | null; readonly heldTasks: number; readonly heldFor: string | null } {
+    const problem = this.#problem && { code: this.#problem.code, message: this.#problem.message, retryable: this.#problem.retryable };
+    return { leading: this.isLeading, problem, heldTasks: this.#held.length, heldFor: this.#held[0]?.reason ?? null };
   }
 
   /** Tries to become the process that posts. @returns whether it is. @throws `journal_unavailable` */
@@ -141,8 +148,9 @@ export class Settlement {
     const { log } = this.#world;
     const { header } = built;
     log.info({ batchId: String(header.batchId), tasks: built.taskIds.length, sessions: built.debits.length, tabs: built.credits.length, debit: String(header.totalDebit) }, "a batch is due");
-    const odd = held.filter(({ reason }) => reason !== "full");
-    if (odd.length > 0) log.error({ tasks: odd.length, reason: odd[0]!.reason, taskId: odd[0]!.taskId }, "the chain would refuse some tasks now; they stay for a later batch");
+    this.#held = held.filter(({ reason }) => reason !== "full");
+    this.#world.metrics.gauge("settlement_held_tasks", this.#held.length);
+    if (this.#held[0]) log.error({ tasks: this.#held.length, ...this.#held[0] }, "the chain would refuse some tasks now; they stay for a later batch");
   }
 
   #count(outcome: Outcome): void {

@@ -4,8 +4,9 @@
 //   it does not answer        readiness says so; orders go on inside what was locked when it was read last; settlement waits
 //   it took a batch back      (a reorganisation) the batch counts as sent again, and the settlement loop posts the same bytes
 //   it is older than we are   (restored, reset, another one) readiness says so, and nothing is settled on it
+//   it is newer than we are   (the database is a copy, or not the only one) the same, before anything is due
 import { TidelaneError } from "../../protocol/errors.ts";
-import { chainIsOlder, FIRST_BATCH_FACT, firstBatchFact } from "./assemble.ts";
+import { chainIsOlder, FIRST_BATCH_FACT, firstBatchFact, knownBatch } from "./assemble.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Millis } from "../../protocol/units.ts";
 import type { Chain, Clock, Identity, Journal, Log, Metrics, StoredBatch } from "../ports.ts";
@@ -91,6 +92,7 @@ export class Watch {
     if (!journal.isUp()) return;
     const confirmed = await journal.batches("confirmed", REORGANISED_MAX + 1);
     const last = await chain.lastBatch(identity.relayerId);
+    await knownBatch(journal, last);
     await this.#compare(confirmed.filter((batch) => batch.header.batchId > last.batchId), last.batchId, head.number);
   }
 

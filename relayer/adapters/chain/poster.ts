@@ -5,7 +5,7 @@ import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Address, Hash, Hex, Millis } from "../../../protocol/units.ts";
 import type { ChainTransaction, TransactionReceipt } from "../../ports.ts";
 import { failureOf, reverted } from "./failures.ts";
-import type { Client } from "./client.ts";
+import { nextTimestampOf, type Client } from "./client.ts";
 
 /** EIP-7825: no transaction may ask for more. */
 const GAS_MAX = 16_777_216n;
@@ -57,12 +57,10 @@ export class Poster {
     });
   }
 
-  /** On the newest state, at the time that the next block may have: a chain without traffic stands still between blocks. */
+  /** On the newest state, at the time that the chain's next block may have. */
   async simulate(call: Call): Promise<void> {
     const request = { account: this.#account.address, to: call.to, data: call.data } as const;
-    const head = await this.#ask(() => this.#client.getBlock({ blockTag: "latest" }));
-    const now = BigInt(Math.floor(Date.now() / 1_000));
-    const time = now > head.timestamp ? now : head.timestamp + 1n;
+    const time = await this.#ask(() => nextTimestampOf(this.#client)) + 1n;
     try {
       await this.#ask(() => this.#client.call({ ...request, blockOverrides: { time } }));
     } catch (error) {

@@ -40,9 +40,8 @@ export class HonestWork {
     return authorization;
   }
 
-  /** One finished task with one receipt, acked now. @returns what was signed. */
-  async task(authorization: SpendingAuthorization, nodeId: 1 | 2, outputTokens: number, inputTokens = 100): Promise<SignedAttempt> {
-    const ackedAt = Math.floor(Date.now() / 1_000);
+  /** One finished task with one receipt, acked now or at the given second. @returns what was signed. */
+  async task(authorization: SpendingAuthorization, nodeId: 1 | 2, outputTokens: number, inputTokens = 100, ackedAt = Math.floor(Date.now() / 1_000)): Promise<SignedAttempt> {
     const sessionId = hashStruct("SpendingAuthorization", authorization);
     const order: TaskOrder = {
       sessionId, nonce: authorization.mode === Mode.ALLOWANCE ? (await this.#journal.session(sessionId))!.nextNonce : ++this.#orders,

@@ -8,7 +8,7 @@ import { Mode } from "../../../protocol/constants.ts";
 import { chargeDown } from "../../../protocol/fees.ts";
 import { keccak256 } from "viem/utils";
 import { leafOf } from "../../../protocol/records.ts";
-import { recoverWithViem, signerOfKey } from "../../../protocol/signing.ts";
+import { signerOfKey } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
@@ -19,20 +19,10 @@ import { MemoryRecords } from "../../../relayer/adapters/records.ts";
 import { Settlement } from "../../../relayer/loops/settle.ts";
 import { Watch } from "../../../relayer/loops/watch.ts";
 import { proofsOfTask, recordsOf, treesOf } from "../../../relayer/settlement/batch.ts";
-import type { Chain, Clock, Log, Metrics, SignedAttempt, StoredBatch } from "../../../relayer/ports.ts";
+import type { Chain, Log, SignedAttempt, StoredBatch } from "../../../relayer/ports.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 import { HonestWork, type Tabs } from "./honestWork.ts";
-
-const crypto = { keccak256, recover: recoverWithViem };
-const metrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {}, text: async () => "" };
-const never = new AbortController().signal;
-
-/** The wall clock, with durations that pass a hundred times as fast: nobody waits for a fee bump. */
-const clock: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now() * 100,
-  sleep: (ms) => new Promise((wake) => setTimeout(wake, ms / 25)),
-};
+import { bent, clock, codeOf, crypto, metrics, never, until } from "./settleRig.ts";
 
 describe("settlement", function () {
   this.timeout(60_000);
@@ -241,7 +231,7 @@ describe("settlement", function () {
     await release(killed);
     await local.rpc("evm_setNextBlockTimestamp", [lost.header.postBy + 1]);
     await local.rpc("evm_mine");
-    const notFinal = settlementOn(bent(chain, { finalTimestamp: async () => lost.header.postBy }));
+    const notFinal = settlementOn(bent(chain, { finalBatch: async () => ({ timestampSeconds: lost.header.postBy, batchId: base.batchId }) }));
     expect(await round(notFinal)).to.equal(false);
     expect((await batch()).headerHash).to.equal(lost.headerHash);
     await release(notFinal);
@@ -383,22 +373,4 @@ describe("settlement", function () {
   };
 });
 
-function bent(chain: Chain, bends: Partial<Chain>): Chain {
-  return new Proxy(chain, {
-    get: (target, name) => {
-      const own = (bends as Record<PropertyKey, unknown>)[name] ?? (target as unknown as Record<PropertyKey, unknown>)[name];
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
-}
-
 const accountOf = (key: `0x${string}`): `0x${string}` => signerOfKey(key).address;
-const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => "none", (error: unknown) => (error instanceof TidelaneError ? error.code : String(error)));
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!await holds()) {
-    if (performance.now() > end) throw new Error(`did not hold in time: ${holds}`);
-    await new Promise((wake) => setTimeout(wake, 10));
-  }
-}
