@@ -47,7 +47,8 @@ class Tidelane implements Policy {
   /** Sent, and no token yet. */
   readonly #silent = new Set<Job>();
   readonly #requests = new Map<number, Request>();
-  readonly #waiting = new Map<number, Waiting<Request>>();
+  /** Those that would be too late one day. */
+  readonly #hurried = new Map<number, Waiting<Request>>();
   readonly #kinds: readonly Kind[];
   readonly #kindOf: readonly number[];
   #roomy: number[] = [];
@@ -78,7 +79,7 @@ class Tidelane implements Policy {
     const verdict = this.#lobby.offer(request, nowMs);
     if (!verdict.admitted) return this.#world.refuse(job);
     job.announcedStartMs = verdict.expectedStartMs;
-    this.#waiting.set(job.id, verdict.entry);
+    if (request.latestStartMs !== Infinity) this.#hurried.set(job.id, verdict.entry);
     this.#pump(nowMs);
     this.#wake(nowMs);
   }
@@ -114,7 +115,7 @@ class Tidelane implements Policy {
     this.#expire(nowMs);
     this.#watch(nowMs);
     this.#pump(nowMs);
-    if (this.#waiting.size + this.#silent.size > 0) this.#wake(nowMs);
+    if (this.#hurried.size + this.#silent.size > 0) this.#wake(nowMs);
   }
 
   #pump(nowMs: number): void {
@@ -155,7 +156,7 @@ class Tidelane implements Policy {
     const { job } = request;
     const node = this.#choose(request, nowMs);
     if (node < 0) return false;
-    this.#waiting.delete(job.id);
+    this.#hurried.delete(job.id);
     this.#requests.set(job.id, request);
     this.#view.sent(job, node, this.#desk.cachedTokensOn(node, job), nowMs);
     this.#desk.sent(job, node, request.expectedOutTokens);
@@ -207,15 +208,15 @@ class Tidelane implements Policy {
     const request = this.#requests.get(job.id)!;
     this.#requests.delete(job.id);
     // It was let in once and is not turned away now, however late it becomes.
-    this.#waiting.set(job.id, this.#lobby.again({ ...request, latestStartMs: Infinity }, nowMs));
+    this.#lobby.again({ ...request, latestStartMs: Infinity }, nowMs);
     this.#wake(nowMs);
   }
 
   #expire(nowMs: number): void {
-    for (const [id, entry] of this.#waiting) {
+    for (const [id, entry] of this.#hurried) {
       if (entry.item.latestStartMs >= nowMs) continue;
       this.#lobby.remove(entry);
-      this.#waiting.delete(id);
+      this.#hurried.delete(id);
       this.#world.refuse(entry.item.job);
     }
   }
