@@ -12,14 +12,15 @@ export async function listModels() {
   select.replaceChildren(...models.map((model) => element("option", { value: model.id }, model.id)));
 }
 
-/** @param {(task: string) => void} onTask called with the task's id, once the answer has ended */
+/** @param {(task: string) => void} onTask called with the task's id, once the answer has ended, however it did */
 export async function ask(onTask) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
   byId("stop").disabled = false;
   byId("answer").textContent = "";
-  byId("answer-cost").textContent = "";
+  say("");
+  let task = null;
   try {
     const response = await fetch("/v1/chat/completions", {
       method: "POST", signal, headers: { "content-type": "application/json", authorization: `Bearer ${byId("key").value.trim()}` },
@@ -28,14 +29,21 @@ export async function ask(onTask) {
       }),
     });
     if (!response.ok) throw new Error((await response.json().catch(() => null))?.error?.message ?? `The relayer answered ${response.status}.`);
+    task = response.headers.get("x-tidelane-task");
     for await (const event of eventsOf(response.body)) show(event);
-    const task = response.headers.get("x-tidelane-task");
-    if (task) onTask(task);
   } catch (error) {
-    byId("answer-cost").textContent = signal.aborted ? "Stopped: what was produced is paid." : error.message;
+    if (running.signal === signal) say(signal.aborted ? "Stopped: what was produced is paid." : error.message, !signal.aborted);
   } finally {
-    if (running?.signal === signal) byId("stop").disabled = true;
+    if (running.signal === signal) {
+      byId("stop").disabled = true;
+      if (task) onTask(task);
+    }
   }
+}
+
+function say(text, isTrouble = false) {
+  byId("answer-cost").textContent = text;
+  byId("answer-cost").className = isTrouble ? "trouble" : "quiet";
 }
 
 export const stop = () => running?.abort();
@@ -44,7 +52,7 @@ function show(event) {
   if (event.error) throw new Error(event.error.message);
   byId("answer").append(event.choices?.[0]?.delta?.content ?? "");
   const { usage, tidelane } = event;
-  if (usage) byId("answer-cost").textContent = `${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out${tidelane ? ` · node ${tidelane.node} · charge ${money(tidelane.charge)} · task ${tidelane.task}` : ""}`;
+  if (usage) say(`${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out${tidelane ? ` · node ${tidelane.node} · charge ${money(tidelane.charge)} · task ${tidelane.task}` : ""}`);
 }
 
 /** The JSON values of a server-sent event stream. */

@@ -22,10 +22,12 @@ export function setLevel(node, percent) {
 export const percentOf = (bps) => `${Math.round(bps / 100)} %`;
 
 /** Smallest units as tokens; exact, with the zeros at the end cut to two. */
-export function money(amount, decimals = 6) {
+export const money = (amount, decimals = 6) => alignedMoney(amount, decimals).replace(/(\.\d\d\d*?)0+$/, "$1");
+
+/** The same with all its zeros, so that a column's points stand under each other. */
+export function alignedMoney(amount, decimals = 6) {
   const digits = String(amount).padStart(decimals + 1, "0");
-  const fraction = digits.slice(-decimals).replace(/0+$/, "").padEnd(2, "0");
-  return `${digits.slice(0, -decimals)}.${fraction}`;
+  return `${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`;
 }
 
 export const short = (hash) => `${String(hash).slice(0, 10)}…${String(hash).slice(-6)}`;

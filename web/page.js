@@ -1,6 +1,6 @@
 // Ties the page together: asks for the status each second while somebody looks, and wires the two forms.
 import { ask, listModels, stop } from "./ask.js";
-import { byId, element, getJson, money, short } from "./dom.js";
+import { alignedMoney, byId, element, getJson, short } from "./dom.js";
 import { showFleet } from "./fleet.js";
 import { showReceipt } from "./receipt.js";
 
@@ -35,7 +35,7 @@ async function showRelayer() {
 function showBatches(batches) {
   byId("no-batches").hidden = batches.length > 0;
   byId("batch-rows").replaceChildren(...batches.map((batch) => element("tr", {},
-    element("th", { scope: "row" }, String(batch.batchId)), element("td", {}, batch.state), number(batch.leafCount), number(money(batch.totalDebit)), number(money(batch.totalCredit)),
+    element("th", { scope: "row" }, String(batch.batchId)), element("td", {}, batch.state), number(batch.leafCount), number(alignedMoney(batch.totalDebit)), number(alignedMoney(batch.totalCredit)),
     number(batch.gasUsed ?? "–"), number(batch.blockNumber ?? "–"), element("td", { class: "mono", title: batch.transactionHash }, short(batch.transactionHash)))));
 }
 

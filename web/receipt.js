@@ -6,27 +6,49 @@ const statusNames = { 1: "complete", 2: "aborted by the node", 3: "cancelled" };
 /** Charge of a fee, relayer's share included: rounded down, as on chain. */
 const chargeOf = (fee, feeBps) => BigInt(fee) + (BigInt(fee) * BigInt(feeBps)) / 10_000n;
 
+const LOOK_EVERY_MS = 2_000;
+const LOOKS_MAX = 150;
+let lookUps = 0;
+let savedFile = null;
+
+/** Shows a task's receipt, and follows it until it is settled or another one is looked up. */
 export async function showReceipt(task) {
+  const lookUp = ++lookUps;
   const view = byId("receipt-view");
   view.replaceChildren(element("p", { class: "quiet" }, "looking …"));
   try {
-    const receipt = await getJson(`/tidelane/v1/receipts/${task}`);
-    view.replaceChildren(summary(receipt), ...receipt.attempts.map(attemptSheet), ...(receipt.batch ? [batchSheet(receipt.batch)] : []), ...(receipt.unsigned.length > 0 ? [unsignedSheet(receipt.unsigned)] : []));
+    for (let look = 0, before = ""; look < LOOKS_MAX; look++) {
+      const receipt = await getJson(`/tidelane/v1/receipts/${task}`);
+      if (lookUp !== lookUps) return;
+      const now = JSON.stringify(receipt);
+      // Only what has changed is drawn anew: a reader may have opened a part of it.
+      if (now !== before) show(view, receipt);
+      if (isOver(receipt)) return;
+      before = now;
+      await new Promise((wake) => setTimeout(wake, LOOK_EVERY_MS));
+    }
   } catch (error) {
-    view.replaceChildren(element("p", { class: "trouble" }, error.message));
+    if (lookUp === lookUps) view.replaceChildren(element("p", { class: "trouble" }, error.message));
   }
+}
+
+const isOver = ({ state, attempts, batch }) => batch?.state === "confirmed" || (state === "failed" && attempts.length === 0);
+
+function show(view, receipt) {
+  view.replaceChildren(summary(receipt), ...receipt.attempts.map(attemptSheet), ...(receipt.batch ? [batchSheet(receipt.batch)] : []), ...(receipt.unsigned.length > 0 ? [unsignedSheet(receipt.unsigned)] : []));
 }
 
 function summary(receipt) {
   const charge = receipt.attempts.reduce((all, { record }) => all + chargeOf(record.receipt.body.fee, record.assignment.feeBps), 0n);
   const settled = receipt.batch?.state === "confirmed" ? `in batch ${receipt.batch.header.batchId}, block ${receipt.batch.blockNumber}` : "not settled on chain yet";
-  const file = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 1)], { type: "application/json" }));
+  if (savedFile) URL.revokeObjectURL(savedFile);
+  savedFile = URL.createObjectURL(new Blob([JSON.stringify(receipt, null, 1)], { type: "application/json" }));
   return element("div", { class: "sheet" },
     list([
       ["Task", mono(receipt.taskId)], ["State", `${receipt.state}, ${settled}`], ["Charge", money(charge)],
       ["Verify it yourself", mono(`npx tidelane audit verify ${receipt.taskId}`)],
     ]),
-    element("p", {}, element("a", { href: file, download: `${receipt.taskId}.receipt.json` }, "Save the receipt"), element("span", { class: "quiet" }, " – once settled, the file verifies from the chain alone")));
+    element("p", {}, element("a", { href: savedFile, download: `${receipt.taskId}.receipt.json` }, "Save the receipt"), element("span", { class: "quiet" }, " – once settled, the file verifies from the chain alone")));
 }
 
 function attemptSheet({ record, proofs }, i) {
