@@ -12,7 +12,8 @@ const stampFile = join(root, "cache", "tidelane-sources.sha256");
 const COMPILE_MS_MAX = 180_000;
 
 /**
- * Compiles with Hardhat where the sources are not those of the last time, so that nothing starts it in vain.
+ * Compiles with Hardhat where the sources are not those of the last time, so that nothing starts it in vain. The Solidity tests,
+ * more than half of the work, are left to whoever runs them.
  * @throws TidelaneError `compilation_failed` with the compiler's words.
  */
 export async function compile(): Promise<void> {
@@ -20,7 +21,7 @@ export async function compile(): Promise<void> {
   const isCompiled = existsSync(stampFile) && readFileSync(stampFile, "utf8") === sources && existsSync(join(root, "artifacts/contracts/Escrow.sol/Escrow.json"));
   if (isCompiled) return;
   try {
-    await promisify(execFile)(process.execPath, [join(root, "node_modules/hardhat/dist/src/cli.js"), "compile", "--quiet"], { cwd: root, timeout: COMPILE_MS_MAX });
+    await promisify(execFile)(process.execPath, [join(root, "node_modules/hardhat/dist/src/cli.js"), "compile", "--quiet", "--no-tests"], { cwd: root, timeout: COMPILE_MS_MAX });
   } catch (cause) {
     const said = (cause as { stderr?: string }).stderr ?? "";
     throw new TidelaneError(`the contracts do not compile: ${said.slice(0, 2_000)}`, { code: "compilation_failed", cause });
