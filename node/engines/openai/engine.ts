@@ -34,6 +34,8 @@ const INPUTS_MAX = 2_048;
 const METRICS_EVERY_MS: Millis = 1_000;
 /** After a refused connection the engine counts as down for this long. */
 const DOWN_FOR_MS: Millis = 5_000;
+/** Of a character that takes two UTF-16 units: some engines cut there, and each half alone would be lost. */
+const HALF_CHARACTER = /[\uD800-\uDBFF]$/;
 /** Engines that count send their usage right behind the finish; some keep the connection open for ever. */
 const AFTER_FINISH_MS: Millis = 2_000;
 /** Where neither engine nor owner tells: few models hold less. */
@@ -110,6 +112,7 @@ export class OpenAiEngine implements Engine {
     const inputTokensMax = Math.min(this.#contextTokens, inputBound(request.body));
     yield { type: "start", inputTokens: Math.min(estimated, inputTokensMax), inputTokensMax };
     let counted = 0;
+    let half = "";
     let finishReason: FinishReason | null = null;
     let usage: Usage | null = null;
     try {
@@ -125,7 +128,9 @@ export class OpenAiEngine implements Engine {
           break;
         }
         counted++;
-        yield { type: "delta", text: chunk.text, tokens: 1, ...(chunk.extra === null ? {} : { extra: chunk.extra }) };
+        const text = half + chunk.text;
+        half = HALF_CHARACTER.exec(text)?.[0] ?? "";
+        yield { type: "delta", text: text.slice(0, text.length - half.length), tokens: 1, ...(chunk.extra === null ? {} : { extra: chunk.extra }) };
       }
     } catch (error) {
       if (signal.aborted) return;

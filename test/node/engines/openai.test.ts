@@ -148,6 +148,11 @@ describe("engine: openai-compatible, in detail", () => {
     expect(endOf(await collect(await engineOf(finished((response) => void setTimeout(() => sse(response, usage), 100))), chat("x")))).to.include({ inputTokens: 7 });
   });
 
+  it("joins a character that the engine cut in two", async () => {
+    const halves = ["\ud83c", "\udf0a and \ud83c", "\udf0a"].map((text) => JSON.stringify(delta(text)));
+    expect(textOf(await collect(await engineOf(stream(...halves, delta("", "stop"), "[DONE]")), chat("x")))).to.equal("🌊 and 🌊");
+  });
+
   it("sets no limit of its own for a chat that might then not fit the context; what comes beyond the limit is cut off", async () => {
     const bodies: Record<string, unknown>[] = [];
     const engine = await engineOf((request, response) => {
