@@ -85,6 +85,7 @@ class Tidelane implements Policy {
   }
 
   attested(node: number, snapshot: Snapshot, nowMs: number): void {
+    this.#view.attested(node, snapshot);
     this.#desk.attested(node, snapshot, nowMs);
   }
 
@@ -139,7 +140,7 @@ class Tidelane implements Policy {
     this.#roomy = [];
     for (const [node, model] of this.#view.models.entries()) {
       const inFlight = this.#view.book.inFlight[node]!;
-      if (inFlight < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
+      if (this.#view.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
     }
   }
 
@@ -177,7 +178,7 @@ class Tidelane implements Policy {
   #gate({ job, latestStartMs }: Request, node: number, nowMs: number, ttftPart = TTFT_PART): number {
     if (!this.#world.fits(node, job)) return UNFIT;
     const model = this.#view.models[node]!;
-    if (this.#view.book.inFlight[node]! >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
+    if (this.#view.runningOn(node) >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
     const load = this.#view.loadOf(node, job);
     if (!hasMemory(model, load, this.#view.mix) || this.#view.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
     const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);

@@ -2,6 +2,7 @@
 import { OwnView } from "../view.ts";
 import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
 import type { Job } from "../job.ts";
+import type { Snapshot } from "../node.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
 /**
@@ -30,7 +31,7 @@ class Mooncake implements Policy {
     this.#world.cachedTokens(job, this.#cached);
     let [best, leastMs] = [-1, job.ttftTargetMs];
     for (const [node, model] of this.#view.models.entries()) {
-      if (!this.#world.fits(node, job) || this.#view.book.inFlight[node]! >= model.slots) continue;
+      if (!this.#world.fits(node, job) || this.#view.runningOn(node) >= model.slots) continue;
       const load = this.#view.loadOf(node, job);
       if (!hasMemory(model, load, this.#view.mix) || predictTpotMs(model, load, this.#view.mix) > job.tpotTargetMs) continue;
       const ttftMs = this.#view.ttftMs(node, job, this.#cached[node]!, nowMs);
@@ -39,6 +40,10 @@ class Mooncake implements Policy {
     if (best < 0) return this.#world.refuse(job);
     this.#view.sent(job, best, this.#cached[best]!, nowMs);
     this.#world.send(job, best);
+  }
+
+  attested(node: number, snapshot: Snapshot): void {
+    this.#view.attested(node, snapshot);
   }
 
   firstToken(job: Job, nowMs: number): void {

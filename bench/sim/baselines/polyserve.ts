@@ -2,6 +2,7 @@
 import { OwnView } from "../view.ts";
 import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
 import type { Job } from "../job.ts";
+import type { Snapshot } from "../node.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
 /**
@@ -30,6 +31,10 @@ class PolyServe implements Policy {
     this.#view.mix.arrived(job.inputTokens);
     if (!this.#place(job, nowMs)) this.#pending.push(job);
     this.#wakeForNext();
+  }
+
+  attested(node: number, snapshot: Snapshot): void {
+    this.#view.attested(node, snapshot);
   }
 
   firstToken(job: Job, nowMs: number): void {
@@ -72,7 +77,7 @@ class PolyServe implements Policy {
     const found = this.#order.find((node) => {
       const model = models[node]!;
       const load = this.#view.loadOf(node, job);
-      return this.#world.fits(node, job) && book.inFlight[node]! < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
+      return this.#world.fits(node, job) && this.#view.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
         && this.#view.ttftMs(node, job, this.#cached[node]!, nowMs) <= leftMs;
     });
     if (found === undefined) return false;
