@@ -13,6 +13,9 @@ const modules = join(root, "node_modules");
 const nodeVersion = "24.21.0"; // the Node that is installed where the running one is too old
 const nodeOldest = [22, 18]; // the first that strips types without a flag
 const lockMsMax = 15 * 60_000;
+/** The lockfile holds the local chain for linux-x64 only, because not every registry has the others; they come beside it. */
+const anvilVersion = "1.7.1";
+const anvilPackages = { "linux-arm64": "anvil-linux-arm64", "darwin-x64": "anvil-darwin-amd64", "darwin-arm64": "anvil-darwin-arm64" };
 
 const say = (text) => process.stderr.write(`tidelane: ${text}\n`);
 
@@ -101,6 +104,16 @@ async function ensureModules(node) {
   });
 }
 
+async function ensureAnvil(node) {
+  const name = anvilPackages[`${process.platform}-${process.arch}`];
+  const isThere = () => existsSync(join(toolchain, "node_modules", "@foundry-rs", name));
+  if (!name || isThere()) return;
+  await locked(async () => {
+    if (isThere()) return;
+    await npm(node, "installing the local chain", ["install", "--prefix", toolchain, "--no-save", "--no-package-lock", `@foundry-rs/${name}@${anvilVersion}`]);
+  });
+}
+
 /** One installer at a time: a second command waits, and takes over a lock whose owner is gone. */
 async function locked(work) {
   const lock = join(toolchain, "lock");
@@ -167,6 +180,7 @@ try {
   refuseForeignPlatforms();
   const node = await fittingNode();
   await ensureModules(node);
+  await ensureAnvil(node);
   await run(node, script, args);
 } catch (error) {
   if (!(error instanceof Refusal)) throw error;
