@@ -292,17 +292,24 @@ export interface Journal {
   /**
    * With a voucher (VOUCHER mode) the session's greatest voucher is kept in the same transaction; without one (ALLOWANCE) the
    * order's nonce must be the session's next, which is raised.
-   * @throws `order_replayed` where the task is known, `nonce_taken` where another process used the nonce.
+   * @param most what the session may owe in all, this order included: the processes of one relayer share it, and each knows its
+   *   own orders only. Not asked where it is left out.
+   * @throws `order_replayed` where the task is known, `nonce_taken` where another process used the nonce, `orders_elsewhere` where
+   *   what was charged and all open orders together would exceed `most`.
    */
-  openTask(task: OpenedTask, voucher: SignedVoucher | null): Promise<void>;
+  openTask(task: OpenedTask, voucher: SignedVoucher | null, most?: TokenAmount): Promise<void>;
   /**
    * All attempts of a task, its end, and the session's charge, in one transaction; group-committed.
    * Where the database is down, the entry goes to a local spool (synced to disk) and is replayed later; repeating it changes nothing.
+   * @throws `receipt_reused` where a receipt, or its node's seq, stands in the journal already; then nothing has changed.
    */
   finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void>;
   task(taskId: Hash): Promise<StoredTask | null>;
-  /** Ends tasks that no process can be serving any more, as failed. @returns how many. */
-  expireTasks(openedBeforeMs: Millis): Promise<number>;
+  /**
+   * Ends tasks that no process can be serving any more, as failed: so old, or with an order whose deadline was so long ago. What
+   * they reserved is free again. A process that was cut off may still end one with its receipt until it is in a batch. @returns how many.
+   */
+  expireTasks(openedBeforeMs: Millis, deadlineBeforeSeconds: Seconds): Promise<number>;
   /** Sessions with receipts that are in no batch yet. */
   unsettledSessions(): Promise<readonly UnsettledSession[]>;
   /** Their ended tasks with a receipt that are in no batch yet, by their oldest ack. */
@@ -330,6 +337,8 @@ export interface Journal {
   /** Small facts that must outlive a restart: the deployment, the chain's last seen block, the seed chain. */
   getFact(name: string): Promise<string | null>;
   setFact(name: string, value: string): Promise<void>;
+  /** Sets a fact where it still is what the caller has read (null: where there is none). @returns whether it was. */
+  replaceFact(name: string, expected: string | null, value: string): Promise<boolean>;
   /** True where the database answers. */
   isUp(): boolean;
 }

@@ -2,12 +2,12 @@
 //
 // Opened tasks and finished tasks go through one group commit. While the database is away nothing is opened, and what
 // finishes goes to the spool on disk, which is replayed before the database counts as back.
-import { and, asc, desc, eq, gt, isNotNull, isNull, lt, ne, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, isNotNull, isNull, lt, ne, or, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { recordFromJson, type AttemptRecord } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
-import type { Hash, Millis } from "../../protocol/units.ts";
+import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, Log, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, UnsettledSession } from "../ports.ts";
 import { Database, isUnavailable } from "./journal/database.ts";
 import { journalErrors } from "./journal/errors.ts";
@@ -121,9 +121,9 @@ export class PostgresJournal implements Journal {
 
   // ------------------------------------------------------------ tasks
 
-  async openTask(task: OpenedTask, voucher: SignedVoucher | null): Promise<void> {
+  async openTask(task: OpenedTask, voucher: SignedVoucher | null, most?: TokenAmount): Promise<void> {
     if (!this.#database.isUp || this.#writes.length >= WAITING_MAX) throw journalErrors.unavailable(null);
-    await this.#writes.add({ open: { task, voucher } });
+    await this.#writes.add({ open: { task, voucher, most } });
   }
 
   async finishTask(taskId: Hash, state: "finished" | "failed", ended: readonly EndedAttempt[]): Promise<void> {
@@ -146,9 +146,10 @@ export class PostgresJournal implements Journal {
     });
   }
 
-  async expireTasks(openedBeforeMs: Millis): Promise<number> {
-    const expired = await this.#database.query((db) => db.update(tasks).set({ state: "failed" })
-      .where(and(eq(tasks.state, "open"), lt(tasks.openedAtMs, Math.floor(openedBeforeMs)), isNull(tasks.batchHash))));
+  async expireTasks(openedBeforeMs: Millis, deadlineBeforeSeconds: Seconds): Promise<number> {
+    const isLost = or(lt(tasks.openedAtMs, Math.floor(openedBeforeMs)), sql`(${tasks.order} ->> 'deadline')::bigint < ${Math.floor(deadlineBeforeSeconds)}`);
+    const expired = await this.#database.query((db) => db.update(tasks).set({ state: "failed", expired: true })
+      .where(and(eq(tasks.state, "open"), isLost, isNull(tasks.batchHash))));
     return expired.rowCount ?? 0;
   }
 
@@ -250,14 +251,22 @@ export class PostgresJournal implements Journal {
     await this.#database.query((db) => db.insert(facts).values({ name, value }).onConflictDoUpdate({ target: facts.name, set: { value } }));
   }
 
+  async replaceFact(name: string, expected: string | null, value: string): Promise<boolean> {
+    const replaced = await this.#database.query((db) => (expected === null
+      ? db.insert(facts).values({ name, value }).onConflictDoNothing()
+      : db.update(facts).set({ value }).where(and(eq(facts.name, name), eq(facts.value, expected)))));
+    return replaced.rowCount === 1;
+  }
+
   /** One entry that the database refuses must not take the others with it. */
   async #commit(group: readonly Write[]): Promise<readonly (Error | null)[]> {
     try {
       return await this.#commitTogether(group);
     } catch (error) {
-      if (group.length === 1 || (error instanceof TidelaneError && error.code === "journal_unavailable")) throw error;
+      if (error instanceof TidelaneError && error.code === "journal_unavailable") throw error;
+      if (group.length === 1) return [refusalOf(error, group[0]!)];
       const errors: (Error | null)[] = [];
-      for (const write of group) errors.push(await this.#commitTogether([write]).then(([one]) => one ?? null, (one: unknown) => (one instanceof Error ? one : new Error(String(one)))));
+      for (const write of group) errors.push(await this.#commitTogether([write]).then(([one]) => one ?? null, (one: unknown) => refusalOf(one, write)));
       return errors;
     }
   }
@@ -270,6 +279,17 @@ export class PostgresJournal implements Journal {
     });
   }
 }
+
+/** Two processes that end tasks with one receipt at the same moment: the database's own index tells the second one. */
+function refusalOf(error: unknown, write: Write): Error {
+  const { code, constraint } = error as { code?: unknown; constraint?: unknown };
+  const signed = "finish" in write ? write.finish.attempts.find((attempt) => attempt.signed)?.signed : null;
+  if (signed && code === UNIQUE_VIOLATION && RECEIPT_INDEXES.has(String(constraint))) return journalErrors.receiptReused(signed.receiptHash, signed.record.receipt.nodeId);
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+const UNIQUE_VIOLATION = "23505";
+const RECEIPT_INDEXES = new Set(["attempts_by_node_seq", "attempts_receipt_hash_key"]);
 
 const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"));
 const isLive = (batchId: bigint) => and(eq(batches.batchId, String(batchId)), ne(batches.state, "abandoned"));

@@ -1,9 +1,9 @@
 // The journal's twin in memory, for tests and for trying things out: the same promises but durability, the same suite.
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
-import type { Hash, Millis, TokenAmount } from "../../protocol/units.ts";
+import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type {
-  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState, UnsettledSession,
+  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState, UnsettledSession,
 } from "../ports.ts";
 import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
@@ -13,6 +13,7 @@ interface TaskRow {
   state: TaskState;
   attempts: readonly EndedAttempt[];
   batchHash: Hash | null;
+  isExpired: boolean;
 }
 
 export class MemoryJournal implements Journal {
@@ -58,24 +59,28 @@ export class MemoryJournal implements Journal {
     return key && key.expiresAtMs > nowMs ? key.sessionId : null;
   }
 
-  async openTask(task: OpenedTask, voucher: SignedVoucher | null): Promise<void> {
+  async openTask(task: OpenedTask, voucher: SignedVoucher | null, most?: TokenAmount): Promise<void> {
     this.#requireUp();
     const session = this.#sessions.get(task.sessionId);
     if (!session) throw journalErrors.unknownSession(task.sessionId);
     if (this.#tasks.has(task.taskId)) throw journalErrors.replayed(task.taskId);
     if (voucher === null && task.order.nonce !== session.nextNonce) throw journalErrors.nonceTaken(task.sessionId, task.order.nonce);
+    const open = [...this.#tasks.values()].filter((one) => one.state === "open" && one.opened.sessionId === task.sessionId);
+    const owed = open.reduce((sum, { opened }) => sum + opened.order.maxFee, session.charged + task.order.maxFee);
+    if (most !== undefined && owed > most) throw journalErrors.ordersElsewhere(task.sessionId, owed, most);
     const isGreatest = voucher !== null && voucher.voucher.cumulativeCap > (session.voucher?.voucher.cumulativeCap ?? -1n);
     this.#sessions.set(task.sessionId, {
       ...session, nextNonce: voucher === null ? session.nextNonce + 1n : session.nextNonce, voucher: isGreatest ? voucher : session.voucher,
     });
-    this.#tasks.set(task.taskId, { opened: task, state: "open", attempts: [], batchHash: null });
+    this.#tasks.set(task.taskId, { opened: task, state: "open", attempts: [], batchHash: null, isExpired: false });
   }
 
   async finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void> {
     const task = this.#tasks.get(taskId);
     if (!task) throw journalErrors.unknownTask(taskId);
-    if (task.state !== "open") return;
-    task.state = state;
+    if (task.state !== "open" && !(task.isExpired && task.batchHash === null)) return;
+    this.#refuseReused(attempts);
+    Object.assign(task, { state, isExpired: false });
     task.attempts = [...attempts];
     const session = this.#sessions.get(task.opened.sessionId)!;
     this.#sessions.set(session.sessionId, { ...session, charged: session.charged + chargeOf(attempts) });
@@ -94,10 +99,11 @@ export class MemoryJournal implements Journal {
     return { opened: task.opened, state: task.state, attempts: task.attempts, batch };
   }
 
-  async expireTasks(openedBeforeMs: Millis): Promise<number> {
+  async expireTasks(openedBeforeMs: Millis, deadlineBeforeSeconds: Seconds): Promise<number> {
     this.#requireUp();
-    const stale = [...this.#tasks.values()].filter((task) => task.state === "open" && task.opened.openedAtMs < openedBeforeMs);
-    for (const task of stale) task.state = "failed";
+    const isLost = ({ opened }: TaskRow): boolean => opened.openedAtMs < openedBeforeMs || opened.order.deadline < deadlineBeforeSeconds;
+    const stale = [...this.#tasks.values()].filter((task) => task.state === "open" && isLost(task));
+    for (const task of stale) Object.assign(task, { state: "failed", isExpired: true });
     return stale.length;
   }
 
@@ -205,8 +211,27 @@ export class MemoryJournal implements Journal {
     this.#facts.set(name, value);
   }
 
+  async replaceFact(name: string, expected: string | null, value: string): Promise<boolean> {
+    this.#requireUp();
+    if ((this.#facts.get(name) ?? null) !== expected) return false;
+    this.#facts.set(name, value);
+    return true;
+  }
+
   isUp(): boolean {
     return this.#isUp;
+  }
+
+  #refuseReused(attempts: readonly EndedAttempt[]): void {
+    const known = [...this.#tasks.values()].flatMap((task) => task.attempts).flatMap(({ signed }) => signed ?? []);
+    for (const { signed } of attempts) {
+      if (!signed) continue;
+      const { receiptHash, record: { receipt } } = signed;
+      const isSame = (other: SignedAttempt): boolean => other.receiptHash === receiptHash
+        || (other.record.receipt.nodeId === receipt.nodeId && other.record.receipt.nodeSeq === receipt.nodeSeq);
+      if (known.some(isSame)) throw journalErrors.receiptReused(receiptHash, receipt.nodeId);
+      known.push(signed);
+    }
   }
 
   #waiting(): TaskRow[] {

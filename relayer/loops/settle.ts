@@ -10,7 +10,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { assemble, type AssembleLimits, type Assembled } from "./assemble.ts";
 import { post, recover, type Outcome, type PostWorld } from "./post.ts";
 import type { Sessions } from "../work/sessions.ts";
-import type { Millis, TokenAmount } from "../../protocol/units.ts";
+import type { Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type { Crypto, Lead, Metrics, RecordStore, StoredBatch } from "../ports.ts";
 
 export interface SettlementOptions extends PostWorld {
@@ -30,8 +30,9 @@ const TASKS_MAX = 2_000;
 const GAS = { base: 400_000n, session: 45_000n, tab: 110_000n, most: 16_777_216n } as const;
 const PENDING_MAX = 16;
 const ROUND_MS: { readonly least: Millis; readonly most: Millis } = { least: 250, most: 15_000 };
-/** A task that began so long ago is served by nobody: no assignment lives longer than W, no order longer than a day. */
+/** A task that began so long ago, or whose order ended so long ago, is served by nobody: its process died. */
 const EXPIRY_MS: Millis = 26 * 3_600_000;
+const AFTER_DEADLINE_SECONDS: Seconds = 600;
 
 export class Settlement {
   readonly #world: SettlementOptions;
@@ -91,7 +92,7 @@ export class Settlement {
   async round(signal: AbortSignal): Promise<boolean> {
     if (!await this.takeLead()) return false;
     const { journal, clock } = this.#world;
-    await journal.expireTasks(clock.nowMs() - EXPIRY_MS);
+    await journal.expireTasks(clock.nowMs() - EXPIRY_MS, clock.nowMs() / 1_000 - AFTER_DEADLINE_SECONDS);
     for (const batch of await this.#pending()) {
       const outcome = await recover(this.#world, batch, signal);
       this.#count(outcome);

@@ -103,6 +103,12 @@ export class SessionLedger {
     this.#reserved += maxFee;
   }
 
+  /** The most that the session may owe in all, charges and every reservation included, with a voucher of this cap (null in ALLOWANCE mode). */
+  most(voucherCap: TokenAmount | null, nowSeconds: Seconds): TokenAmount {
+    const ceiling = this.#ceiling(nowSeconds);
+    return this.#terms.mode === Mode.VOUCHER ? minOf(ceiling, maxOf(this.#cap, voucherCap ?? 0n)) : ceiling;
+  }
+
   /** A voucher with this cap is in the journal now; before that it covers its own order only, because a crash would lose it. */
   journaledCap(cap: TokenAmount): void {
     if (cap > this.#cap) this.#cap = cap;

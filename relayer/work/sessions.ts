@@ -136,7 +136,7 @@ export class Sessions {
    *   wrong_key (voucher not signed by the session key), unknown_session (not registered here), unopened_session,
    *   session_expired, session_not_yet_valid, session_closing, order_expired, order_replayed, order_above_maximum (maxFee > maxPerTask),
    *   voucher_cap_too_low (details.needed, details.cap), insufficient_escrow (details.needed, details.free),
-   *   allowance_exhausted (retryable), too_many_orders (retryable), fee_above_maximum (relayer fee > maxFeeBps),
+   *   allowance_exhausted (retryable), orders_elsewhere (retryable), too_many_orders (retryable), fee_above_maximum (relayer fee > maxFeeBps),
    *   journal_unavailable (retryable), chain_unreachable (retryable; only where no recent reading of the session exists).
    */
   async cover(request: CoverRequest): Promise<Cover> {
@@ -277,12 +277,14 @@ export class Sessions {
     const { ledger } = book;
     const { clock, journal } = this.#world;
     const nowSeconds = (): Seconds => Math.floor(clock.nowMs() / 1_000);
-    ledger.reserve(taskId, covered.order.maxFee, voucher?.voucher.cumulativeCap ?? null, Math.floor(request.nowMs / 1_000));
+    const cap = voucher?.voucher.cumulativeCap ?? null;
+    const atSeconds = Math.floor(request.nowMs / 1_000);
+    ledger.reserve(taskId, covered.order.maxFee, cap, atSeconds);
     if (voucher === null) book.nextNonce = covered.order.nonce + 1n;
     try {
       await journal.openTask({
         taskId, sessionId: book.sessionId, order: covered.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs,
-      }, voucher);
+      }, voucher, ledger.most(cap, atSeconds));
     } catch (error) {
       ledger.release(taskId);
       throw error;

@@ -10,6 +10,7 @@
 import { chargeDown } from "../../protocol/fees.ts";
 import { Status } from "../../protocol/constants.ts";
 import { digest } from "../../protocol/typedData.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
 import type { Cost } from "../../protocol/payment.ts";
 import type { FinishReason, SignedAck } from "../../protocol/link.ts";
 import type { Hash, TokenAmount, Tokens } from "../../protocol/units.ts";
@@ -158,7 +159,7 @@ export class TaskLife {
     const { fee, inputTokens, outputTokens } = record.receipt.body;
     const charge = chargeDown(fee, record.assignment.feeBps);
     const attempt: SignedAttempt = { record, receiptHash, charge, ack: await this.#ack(receiptHash) };
-    await this.#world.journal.finishTask(this.#cover.taskId, "finished", [...this.#ended, { ...this.#recordOf(choice, signed), signed: attempt, cause: null }]);
+    await this.#world.journal.finishTask(this.#cover.taskId, "finished", [...this.#ended, { ...this.#recordOf(choice, signed), signed: attempt, cause: null }]).catch(refusedReceipt);
     this.#cover.charged(charge);
     this.#isFinished = true;
     this.#send(choice.nodeId, attempt.ack);
@@ -185,12 +186,14 @@ export class TaskLife {
   }
 
   async #abandon(): Promise<void> {
-    this.#cover.release();
     try {
       await this.#world.journal.finishTask(this.#cover.taskId, "failed", this.#ended);
     } catch (error) {
       // It stays open in the journal, which ends such tasks by itself after a while; nothing is owed for it.
       this.#world.log.error({ taskId: this.#cover.taskId, error: (error as Error).message }, "a failed task could not be journaled");
+    } finally {
+      // After the journal, which counts open tasks too: the next order must not be told that this one still runs.
+      this.#cover.release();
     }
   }
 }
@@ -198,6 +201,12 @@ export class TaskLife {
 /** What was stopped is not begun again, and two nodes that refuse the request for the same reason are right. */
 const isFinal = (failure: AttemptFailed, earlier: AttemptFailed | null): boolean =>
   failure.outcome === "cancelled" || (failure.outcome === "rejected" && earlier?.code === failure.code);
+
+/** Another process took this very receipt, or one of its place in the tab: the node signed twice, and is paid once. */
+function refusedReceipt(error: unknown): never {
+  if (error instanceof TidelaneError && error.code === "receipt_reused") throw new AttemptFailed("bad_receipt", "failed", error.message, error);
+  throw error;
+}
 
 async function collect(outputs: AsyncGenerator<OutputEvent, AttemptEnd>, into: OutputEvent[]): Promise<AttemptEnd> {
   for (;;) {

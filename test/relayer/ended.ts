@@ -14,9 +14,9 @@ export interface Ended {
   readonly attempt: EndedAttempt;
 }
 
-/** One task with one receipt, acked at the given second. */
+/** One task with one receipt, acked at the given second; each nonce has a nodeSeq of its own. */
 export async function ended(bends: Bends = {}, ackedAt = 1_900_000_010): Promise<Ended> {
-  const record = await honestRecord(bends);
+  const record = await honestRecord({ ...bends, receipt: { nodeSeq: ((bends.order?.nonce ?? 1n) + 1n) << 20n, ...bends.receipt } });
   const { authorization, order } = record;
   const receiptHash = hashStruct("TaskReceipt", record.receipt);
   const taskId = hashStruct("TaskOrder", order);

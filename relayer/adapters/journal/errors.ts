@@ -9,6 +9,12 @@ export const journalErrors = {
     new TidelaneError("This order was already used. Sign a new order with another nonce.", { code: "order_replayed", details: { taskId } }),
   nonceTaken: (sessionId: Hash, nonce: bigint) =>
     new TidelaneError("Another process used this nonce of the session; read the session again.", { code: "nonce_taken", retryable: true, details: { sessionId, nonce: String(nonce) } }),
+  ordersElsewhere: (sessionId: Hash, needed: bigint, most: bigint) =>
+    new TidelaneError(`Charges and orders in flight, those of this relayer's other processes included, need ${needed}; ${most} is covered. Wait until some have ended.`, {
+      code: "orders_elsewhere", retryable: true, details: { sessionId, needed: String(needed), most: String(most) },
+    }),
+  receiptReused: (receiptHash: Hash, nodeId: number) =>
+    new TidelaneError(`A receipt of node ${nodeId}, or its nodeSeq, was journaled before; a receipt counts once.`, { code: "receipt_reused", details: { receiptHash, nodeId } }),
   unknownSession: (sessionId: Hash) =>
     new TidelaneError("This session is not registered here.", { code: "unknown_session", details: { sessionId } }),
   unknownTask: (taskId: Hash) =>

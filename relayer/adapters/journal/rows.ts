@@ -39,7 +39,8 @@ export const attemptToRow = (attempt: EndedAttempt, position: number): typeof at
   taskId: attempt.taskId, position, assignmentHash: attempt.assignmentHash, nodeId: attempt.nodeId, decision: attempt.decision,
   assignment: attempt.assignment, cause: attempt.cause,
   ...(attempt.signed && {
-    record: recordToJson(attempt.signed.record), receiptHash: attempt.signed.receiptHash, charge: String(attempt.signed.charge), ack: ackToJson(attempt.signed.ack),
+    record: recordToJson(attempt.signed.record), receiptHash: attempt.signed.receiptHash, nodeSeq: String(attempt.signed.record.receipt.nodeSeq),
+    charge: String(attempt.signed.charge), ack: ackToJson(attempt.signed.ack),
   }),
 });
 

@@ -1,5 +1,5 @@
 // The journal's tables as queries see them; what they are is said by the numbered migrations beside this file.
-import { bigint, integer, jsonb, numeric, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { bigint, boolean, integer, jsonb, numeric, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import type { Hash, Hex } from "../../../protocol/units.ts";
 import type { BatchState, TaskState } from "../../ports.ts";
 
@@ -48,6 +48,7 @@ export const tasks = pgTable("tasks", {
   oldestAck: bigint("oldest_ack", { mode: "number" }),
   charge: numeric("charge").notNull().default("0"),
   batchHash: text("batch_hash").$type<Hash>(),
+  expired: boolean("expired").notNull().default(false),
 });
 
 export const attempts = pgTable("attempts", {
@@ -60,6 +61,7 @@ export const attempts = pgTable("attempts", {
   cause: text("cause"),
   record: jsonb("record").$type<Json>(),
   receiptHash: text("receipt_hash").$type<Hash>(),
+  nodeSeq: numeric("node_seq"),
   charge: numeric("charge"),
   ack: jsonb("ack").$type<Json>(),
 }, (table) => [primaryKey({ columns: [table.taskId, table.position] })]);

@@ -8,6 +8,8 @@ import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { openJournal, type PostgresJournal } from "../../../relayer/adapters/journal.ts";
 import { migrate, migrationsIn } from "../../../relayer/adapters/journal/migrate.ts";
 import { Spool } from "../../../relayer/adapters/journal/spool.ts";
+import { structToJson } from "../../../protocol/json.ts";
+import { recordToJson } from "../../../protocol/records.ts";
 import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
 import type { Log } from "../../../relayer/ports.ts";
 import { ended, type Ended } from "../ended.ts";
@@ -94,6 +96,26 @@ describe("the journal", function () {
       expect(outcomes.map(({ status }) => status)).to.deep.equal(["fulfilled", "fulfilled", "rejected"]);
       expect((await journal.task(twin.task.taskId))?.state).to.equal("open");
       await journal.close();
+    });
+
+    it("brings a database of the first form along, with the places of its receipts", async () => {
+      const url = await freshDatabase();
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await migrate(client, migrationsIn().slice(0, 1));
+      const one = await ended();
+      const { signed } = one.attempt;
+      await client.query("insert into sessions (session_id, \"authorization\", next_nonce, charged, cap) values ($1, $2, 0, 0, 0)", [one.session.sessionId, structToJson("SpendingAuthorization", one.session.authorization)]);
+      await client.query("insert into tasks (task_id, session_id, state, kind, model, task_order, opened_at_ms) values ($1, $2, 'finished', 'chat', 'm', $3, 1)", [one.task.taskId, one.session.sessionId, structToJson("TaskOrder", one.task.order)]);
+      await client.query("insert into attempts (task_id, position, assignment_hash, node_id, decision, assignment, record, receipt_hash, charge) values ($1, 0, $2, 7, '{}', '{}', $3, $4, 1)",
+        [one.task.taskId, one.attempt.assignmentHash, recordToJson(signed!.record), signed!.receiptHash]);
+      const journal = await open(url);
+      expect((await client.query("select node_seq from attempts")).rows).to.deep.equal([{ node_seq: String(signed!.record.receipt.nodeSeq) }]);
+      const twin = await ended({ order: { nonce: 2n }, receipt: { nodeSeq: signed!.record.receipt.nodeSeq } });
+      await journal.openTask(twin.task, twin.voucher);
+      expect(await codeOf(journal.finishTask(twin.task.taskId, "finished", [twin.attempt]))).to.equal("receipt_reused");
+      await journal.close();
+      await client.end();
     });
 
     it("refuses a database that a newer version wrote, and one whose migrations are not its own", async () => {

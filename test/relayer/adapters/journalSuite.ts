@@ -126,9 +126,65 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     const [old, young] = await Promise.all([ended({ order: { nonce: 1n } }), ended({ order: { nonce: 2n } })]);
     await begin(old);
     await begin(young);
-    expect(await journal.expireTasks(young.task.openedAtMs)).to.equal(1);
+    expect(await journal.expireTasks(young.task.openedAtMs, 0)).to.equal(1);
     expect((await journal.task(old.task.taskId))?.state).to.equal("failed");
     expect((await journal.task(young.task.taskId))?.state).to.equal("open");
+  });
+
+  it("ends as failed what nobody can serve any more by its order, and still takes its receipt from a process that comes back", async () => {
+    const [lost, young] = await Promise.all([ended({ order: { nonce: 1n, deadline: 1_900_000_100 } }), ended({ order: { nonce: 2n, deadline: 1_900_000_101 } })]);
+    await begin(lost);
+    await begin(young);
+    expect(await journal.expireTasks(0, 1_900_000_101)).to.equal(1);
+    expect(await journal.expireTasks(0, 1_900_000_101)).to.equal(0);
+    expect([(await journal.task(lost.task.taskId))?.state, (await journal.task(young.task.taskId))?.state]).to.deep.equal(["failed", "open"]);
+    await finish(lost);
+    await journal.finishTask(lost.task.taskId, "failed", []);
+    expect(await journal.task(lost.task.taskId)).to.deep.include({ state: "finished", attempts: [lost.attempt] });
+    expect((await journal.session(lost.session.sessionId))?.charged).to.equal(lost.attempt.signed!.charge);
+  });
+
+  it("takes no receipt any more for a lost task whose end is in a batch", async () => {
+    const lost = await ended();
+    await begin(lost);
+    await journal.expireTasks(lost.task.openedAtMs + 1, 0);
+    await journal.putBatch(await batchOf(1n), [lost.task.taskId], await lead());
+    await finish(lost);
+    expect(await journal.task(lost.task.taskId)).to.deep.include({ state: "failed", attempts: [] });
+    expect((await journal.session(lost.session.sessionId))?.charged).to.equal(0n);
+  });
+
+  it("counts a receipt once, whichever task it comes with, and changes nothing where it is refused", async () => {
+    const [one, sameSeq, sameReceipt, other] = await Promise.all([1n, 2n, 3n, 4n].map((nonce) => ended({ order: { nonce }, ...(nonce === 2n ? { receipt: { nodeSeq: 2n << 20n } } : {}) })));
+    for (const each of [one!, sameSeq!, sameReceipt!, other!]) await begin(each);
+    await finish(one!);
+    const stolen = { ...sameReceipt!.attempt, signed: { ...sameReceipt!.attempt.signed!, receiptHash: one!.attempt.signed!.receiptHash } };
+    const codes = await Promise.all([finish(sameSeq!), journal.finishTask(sameReceipt!.task.taskId, "finished", [stolen]), finish(other!)].map(codeOf));
+    expect(codes).to.deep.equal(["receipt_reused", "receipt_reused", "none"]);
+    for (const refused of [sameSeq!, sameReceipt!]) expect(await journal.task(refused.task.taskId)).to.deep.include({ state: "open", attempts: [] });
+    expect((await journal.session(one!.session.sessionId))?.charged).to.equal(one!.attempt.signed!.charge + other!.attempt.signed!.charge);
+    await journal.finishTask(sameSeq!.task.taskId, "failed", [{ ...sameSeq!.attempt, signed: null, cause: "bad_receipt" }]);
+    expect((await journal.task(sameSeq!.task.taskId))?.state).to.equal("failed");
+  });
+
+  it("takes one of two tasks that end with one receipt at the same moment", async () => {
+    const pair = await Promise.all([1n, 2n].map((nonce) => ended({ order: { nonce }, receipt: { nodeSeq: 7n } })));
+    for (const each of pair) await begin(each);
+    expect((await Promise.all(pair.map((each) => codeOf(finish(each))))).toSorted()).to.deep.equal(["none", "receipt_reused"]);
+  });
+
+  it("opens no more than a session covers, whichever process reserved the rest", async () => {
+    const many = await Promise.all(Array.from({ length: 5 }, (_, i) => ended({ order: { nonce: BigInt(i), maxFee: 1_000n } })));
+    await journal.putSession(many[0]!.session);
+    const codes = await Promise.all(many.map(({ task, voucher }) => codeOf(journal.openTask(task, voucher, 3_500n))));
+    expect(codes.toSorted()).to.deep.equal(["none", "none", "none", "orders_elsewhere", "orders_elsewhere"]);
+    const [opened, refused] = ["none", "orders_elsewhere"].map((code) => many[codes.indexOf(code)]!);
+    expect(await journal.task(refused!.task.taskId)).to.equal(null);
+    // A charge below the maximum gives the rest back; a failure gives all.
+    await finish(opened!);
+    const { charge } = opened!.attempt.signed!;
+    expect(await codeOf(journal.openTask(refused!.task, refused!.voucher, 3_000n + charge - 1n))).to.equal("orders_elsewhere");
+    expect(await codeOf(journal.openTask(refused!.task, refused!.voucher, 3_000n + charge))).to.equal("none");
   });
 
   const batchOf = async (batchId: bigint, salt = 0): Promise<StoredBatch> => {
@@ -224,6 +280,10 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     await journal.setFact("a", "1");
     await journal.setFact("a", "2");
     expect(await journal.getFact("a")).to.equal("2");
+    expect(await journal.replaceFact("a", "1", "3")).to.equal(false);
+    expect(await journal.replaceFact("a", null, "3")).to.equal(false);
+    expect((await Promise.all(["3", "4"].map((value) => journal.replaceFact("a", "2", value)))).filter(Boolean).length).to.equal(1);
+    expect((await Promise.all(["5", "6"].map((value) => journal.replaceFact("b", null, value)))).filter(Boolean).length).to.equal(1);
   });
 }
 
