@@ -3,20 +3,27 @@ pragma solidity ^0.8.27;
 
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Batch, Credit, Debit, IBatchSettlement} from "./interfaces/IBatchSettlement.sol";
+import {IBondVault} from "./interfaces/IBondVault.sol";
 import {IEscrow} from "./interfaces/IEscrow.sol";
+import {IKeyRing} from "./interfaces/IKeyRing.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRelayerRegistry} from "./interfaces/IRelayerRegistry.sol";
+import {IVoids} from "./interfaces/IVoids.sol";
 import {Escrow} from "./Escrow.sol";
 import {MerkleSum} from "./libraries/MerkleSum.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 import {TidelaneDomain} from "./libraries/TidelaneDomain.sol";
+import {Forces} from "./settlement/Forces.sol";
 import {BatchHeader} from "./types/BatchHeader.sol";
 
 /// @title Verifies a batch of settlements, moves debits to credits, stores the roots
-contract BatchSettlement is IBatchSettlement, TidelaneDomain {
+contract BatchSettlement is IBatchSettlement, Forces {
     Escrow public immutable escrow;
     INodeRegistry public immutable nodeRegistry;
     IRelayerRegistry public immutable relayerRegistry;
+    IBondVault public immutable bondVault;
+    /// @notice Says which batches and leaves no longer count; zero in a deployment without fraud proofs.
+    address public immutable fraudProofs;
     /// @notice W, in seconds.
     uint48 public immutable windowSeconds;
 
@@ -28,6 +35,8 @@ contract BatchSettlement is IBatchSettlement, TidelaneDomain {
         escrow = escrow_;
         nodeRegistry = escrow_.nodeRegistry();
         relayerRegistry = escrow_.relayerRegistry();
+        bondVault = escrow_.bondVault();
+        fraudProofs = escrow_.fraudProofs();
         windowSeconds = escrow_.windowSeconds();
         _expectThis(address(escrow_));
         _expectThis(address(escrow_.nodeRegistry()));
@@ -117,5 +126,29 @@ contract BatchSettlement is IBatchSettlement, TidelaneDomain {
             leafCount: header.leafCount,
             postedAt: uint32(block.timestamp)
         });
+    }
+
+    function _batchOf(uint32 relayerId, uint64 batchId) internal view override returns (Batch memory) {
+        return batches[relayerId][batchId];
+    }
+
+    function _escrow() internal view override returns (IEscrow) {
+        return escrow;
+    }
+
+    function _bondVault() internal view override returns (IBondVault) {
+        return bondVault;
+    }
+
+    function _voids() internal view override returns (IVoids) {
+        return IVoids(fraudProofs);
+    }
+
+    function _registries() internal view override returns (IKeyRing, IKeyRing) {
+        return (nodeRegistry, relayerRegistry);
+    }
+
+    function _window() internal view override returns (uint48) {
+        return windowSeconds;
     }
 }

@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Bond, IBondVault, Party} from "./interfaces/IBondVault.sol";
 import {IKeyRing} from "./interfaces/IKeyRing.sol";
+import {TidelaneDomain} from "./libraries/TidelaneDomain.sol";
 
 /// @title Node stakes and relayer bonds
 contract BondVault is IBondVault, ReentrancyGuardTransient {
@@ -18,8 +19,10 @@ contract BondVault is IBondVault, ReentrancyGuardTransient {
     IERC20 public immutable payToken;
     IKeyRing public immutable nodeRegistry;
     IKeyRing public immutable relayerRegistry;
-    /// @notice The only caller of slash and jail; zero in a deployment without fraud proofs, where nobody is.
+    /// @notice Slashes and jails; zero in a deployment without fraud proofs.
     address public immutable fraudProofs;
+    /// @notice Takes from a relayer's bond what a resolved force is owed: BatchSettlement, as the registries name it.
+    address public immutable batchSettlement;
     /// @notice W, in seconds.
     uint48 public immutable windowSeconds;
     /// @notice Stake behind each slot that a node may attest.
@@ -43,6 +46,7 @@ contract BondVault is IBondVault, ReentrancyGuardTransient {
         nodeRegistry = nodeRegistry_;
         relayerRegistry = relayerRegistry_;
         fraudProofs = fraudProofs_;
+        batchSettlement = TidelaneDomain(address(relayerRegistry_)).verifyingContract();
         windowSeconds = windowSeconds_;
         stakePerSlot = stakePerSlot_;
     }
@@ -101,9 +105,10 @@ contract BondVault is IBondVault, ReentrancyGuardTransient {
         external
         override
         nonReentrant
-        onlyFraudProofs
         returns (uint96 taken)
     {
+        bool mayTake = msg.sender == fraudProofs || (msg.sender == batchSettlement && party == Party.RELAYER);
+        if (!mayTake) revert NotFraudProofs(msg.sender);
         Bond storage entry = bonds[party][id];
         uint96 fromActive = amount < entry.active ? amount : entry.active;
         uint96 rest = amount - fromActive;

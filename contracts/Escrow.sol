@@ -31,8 +31,8 @@ contract Escrow is Sessions, Tabs, Multicall {
     function settle(BatchHeader calldata header, bytes calldata, Debit[] calldata debits, Credit[] calldata credits)
         external
         override
+        onlyBatchSettlement
     {
-        if (msg.sender != batchSettlement) revert NotBatchSettlement(msg.sender);
         if (debits.length + credits.length > ITEMS_MAX) revert TooManyItems(debits.length + credits.length, ITEMS_MAX);
         uint256 totalDebit = _debitAll(header, debits);
         uint256 totalCredit = _creditAll(header, credits);
@@ -40,6 +40,18 @@ contract Escrow is Sessions, Tabs, Multicall {
             revert WrongTotals(totalDebit, totalCredit, header.totalDebit, header.totalCredit);
         }
         _account(header.relayerId, totalDebit, totalCredit);
+    }
+
+    /// @inheritdoc IEscrow
+    function payForce(bytes32 sessionId, uint32 nodeId, uint96 held, uint96 due)
+        external
+        override
+        onlyBatchSettlement
+        returns (uint96 paid)
+    {
+        uint32 relayerId;
+        (relayerId, paid) = _payForce(sessionId, held, due);
+        if (paid != 0) _creditForce(relayerId, nodeId, paid);
     }
 
     /// @inheritdoc IEscrow

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.27;
 
 import {BatchSettlement} from "./BatchSettlement.sol";
+import {EpochCommitment} from "./interfaces/IBoardEvidence.sol";
 import {KeyEpoch} from "./interfaces/IKeyRing.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRelayerRegistry} from "./interfaces/IRelayerRegistry.sol";
@@ -44,6 +45,7 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
 
     mapping(uint32 relayerId => uint64) public override lastEpochOf;
     mapping(uint32 relayerId => mapping(uint64 epoch => bytes32)) public override epochRootOf;
+    mapping(uint32 relayerId => mapping(uint64 epoch => bytes32)) public override epochHashOf;
     mapping(uint32 relayerId => mapping(bytes32 modelId => Pool)) private pools;
     mapping(uint32 relayerId => SeedChain) private chains;
     mapping(uint32 nodeId => mapping(uint32 relayerId => Saturation)) private recorded;
@@ -80,6 +82,8 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
         if (root == 0 || leafCount == 0) revert EmptyRoot(relayerId, epoch);
         lastEpochOf[relayerId] = epoch;
         epochRootOf[relayerId][epoch] = root;
+        epochHashOf[relayerId][epoch] =
+            keccak256(abi.encode(EpochCommitment(relayerId, epoch, root, leafCount, figures)));
         emit EpochCommitted(relayerId, epoch, root, leafCount, dataHash);
         _storePools(relayerId, epoch, figures);
     }

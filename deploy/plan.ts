@@ -15,6 +15,10 @@ export interface Parameters {
   readonly leverage: number;
   /** Stake behind one attested slot, in the stake token's smallest unit. */
   readonly stakePerSlot: bigint;
+  /** What a demand for a record costs whose answer comes: at least twice the answer's gas, in the pay token's smallest unit. */
+  readonly challengeBond: bigint;
+  /** The least penalty of an invalid leaf, in the pay token's smallest unit. */
+  readonly minimumPenalty: bigint;
   /** May pause new sessions; the zero address where nobody may. */
   readonly guardian: Address;
   /** Null: two tokens are deployed, which the deployer can mint. */
@@ -30,6 +34,7 @@ export interface Addresses {
 
 export const CONTRACT_NAMES = [
   "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "SaturationBoard", "TaskReceipts",
+  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs",
 ] as const;
 
 const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;
@@ -44,20 +49,25 @@ export function parseParameters(json: unknown): Parameters {
     if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > most) throw new InvalidValueError(name, `a whole number from 1 to ${most}`);
     return value as number;
   };
-  const stakePerSlot = String(from["stakePerSlot"]);
-  if (!/^[1-9]\d{0,28}$/.test(stakePerSlot)) throw new InvalidValueError("stakePerSlot", "a decimal string above zero");
+  const amount = (name: string): bigint => {
+    const value = from[name];
+    if (typeof value !== "string" || !/^[1-9]\d{0,28}$/.test(value)) throw new InvalidValueError(name, "a decimal string above zero");
+    return BigInt(value);
+  };
   const tokens = from["tokens"] as Record<string, unknown> | null;
   return Object.freeze({
     windowSeconds: whole("windowSeconds", SECONDS_MAX),
     epochSeconds: whole("epochSeconds", SECONDS_MAX),
     leverage: whole("leverage", LEVERAGE_MAX),
-    stakePerSlot: BigInt(stakePerSlot),
+    stakePerSlot: amount("stakePerSlot"),
+    challengeBond: amount("challengeBond"),
+    minimumPenalty: amount("minimumPenalty"),
     guardian: address("guardian", from["guardian"]),
     tokens: tokens === null ? null : { payToken: address("tokens.payToken", tokens?.["payToken"]), stakeToken: address("tokens.stakeToken", tokens?.["stakeToken"]) },
   });
 }
 
-/** Module parameters for a deployer whose next nonce is known: the sixth and later contracts are told to the earlier ones. */
+/** Module parameters for a deployer whose next nonce is known: BatchSettlement, board and FraudProofs are told to earlier ones. */
 export function moduleParameters(parameters: Parameters, deployer: Address, firstNonce: number): Record<string, string | number | bigint> {
   // The order of deploy/modules/Tidelane.ts: tokens and registries in one step, then one contract a step.
   const beforeBondVault = firstNonce + 2 + (parameters.tokens === null ? 2 : 0);
@@ -69,7 +79,9 @@ export function moduleParameters(parameters: Parameters, deployer: Address, firs
     leverage: parameters.leverage,
     stakePerSlot: parameters.stakePerSlot,
     guardian: parameters.guardian,
-    fraudProofs: ZERO_ADDRESS,
+    challengeBond: parameters.challengeBond,
+    minimumPenalty: parameters.minimumPenalty,
+    fraudProofs: at(9),
     inferenceGateway: ZERO_ADDRESS,
     batchSettlement: at(2),
     saturationBoard: at(3),

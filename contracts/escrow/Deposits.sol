@@ -78,12 +78,16 @@ abstract contract Deposits is EscrowBase {
     function _received(address payer, address from, uint96 amount, uint256 before) private {
         uint256 received = payToken.balanceOf(address(this)) - before;
         if (received != amount) revert WrongAmountReceived(amount, received);
+        _track(amount);
+        freeBalanceOf[payer] += amount;
+        emit Deposited(payer, from, amount);
+    }
+
+    function _track(uint96 amount) internal {
         uint256 tracked = trackedBalance + amount;
         // All books together stay in 96 bits, so no single one can leave them.
         if (tracked > type(uint96).max) revert AmountTooLarge(tracked, type(uint96).max);
         trackedBalance = tracked;
-        freeBalanceOf[payer] += amount;
-        emit Deposited(payer, from, amount);
     }
 
     function _takeFree(address payer, uint96 amount) internal {

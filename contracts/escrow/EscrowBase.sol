@@ -47,6 +47,9 @@ abstract contract EscrowBase is IEscrow, TidelaneDomain, ReentrancyGuardTransien
     /// @notice A relayer's unmatured debits stay within leverage x its active bond.
     uint8 public immutable leverage;
 
+    /// @dev What was voided and waits to be given back; a part of the tracked balance.
+    mapping(bytes32 pot => uint96) public override potOf;
+
     error LeverageOutOfRange(uint8 leverage, uint8 most);
 
     constructor(EscrowWiring memory wiring) TidelaneDomain(wiring.batchSettlement) {
@@ -65,5 +68,19 @@ abstract contract EscrowBase is IEscrow, TidelaneDomain, ReentrancyGuardTransien
         guardian = wiring.guardian;
         windowSeconds = wiring.windowSeconds;
         leverage = wiring.leverage;
+    }
+
+    modifier onlyBatchSettlement() {
+        if (msg.sender != batchSettlement) revert NotBatchSettlement(msg.sender);
+        _;
+    }
+
+    modifier onlyFraudProofs() {
+        if (msg.sender != fraudProofs) revert NotFraudProofs(msg.sender);
+        _;
+    }
+
+    function _least(uint256 one, uint256 other) internal pure returns (uint96) {
+        return uint96(one < other ? one : other);
     }
 }

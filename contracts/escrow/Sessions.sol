@@ -104,10 +104,10 @@ abstract contract Sessions is Deposits {
         if (since == 0) revert SessionNotClosing(sessionId);
         uint48 releasableAt = since + CLOSING_WINDOWS * windowSeconds;
         if (block.timestamp < releasableAt) revert LockNotReleasable(sessionId, releasableAt);
-        uint96 kept = book.charged + book.forced + book.reserved;
+        uint256 kept = _spent(book) + book.reserved;
         if (book.lock <= kept) revert NothingToRelease(sessionId);
-        amount = book.lock - kept;
-        book.lock = kept;
+        amount = uint96(book.lock - kept);
+        book.lock = uint96(kept);
         freeBalanceOf[book.payer] += amount;
         emit LockReleased(sessionId, book.payer, amount);
     }
@@ -139,6 +139,57 @@ abstract contract Sessions is Deposits {
     function closingSince(bytes32 sessionId) external view override returns (uint48) {
         Book storage book = books[sessionId];
         return book.payer == address(0) ? 0 : _closingSince(book);
+    }
+
+    /// @inheritdoc IEscrow
+    function holdForForce(bytes32 sessionId, uint96 amount, uint96 cap)
+        external
+        override
+        onlyBatchSettlement
+        returns (uint96 held)
+    {
+        Book storage book = _known(sessionId);
+        if (book.mode == VOUCHER) {
+            cap = _least(cap, book.maxTotal);
+            if (cap > book.provenCap) book.provenCap = cap;
+        }
+        held = _least(amount, book.lock - _spent(book));
+        book.reserved += held;
+    }
+
+    /// @inheritdoc IEscrow
+    function voidDebit(bytes32 pot, bytes32 sessionId, uint96 amount)
+        external
+        override
+        onlyFraudProofs
+        returns (uint96 given)
+    {
+        Book storage book = books[sessionId];
+        given = _least(_least(amount, potOf[pot]), book.charged - book.voidedCharge);
+        potOf[pot] -= given;
+        book.voidedCharge += given;
+        emit ChargeVoided(sessionId, pot, given);
+    }
+
+    /// @return relayerId whose session it is.
+    /// @return paid of `due`.
+    function _payForce(bytes32 sessionId, uint96 held, uint96 due) internal returns (uint32 relayerId, uint96 paid) {
+        Book storage book = books[sessionId];
+        relayerId = book.relayerId;
+        book.reserved -= held;
+        if (due == 0) return (relayerId, 0);
+        uint256 spent = _spent(book);
+        paid = _least(_least(due, book.lock - spent), book.provenCap - spent);
+        if (book.mode == ALLOWANCE) {
+            paid = _least(paid, _bucketLevel(book.bucketLevel, book.maxPerDay, book.bucketAt));
+            _drawBucket(book, sessionId, paid);
+        }
+        book.forced += paid;
+    }
+
+    /// @dev What has left the lock for good; never above the lock nor the proven cap.
+    function _spent(Book storage book) private view returns (uint256) {
+        return uint256(book.charged) + book.forced - book.voidedCharge;
     }
 
     /// @return total of the changes of all debits, strictly ascending by session.

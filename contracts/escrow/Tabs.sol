@@ -29,6 +29,8 @@ abstract contract Tabs is Deposits {
         Trail trail;
         uint96 claimed;
         uint96 voidedEarned;
+        // written by resolved forces
+        uint96 forcedEarned;
     }
 
     struct RelayerBook {
@@ -74,7 +76,8 @@ abstract contract Tabs is Deposits {
             provenEarned: tab.provenEarned,
             matured: tab.trail.matured(tab.lastPeriod, _creditPeriod(), tab.earned),
             voidedEarned: tab.voidedEarned,
-            claimed: tab.claimed
+            claimed: tab.claimed,
+            forcedEarned: tab.forcedEarned
         });
     }
 
@@ -95,7 +98,7 @@ abstract contract Tabs is Deposits {
     function claimableTab(uint32 relayerId, uint32 nodeId) public view override returns (uint96) {
         TabBook storage tab = tabs[relayerId][nodeId];
         uint96 matured = tab.trail.matured(tab.lastPeriod, _creditPeriod(), tab.earned);
-        return _restOf(matured, tab.voidedEarned, tab.claimed);
+        return _restOf(uint256(matured) + tab.forcedEarned, tab.voidedEarned, tab.claimed);
     }
 
     /// @inheritdoc IEscrow
@@ -110,6 +113,38 @@ abstract contract Tabs is Deposits {
         uint256 most = uint256(leverage) * bondVault.activeBondOf(Party.RELAYER, relayerId);
         uint256 unmatured = _unmaturedDebits(relayers[relayerId]);
         return most > unmatured ? most - unmatured : 0;
+    }
+
+    /// @inheritdoc IEscrow
+    function voidCredit(bytes32 pot, uint32 relayerId, uint32 nodeId, uint96 amount)
+        external
+        override
+        onlyFraudProofs
+        returns (uint96 taken)
+    {
+        if (nodeId == 0) {
+            RelayerBook storage relayer = relayers[relayerId];
+            taken = _least(amount, _restOf(relayer.fees, relayer.feesVoided, relayer.feesClaimed));
+            relayer.feesVoided += taken;
+        } else {
+            TabBook storage tab = tabs[relayerId][nodeId];
+            taken = _least(amount, _restOf(uint256(tab.earned) + tab.forcedEarned, tab.voidedEarned, tab.claimed));
+            tab.voidedEarned += taken;
+        }
+        potOf[pot] += taken;
+        emit CreditVoided(relayerId, nodeId, pot, taken);
+    }
+
+    /// @inheritdoc IEscrow
+    function fundTab(uint32 relayerId, uint32 nodeId, uint96 amount) external override onlyBatchSettlement {
+        _track(amount);
+        uint256 held = payToken.balanceOf(address(this));
+        if (trackedBalance > held) revert NotFunded(trackedBalance, held);
+        tabs[relayerId][nodeId].forcedEarned += amount;
+    }
+
+    function _creditForce(uint32 relayerId, uint32 nodeId, uint96 amount) internal {
+        tabs[relayerId][nodeId].forcedEarned += amount;
     }
 
     /// @return total of the changes of all credits, strictly ascending by node.
@@ -222,7 +257,7 @@ abstract contract Tabs is Deposits {
     }
 
     /// @dev Voided amounts are taken off what has matured first, so that a void never meets an empty tab.
-    function _restOf(uint96 matured, uint96 voided, uint96 claimed) private pure returns (uint96) {
+    function _restOf(uint256 matured, uint96 voided, uint96 claimed) private pure returns (uint96) {
         uint256 gone = uint256(voided) + claimed;
         return matured > gone ? uint96(matured - gone) : 0;
     }

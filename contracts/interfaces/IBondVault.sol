@@ -17,7 +17,8 @@ struct Bond {
 }
 
 /// @title Node stakes and relayer bonds
-/// @notice A stake is slashable until the moment it is withdrawn. Nobody but FraudProofs can slash, and nobody can pause.
+/// @notice A stake is slashable until the moment it is withdrawn. Nobody but FraudProofs can slash, nobody but it and
+/// BatchSettlement can take, and nobody can pause.
 interface IBondVault {
     /// @notice A bond grew.
     event Bonded(Party indexed party, uint32 indexed id, address indexed from, uint96 amount);
@@ -38,7 +39,7 @@ interface IBondVault {
     error UnknownParty(Party party, uint32 id);
     /// @notice Only the party's cold owner may do this.
     error NotOwner(Party party, uint32 id, address caller);
-    /// @notice Only FraudProofs slashes and jails.
+    /// @notice Only FraudProofs slashes and jails; BatchSettlement takes what forces are owed from relayers' bonds.
     error NotFraudProofs(address caller);
     /// @notice More than the active bond was asked to be unbonded.
     error BondTooSmall(Party party, uint32 id, uint96 active, uint96 asked);
@@ -61,7 +62,8 @@ interface IBondVault {
     /// @notice Pays out what has unbonded. Owner only.
     function withdraw(Party party, uint32 id, address to) external;
 
-    /// @notice Takes up to `amount`, active bond first, and sends it to `to`. FraudProofs only.
+    /// @notice Takes up to `amount`, active bond first, and sends it to `to`. FraudProofs only, and BatchSettlement for what a
+    /// resolved force is owed by a relayer.
     /// @return taken never more than the whole bond.
     function slash(Party party, uint32 id, uint96 amount, address to) external returns (uint96 taken);
 

@@ -27,13 +27,14 @@ struct Session {
     uint96 bucketLevel;
 }
 
-/// @notice A node's account at one relayer. Payable: what has matured, less `voidedEarned`, less `claimed`.
+/// @notice A node's account at one relayer. Payable: what has matured and `forcedEarned`, less `voidedEarned`, less `claimed`.
 struct Tab {
     uint96 earned;
     uint96 provenEarned;
     uint96 matured;
     uint96 voidedEarned;
     uint96 claimed;
+    uint96 forcedEarned;
 }
 
 /// @notice What a relayer has debited and earned in all.
@@ -76,6 +77,10 @@ interface IEscrow {
     event TabClaimed(uint32 indexed relayerId, uint32 indexed nodeId, address indexed payout, uint96 amount);
     /// @notice Matured fees were paid.
     event RelayerFeeClaimed(uint32 indexed relayerId, address indexed to, uint96 amount);
+    /// @notice A charge no longer counts: the session's lock holds that much again.
+    event ChargeVoided(bytes32 indexed sessionId, bytes32 indexed pot, uint96 amount);
+    /// @notice Credits of a tab, or where `nodeId` is 0 fees of the relayer, no longer count.
+    event CreditVoided(uint32 indexed relayerId, uint32 indexed nodeId, bytes32 indexed pot, uint96 amount);
     /// @notice No session can be opened until that time.
     event NewSessionsPaused(uint48 until);
     /// @notice The pause was ended early.
@@ -93,6 +98,10 @@ interface IEscrow {
     error InsufficientBalance(address payer, uint96 free, uint96 asked);
     /// @notice Only BatchSettlement settles.
     error NotBatchSettlement(address caller);
+    /// @notice Only FraudProofs voids.
+    error NotFraudProofs(address caller);
+    /// @notice The tokens that a tab was to be funded with are not there.
+    error NotFunded(uint256 tracked, uint256 held);
     /// @notice Only the guardian pauses and resumes.
     error NotGuardian(address caller);
     /// @notice New sessions are paused; everything else goes on.
@@ -230,6 +239,30 @@ interface IEscrow {
     function settle(BatchHeader calldata header, bytes calldata, Debit[] calldata debits, Credit[] calldata credits)
         external;
 
+    // ---- forces and voids
+
+    /// @notice Keeps part of a session's lock back for an open force, and raises its proven cap. BatchSettlement only.
+    /// @param cap of the voucher behind it, already checked; ignored in ALLOWANCE mode.
+    /// @return held at most what the lock still holds unspent.
+    function holdForForce(bytes32 sessionId, uint96 amount, uint96 cap) external returns (uint96 held);
+
+    /// @notice Ends a hold and pays the node's tab as far as lock, proven cap and bucket reach. BatchSettlement only.
+    /// @param due 0 where nothing is owed.
+    /// @return paid of `due`; claimable at once.
+    function payForce(bytes32 sessionId, uint32 nodeId, uint96 held, uint96 due) external returns (uint96 paid);
+
+    /// @notice Credits a tab with tokens that have just arrived from a bond. BatchSettlement only.
+    function fundTab(uint32 relayerId, uint32 nodeId, uint96 amount) external;
+
+    /// @notice Takes credits that no longer count into a pot. FraudProofs only.
+    /// @param nodeId whose tab, or 0 for the relayer's fees.
+    /// @return taken at most what that tab or relayer has not been paid.
+    function voidCredit(bytes32 pot, uint32 relayerId, uint32 nodeId, uint96 amount) external returns (uint96 taken);
+
+    /// @notice Gives a charge that no longer counts back to a session's lock. FraudProofs only.
+    /// @return given at most what the pot holds and the session was charged.
+    function voidDebit(bytes32 pot, bytes32 sessionId, uint96 amount) external returns (uint96 given);
+
     // ---- claims
 
     /// @notice Pays a tab's matured credits to the node's payout address. Anyone may send it.
@@ -266,6 +299,8 @@ interface IEscrow {
     function claimableRelayerFee(uint32 relayerId) external view returns (uint96);
     /// @return what the relayer may still debit now: leverage x active bond less its unmatured debits.
     function debitCapacityOf(uint32 relayerId) external view returns (uint256);
+    /// @return what was voided under that name and is not given back yet.
+    function potOf(bytes32 pot) external view returns (uint96);
     /// @return the sum of all books, never above the token balance.
     function trackedBalance() external view returns (uint256);
     /// @notice The end of the last pause; new sessions are paused before it.

@@ -129,6 +129,10 @@ interface ISaturationBoard {
     /// @return the root of an epoch, zero where none was committed.
     function epochRootOf(uint32 relayerId, uint64 epoch) external view returns (bytes32);
 
+    /// @return keccak256(abi.encode(EpochCommitment)), by which root, leaf count and figures can be shown later; zero where
+    /// nothing was committed.
+    function epochHashOf(uint32 relayerId, uint64 epoch) external view returns (bytes32);
+
     /// @return the epoch last committed, 0 for none.
     function lastEpochOf(uint32 relayerId) external view returns (uint64);
 

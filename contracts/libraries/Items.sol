@@ -1,6 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+/// @notice One (id, change) of a list.
+struct Item {
+    bytes32 id;
+    uint256 change;
+}
+
+/// @notice Some consecutive groups of a list, whole, and the hashes of all of its groups.
+struct ItemsOpening {
+    bytes32[] groups;
+    uint32 first;
+    Item[][] opened;
+}
+
 /// @title The hash of a batch's list of (id, change)
 /// @notice Hashes the hashes of groups of 16, so that a proof opens one group and not the whole list.
 /// @dev A group is its (bytes32 id, uint256 change) pairs, ABI-encoded; the last may be shorter. An empty list is keccak256("").
@@ -37,5 +50,44 @@ library Items {
         assembly ("memory-safe") {
             result := keccak256(add(groups, 0x20), shl(5, mload(groups)))
         }
+    }
+
+    /// @notice The groups were not opened as the list's hash names them.
+    error OpeningMismatch(bytes32 expected, bytes32 computed);
+    /// @notice The opened groups neither hold the id nor two neighbours around it.
+    error ItemNotShown(bytes32 id);
+
+    /// @notice Reverts unless the opening is one of that list.
+    function requireOpened(bytes32 listHash, ItemsOpening calldata opening) internal pure {
+        bytes32 computed = keccak256(abi.encodePacked(opening.groups));
+        if (computed != listHash) revert OpeningMismatch(listHash, computed);
+        for (uint256 i = 0; i < opening.opened.length; ++i) {
+            bytes32 group = opening.groups[opening.first + i];
+            Item[] calldata items = opening.opened[i];
+            bytes memory packed = room(items.length);
+            for (uint256 j = 0; j < items.length; ++j) put(packed, j, uint256(items[j].id), items[j].change);
+            if (keccak256(packed) != group) revert OpeningMismatch(group, keccak256(packed));
+        }
+    }
+
+    /// @notice The change of an id in a list; 0 where its neighbours, or an edge of the list, show that it is not there.
+    function changeOf(bytes32 id, bytes32 listHash, ItemsOpening calldata opening) internal pure returns (uint256) {
+        requireOpened(listHash, opening);
+        if (opening.groups.length == 0) return 0;
+        bool afterLess = opening.first == 0;
+        for (uint256 i = 0; i < opening.opened.length; ++i) {
+            Item[] calldata items = opening.opened[i];
+            for (uint256 j = 0; j < items.length; ++j) {
+                if (items[j].id == id) return items[j].change;
+                if (items[j].id > id) {
+                    if (afterLess) return 0;
+                    revert ItemNotShown(id);
+                }
+                afterLess = true;
+            }
+        }
+        bool toTheEnd = opening.first + opening.opened.length == opening.groups.length;
+        if (!afterLess || !toTheEnd || opening.opened.length == 0) revert ItemNotShown(id);
+        return 0;
     }
 }

@@ -33,4 +33,9 @@ library Maturity {
         if (trail.prevPeriod + 1 < period) return trail.lastAmount;
         return trail.prevAmount;
     }
+
+    /// @notice Whether what was added at that time has not matured yet.
+    function isImmature(uint256 addedAt, uint256 periodSeconds) internal view returns (bool) {
+        return block.timestamp / periodSeconds < addedAt / periodSeconds + 2;
+    }
 }

@@ -5,7 +5,8 @@
 //   3  Escrow                         told where 4 and 5 will be
 //   4  BatchSettlement                checks that it is where 3 and the registries expect it
 //   5  SaturationBoard                checks the same
-//   6  TaskReceipts
+//   6  TaskReceipts, the four judges
+//   7  FraudProofs                    checks that it is where 2 and 3 expect it
 //
 // Contracts name each other in immutables, so some must be told an address before it exists: deploy/plan.ts works it out from
 // the deployer's next nonce, and every contract that was foretold refuses to be created anywhere else.
@@ -42,8 +43,19 @@ function contracts(m: Builder, payToken: ArgumentType, stakeToken: ArgumentType,
   }]);
   const BatchSettlement = m.contract("BatchSettlement", [Escrow]);
   const SaturationBoard = m.contract("SaturationBoard", [BatchSettlement, m.getParameter("epochSeconds")]);
-  const TaskReceipts = m.contract("TaskReceipts", [BatchSettlement], { after: [SaturationBoard] });
-  return { NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, TaskReceipts };
+  const after = [SaturationBoard];
+  const TaskReceipts = m.contract("TaskReceipts", [BatchSettlement], { after });
+  const NodeJudge = m.contract("NodeJudge", [BatchSettlement], { after });
+  const LeafJudge = m.contract("LeafJudge", [BatchSettlement, m.getParameter("minimumPenalty")], { after });
+  const TreeJudge = m.contract("TreeJudge", [BatchSettlement], { after });
+  const RelayerJudge = m.contract("RelayerJudge", [BatchSettlement, SaturationBoard]);
+  const FraudProofs = m.contract(
+    "FraudProofs", [BatchSettlement, NodeJudge, LeafJudge, TreeJudge, RelayerJudge, m.getParameter("challengeBond")], { after: [TaskReceipts] },
+  );
+  return {
+    NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, TaskReceipts,
+    NodeJudge, LeafJudge, TreeJudge, RelayerJudge, FraudProofs,
+  };
 }
 
 // `hardhat ignition` reads the default export.

@@ -5,7 +5,7 @@ import { readParameters } from "../../deploy/deployLocal.ts";
 import { moduleParameters, parseParameters } from "../../deploy/plan.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
 
-const good = { windowSeconds: 20, epochSeconds: 15, leverage: 5, stakePerSlot: "1", guardian: `0x${"0".repeat(40)}`, tokens: null };
+const good = { windowSeconds: 20, epochSeconds: 15, leverage: 5, stakePerSlot: "1", challengeBond: "2", minimumPenalty: "3", guardian: `0x${"0".repeat(40)}`, tokens: null };
 
 describe("deployment parameters", () => {
   for (const [network, windowSeconds, epochSeconds] of [["local", 20, 15], ["test", 3_600, 300], ["main", 86_400, 600]] as const) {
@@ -20,7 +20,8 @@ describe("deployment parameters", () => {
 
   for (const [field, bad] of [
     ["windowSeconds", 0], ["windowSeconds", 1.5], ["windowSeconds", "20"], ["epochSeconds", 0], ["leverage", 6], ["leverage", 0],
-    ["stakePerSlot", "0"], ["stakePerSlot", "-1"], ["stakePerSlot", "1e6"], ["guardian", "0x12"], ["guardian", null],
+    ["stakePerSlot", "0"], ["stakePerSlot", "-1"], ["stakePerSlot", "1e6"], ["challengeBond", "0"], ["minimumPenalty", 5],
+    ["guardian", "0x12"], ["guardian", null],
     ["tokens", { payToken: `0x${"1".repeat(40)}` }],
   ] as const) {
     it(`refuses ${field} = ${JSON.stringify(bad)}, naming it`, () => {
@@ -28,12 +29,14 @@ describe("deployment parameters", () => {
     });
   }
 
-  it("foretells the settlement contract and the board by the deployer's next nonce", () => {
+  it("foretells the settlement contract, the board and the fraud proofs by the deployer's next nonce", () => {
     const from = `0x${"ab".repeat(20)}` as const;
     const own = moduleParameters(parseParameters(good), from, 7);
     // Tokens and registries take four nonces, then BondVault and Escrow.
     expect(own["batchSettlement"]).to.equal(getContractAddress({ from, nonce: 7n + 6n }));
     expect(own["saturationBoard"]).to.equal(getContractAddress({ from, nonce: 7n + 7n }));
+    // After the board come TaskReceipts and four judges.
+    expect(own["fraudProofs"]).to.equal(getContractAddress({ from, nonce: 7n + 13n }));
     const tokens = { payToken: from, stakeToken: from };
     const others = moduleParameters(parseParameters({ ...good, tokens }), from, 7);
     expect(others["batchSettlement"]).to.equal(getContractAddress({ from, nonce: 7n + 4n }));

@@ -4,9 +4,14 @@ pragma solidity ^0.8.27;
 import {BatchSettlement} from "../../../contracts/BatchSettlement.sol";
 import {BondVault} from "../../../contracts/BondVault.sol";
 import {Escrow} from "../../../contracts/Escrow.sol";
+import {FraudProofs} from "../../../contracts/FraudProofs.sol";
 import {SaturationBoard} from "../../../contracts/SaturationBoard.sol";
 import {TaskReceipts} from "../../../contracts/TaskReceipts.sol";
 import {EscrowWiring} from "../../../contracts/escrow/EscrowBase.sol";
+import {LeafJudge} from "../../../contracts/fraud/LeafJudge.sol";
+import {NodeJudge} from "../../../contracts/fraud/NodeJudge.sol";
+import {RelayerJudge} from "../../../contracts/fraud/RelayerJudge.sol";
+import {TreeJudge} from "../../../contracts/fraud/TreeJudge.sol";
 import {Credit, Debit} from "../../../contracts/interfaces/IBatchSettlement.sol";
 import {Party} from "../../../contracts/interfaces/IBondVault.sol";
 import {ModelOffer, NodeProfile} from "../../../contracts/interfaces/INodeRegistry.sol";
@@ -28,6 +33,8 @@ abstract contract World {
     uint48 internal constant EPOCH = 5 minutes;
     uint96 internal constant SLOT_STAKE = 100e6;
     uint8 internal constant LEVERAGE = 5;
+    uint96 internal constant CHALLENGE_BOND = 2e6;
+    uint96 internal constant MINIMUM_PENALTY = 50e6;
     uint256 internal constant START = 1_800_000_000;
 
     uint256 internal constant PAYER_KEY = 0xA1;
@@ -43,7 +50,7 @@ abstract contract World {
     address internal relayerOwner = address(0xC0C0);
     address internal poster = address(0xC0C1);
     address internal guardian = address(0x6A6A);
-    address internal fraudProofs = address(0xF00D);
+    address internal fraudProofs;
     address internal stranger = address(0x5757);
 
     TideToken internal pay;
@@ -55,6 +62,7 @@ abstract contract World {
     BatchSettlement internal settlement;
     SaturationBoard internal board;
     TaskReceipts internal receipts;
+    FraudProofs internal proofs;
 
     uint32 internal nodeId;
     uint32 internal relayerId;
@@ -75,6 +83,7 @@ abstract contract World {
         uint64 nonce = vm.getNonce(address(this));
         address foretoldSettlement = vm.computeCreateAddress(address(this), nonce + 4);
         address foretoldBoard = vm.computeCreateAddress(address(this), nonce + 5);
+        fraudProofs = vm.computeCreateAddress(address(this), nonce + 11);
         nodes = new NodeRegistry(foretoldSettlement);
         relayers = new RelayerRegistry(foretoldSettlement);
         vault = new BondVault(stake, pay, nodes, relayers, fraudProofs, W, SLOT_STAKE);
@@ -96,6 +105,14 @@ abstract contract World {
         settlement = new BatchSettlement(escrow);
         board = new SaturationBoard(settlement, EPOCH);
         receipts = new TaskReceipts(settlement);
+        proofs = new FraudProofs(
+            settlement,
+            new NodeJudge(settlement),
+            new LeafJudge(settlement, MINIMUM_PENALTY),
+            new TreeJudge(settlement),
+            new RelayerJudge(settlement, board),
+            CHALLENGE_BOND
+        );
     }
 
     /// @notice Whether this deployment's fees are paid only once the routing seeds are revealed.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.27;
+
+import {Leaf, SumProof} from "../libraries/MerkleSum.sol";
+import {Fault, Record} from "../libraries/Records.sol";
+import {Ack} from "../types/Ack.sol";
+import {Assignment} from "../types/Assignment.sol";
+import {TaskReceipt} from "../types/TaskReceipt.sol";
+
+enum ForceState {
+    NONE,
+    OPEN,
+    ANSWERED,
+    RESOLVED
+}
+
+/// @notice A node's claim for one acked receipt that no batch holds.
+/// @dev Amounts in the pay token's smallest unit, times in unix seconds. `fee` is the receipt's; `held` is what the session's
+/// lock keeps back for it. `settled` is what batches charged for the same task, as far as it was shown; `secondInput` says
+/// that one of those, or an earlier force, was paid the input of the same subtask.
+struct Force {
+    bytes32 sessionId;
+    bytes32 taskId;
+    uint32 relayerId;
+    uint32 nodeId;
+    uint48 openedAt;
+    uint48 resolvedAt;
+    uint16 subtask;
+    ForceState state;
+    bool paysInput;
+    bool secondInput;
+    uint64 answeredBy;
+    uint96 fee;
+    uint96 inputFee;
+    uint96 maxFee;
+    uint96 held;
+    uint96 settled;
+}
+
+/// @title The exit of a node whose acked receipt is left out
+/// @notice Needs nothing of the relayer but its ack: works while new sessions are paused, after key rotation and retirement.
+interface IForces {
+    /// @notice A node claims an acked receipt; batches have W to answer it.
+    event ForceOpened(
+        bytes32 indexed receiptHash, uint32 indexed relayerId, uint32 indexed nodeId, bytes32 sessionId, uint96 fee, uint96 held
+    );
+    /// @notice The receipt stands in that batch: nothing is owed beside it.
+    event ForceAnswered(bytes32 indexed receiptHash, uint32 indexed relayerId, uint64 indexed batchId);
+    /// @notice A batch charged that much for the same task.
+    event SettledShown(bytes32 indexed receiptHash, uint64 indexed batchId, uint96 charge, bool secondInput);
+    /// @notice The force was paid: from the session's lock, and what that did not owe or hold from the relayer's bond.
+    event ForceResolved(bytes32 indexed receiptHash, uint96 fromLock, uint96 fromBond);
+
+    /// @notice Forces open from W to 8 W after the ack; of a condemned batch's receipts until 3 W after its condemnation.
+    error ForceNotNow(uint48 ackedAt, uint256 from, uint256 until, uint256 timestamp);
+    /// @notice The receipt was forced before.
+    error ForceExists(bytes32 receiptHash, ForceState state);
+    /// @notice Only an open force is answered, contested or resolved.
+    error ForceNotOpen(bytes32 receiptHash, ForceState state);
+    /// @notice W after its opening has passed: it is to be resolved.
+    error ForceTooLate(bytes32 receiptHash, uint256 until);
+    /// @notice W after its opening has not passed.
+    error ForceNotResolvable(bytes32 receiptHash, uint256 from);
+    /// @notice The receipt claims nothing.
+    error NothingToForce(bytes32 receiptHash);
+    /// @notice What the receipt stands on does not hold.
+    error RecordFaulty(bytes32 receiptHash, Fault fault);
+    /// @notice The ack is for another receipt or of another relayer.
+    error AckOfOther(bytes32 receiptHash, bytes32 ackedHash, uint32 relayerId, uint32 ackedBy);
+    /// @notice The ack is not signed by the relayer's key of that epoch, or lies outside of it.
+    error AckInvalid(uint32 relayerId, uint32 relayerEpoch, uint48 ackedAt);
+    /// @notice The leaf does not stand in the batch's tab tree, or is voided, or the batch is condemned.
+    error LeafNotSettled(uint32 relayerId, uint64 batchId, bytes32 leafHash);
+    /// @notice The leaf is not the one that this call needs: another receipt, another task, or shown before.
+    error LeafDoesNotCount(bytes32 receiptHash, bytes32 leafHash);
+
+    /// @notice Claims the fee of an acked receipt. Anyone may send it; the node is credited.
+    /// @dev Checks all that an invalid leaf would be slashed for. The session's lock keeps the fee back until it is resolved.
+    /// @param record the attempt, with all signatures.
+    /// @param ackSignature by the relayer's key of ack.relayerEpoch: 65 bytes.
+    /// @param condemnedBatchId a condemned batch in which the receipt may have stood, for the longer time; else 0.
+    /// @return receiptHash the force's id.
+    function openForce(Record calldata record, Ack calldata ack, bytes calldata ackSignature, uint64 condemnedBatchId)
+        external
+        returns (bytes32 receiptHash);
+
+    /// @notice Shows the forced receipt under a batch's tab root, within W of the opening. Anyone may send it.
+    function answerForce(bytes32 receiptHash, uint64 batchId, Leaf calldata leaf, SumProof calldata tabProof) external;
+
+    /// @notice Shows a settled leaf of the same task, within W of the opening: what exceeds the order's maxFee with it, or is a
+    /// second input of one subtask, is paid by the relayer's bond and not by the payer. Anyone may send it.
+    function showSettled(
+        bytes32 receiptHash,
+        uint64 batchId,
+        Leaf calldata leaf,
+        SumProof calldata tabProof,
+        TaskReceipt calldata receipt,
+        Assignment calldata assignment
+    ) external;
+
+    /// @notice Pays an unanswered force, W after its opening: into the node's tab, claimable at once. Anyone may send it.
+    /// @return fromLock what the session paid, as far as lock, proven cap and bucket reached.
+    /// @return fromBond what the relayer's bond paid.
+    function resolveForce(bytes32 receiptHash) external returns (uint96 fromLock, uint96 fromBond);
+
+    /// @notice The force as stored; state NONE where there is none.
+    function forceOf(bytes32 receiptHash) external view returns (Force memory);
+}
