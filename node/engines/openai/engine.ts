@@ -32,7 +32,7 @@ export interface OpenAiOptions {
 
 const INPUTS_MAX = 2_048;
 const METRICS_EVERY_MS: Millis = 1_000;
-/** After a refused connection the engine counts as down for this long. */
+/** After a connection that could not be made the engine counts as down for this long. */
 const DOWN_FOR_MS: Millis = 5_000;
 /** Of a character that takes two UTF-16 units: some engines cut there, and each half alone would be lost. */
 const HALF_CHARACTER = /[\uD800-\uDBFF]$/;
@@ -181,7 +181,8 @@ export class OpenAiEngine implements Engine {
     } catch (error) {
       if (signal.aborted) return null;
       if (error instanceof EngineError) throw error;
-      this.#downUntilMs = this.#clock.monotonicMs() + DOWN_FOR_MS;
+      // A connection that breaks is one request's trouble: only an engine that nobody reaches is down for all.
+      if (isUnreachable(error)) this.#downUntilMs = this.#clock.monotonicMs() + DOWN_FOR_MS;
       throw new EngineError("engine_unavailable", "The engine cannot be reached; is it running?", { cause: error });
     }
   }
@@ -212,6 +213,14 @@ function isLimitSafe({ kind, body }: EngineRequest, outTokensMax: Tokens, contex
 
 /** What the owner set bounds what the engine tells, and the other way round. */
 const least = (set: Tokens, told: Tokens | null): Tokens => (set === 0 ? told ?? 0 : Math.min(set, told ?? set));
+
+const UNREACHABLE = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN", "UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT"]);
+
+/** fetch hides the operating system's code in the cause, and where a name has several addresses in the first of its errors. */
+function isUnreachable(error: unknown): boolean {
+  const cause = (error as { cause?: { code?: string; errors?: readonly { code?: string }[] } }).cause;
+  return UNREACHABLE.has(cause?.code ?? cause?.errors?.[0]?.code ?? "");
+}
 
 const engineErrorOf = (error: unknown): EngineError =>
   error instanceof EngineError ? error : new EngineError("engine_cut", "The connection to the engine broke off.", { cause: error });

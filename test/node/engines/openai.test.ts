@@ -234,6 +234,15 @@ describe("engine: openai-compatible, in detail", () => {
     const engine = await engineOf(notFound, { baseUrl: url });
     expect(await failure(collect(engine, chat("x")))).to.equal("engine_unavailable");
     expect(engine.load().up).to.equal(false);
+    const named = await engineOf(notFound, { baseUrl: url.replace("127.0.0.1", "localhost") });
+    expect(await failure(collect(named, chat("x")))).to.equal("engine_unavailable");
+    expect(named.load().up).to.equal(false);
+  });
+
+  it("does not count as down for one request that breaks its connection", async () => {
+    const engine = await engineOf((request, response) => (request.path.includes("completions") ? void response.destroy() : notFound(request, response)));
+    expect(await failure(collect(engine, chat("x")))).to.equal("engine_unavailable");
+    expect(engine.load().up).to.equal(true);
   });
 
   it("hangs up on the engine when the attempt is aborted", async () => {
