@@ -42,6 +42,9 @@ async function start(args: readonly string[]): Promise<void> {
 
 const descendants = (command: Command): Command[] => command.commands.flatMap((one) => [one, ...descendants(one)]);
 
+// Whoever reads only the beginning (`| head`) has what was wanted.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? ExitCode.OK : ExitCode.FAILED));
+
 try {
   await main(process.argv.slice(2));
 } catch (error) {

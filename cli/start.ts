@@ -157,6 +157,9 @@ function endingSignals(): { readonly signal: Promise<void>; readonly fail: (erro
   return { signal: promise, fail };
 }
 
+/** A terminal that has gone, or `| head`, must not leave the network's processes without their parent. */
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => { /* Nobody listens any more. */ });
+
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
 }

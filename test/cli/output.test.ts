@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import { started } from "./command.ts";
 import { amountFromText, amountToText } from "../../cli/output.ts";
 
 describe("amounts in words", () => {
@@ -14,5 +15,14 @@ describe("amounts in words", () => {
 
   it("are refused where they are none, or finer than the token", () => {
     for (const text of ["", "1,5", "-1", "1e3", ".5", "1.", "0x10", "1.0000001", "NaN"]) expect(() => amountFromText(text, 6), text).to.throw(/no amount/);
+  });
+});
+
+describe("a reader who has seen enough", () => {
+  it("is no error: `tidelane --help | head -1` ends quietly", async function () {
+    this.timeout(20_000);
+    const { child, ended } = started(["payer", "--help"]);
+    child.stdout!.destroy();
+    expect(await ended).to.include({ exitCode: 0, stderr: "" });
   });
 });
