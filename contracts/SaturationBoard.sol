@@ -16,6 +16,8 @@ import {SaturationAttestation} from "./types/SaturationAttestation.sol";
 contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     uint256 private constant POOLS_MAX = 64;
     uint64 private constant SEED_STEPS_MAX = 4_096;
+    /// @dev Fees wait so many W, and the forfeited time once more, where seeds were forfeited.
+    uint48 private constant WITHHELD_WINDOWS = 14;
     uint16 private constant BPS = 10_000;
     /// @dev A node's clock may run ahead of the chain's by this much.
     uint48 private constant AHEAD_MS_MAX = 60_000;
@@ -41,6 +43,8 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
         uint64 firstEpoch;
         uint64 lastRevealed;
         uint64 nextFirstEpoch;
+        uint64 forfeitedFrom;
+        uint48 withheldUntil;
     }
 
     mapping(uint32 relayerId => uint64) public override lastEpochOf;
@@ -124,6 +128,24 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     }
 
     /// @inheritdoc ISaturationBoard
+    function forfeitSeeds(uint32 relayerId) external override onlyPoster(relayerId) {
+        SeedChain storage chain = chains[relayerId];
+        uint64 next = chain.nextFirstEpoch;
+        uint64 current = epochAt(block.timestamp);
+        if (next == 0 || next > current) revert NextSeedChainNotBegun(relayerId, next, current);
+        uint64 from = chain.lastRevealed + 1;
+        if (from < next) {
+            // Forfeited again while fees are withheld, they wait for the earlier time.
+            if (block.timestamp >= chain.withheldUntil) chain.forfeitedFrom = from;
+            chain.withheldUntil =
+                uint48(block.timestamp) + WITHHELD_WINDOWS * windowSeconds + uint48(next - from) * epochSeconds;
+            chain.lastRevealed = next - 1;
+            emit SeedsForfeited(relayerId, from, next - 1, chain.withheldUntil);
+        }
+        _switchChain(chain);
+    }
+
+    /// @inheritdoc ISaturationBoard
     function recordAttestation(SaturationAttestation calldata attestation, bytes calldata signature) external override {
         bytes32 attestationHash = attestation.hash();
         _checkAttestation(attestation, attestationHash, signature);
@@ -186,6 +208,7 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     /// @inheritdoc ISaturationBoard
     function revealedUntil(uint32 relayerId) external view override returns (uint256) {
         SeedChain storage chain = chains[relayerId];
+        if (block.timestamp < chain.withheldUntil) return uint256(chain.forfeitedFrom) * epochSeconds;
         if (chain.firstEpoch == 0 || chain.lastRevealed < chain.firstEpoch) return 0;
         return (uint256(chain.lastRevealed) + 1) * epochSeconds;
     }

@@ -41,6 +41,8 @@ interface ISaturationBoard {
     event SeedChainCommitted(uint32 indexed relayerId, uint64 indexed firstEpoch, bytes32 anchor);
     /// @notice The seed of that epoch, which proves all before it.
     event SeedRevealed(uint32 indexed relayerId, uint64 indexed epoch, bytes32 seed);
+    /// @notice A relayer goes on with its next chain; the seeds of these epochs were not revealed, and its fees wait.
+    event SeedsForfeited(uint32 indexed relayerId, uint64 firstEpoch, uint64 lastEpoch, uint48 withheldUntil);
     /// @notice An attestation was proven onto the board.
     event AttestationRecorded(
         uint32 indexed nodeId, uint32 indexed relayerId, bytes32 indexed attestationHash, SaturationAttestation attestation
@@ -66,6 +68,8 @@ interface ISaturationBoard {
     error SeedNotRevealable(uint32 relayerId, uint64 epoch, uint64 lastRevealed, uint64 current);
     /// @notice One reveal covers so many epochs at most: reveal an earlier seed first.
     error TooManySeedSteps(uint64 steps, uint64 most);
+    /// @notice Seeds are forfeited to a following chain only, once its first epoch has begun; 0 where there is none.
+    error NextSeedChainNotBegun(uint32 relayerId, uint64 nextFirstEpoch, uint64 current);
     /// @notice The seed does not hash to the one revealed before it.
     error WrongSeed(uint32 relayerId, uint64 epoch, bytes32 reached, bytes32 expected);
     /// @notice The node has no key of that epoch.
@@ -107,6 +111,12 @@ interface ISaturationBoard {
     /// @dev At most 4,096 epochs a call.
     function revealSeed(uint32 relayerId, uint64 epoch, bytes32 seed) external;
 
+    /// @notice Goes on with the following chain, which has begun, without revealing what is left of the one before. The relayer's
+    /// poster only: for one that was away until its chain had ended, or lost its seeds.
+    /// @dev Until 14 W and the forfeited time have passed, seeds count as revealed up to the first forfeited epoch: fees wait. Who
+    /// hides seeds again and again is never paid.
+    function forfeitSeeds(uint32 relayerId) external;
+
     /// @notice Proves one attestation onto the board. Anyone may send it; its seq must be above the last recorded one.
     function recordAttestation(SaturationAttestation calldata attestation, bytes calldata signature) external;
 
@@ -146,7 +156,8 @@ interface ISaturationBoard {
         view
         returns (uint64 firstEpoch, uint64 lastRevealed, bytes32 reached, uint64 nextFirstEpoch, bytes32 nextAnchor);
 
-    /// @return unix seconds up to which the relayer's routing seeds are revealed; 0 where it revealed none.
+    /// @return unix seconds up to which the relayer's routing seeds are revealed; 0 where it revealed none. While fees are
+    /// withheld for forfeited seeds: the start of the first epoch that was forfeited.
     function revealedUntil(uint32 relayerId) external view returns (uint256);
 
     /// @return the epoch of a time: unix seconds / epoch length.

@@ -189,6 +189,103 @@ contract BoardTest is World {
         vm.assertEq(anchor, DATA, "anchor");
     }
 
+    // ---- forfeited seeds: the first chain ends, or is lost, before the second one begins at SECOND
+
+    uint64 private constant SECOND = NOW_EPOCH + 31;
+    bytes32 private constant SECOND_SEED = keccak256("the second chain's first seed");
+
+    function test_aRelayerThatWasAwayGoesOnWithItsNextChain() public {
+        _commitSecond(NOW_EPOCH + 11);
+        uint256 now_ = uint256(SECOND + 2) * EPOCH;
+        uint48 until = uint48(now_ + 14 * W + 20 * EPOCH);
+        vm.expectEmit(address(board));
+        emit ISaturationBoard.SeedsForfeited(relayerId, NOW_EPOCH + 11, SECOND - 1, until);
+        vm.prank(poster);
+        board.forfeitSeeds(relayerId);
+        board.revealSeed(relayerId, SECOND, SECOND_SEED);
+        vm.assertEq(board.revealedUntil(relayerId), uint256(NOW_EPOCH + 11) * EPOCH, "withheld to the first forfeited epoch");
+        vm.warp(until - 1);
+        vm.assertEq(board.revealedUntil(relayerId), uint256(NOW_EPOCH + 11) * EPOCH, "still withheld");
+        vm.warp(until);
+        vm.assertEq(board.revealedUntil(relayerId), uint256(SECOND + 1) * EPOCH, "over");
+    }
+
+    function test_forfeitingAgainWaitsForTheEarlierTime() public {
+        _commitSecond(NOW_EPOCH + 11);
+        vm.startPrank(poster);
+        board.forfeitSeeds(relayerId);
+        board.commitSeedChain(relayerId, SECOND + 10, ROOT);
+        vm.warp(uint256(SECOND + 10) * EPOCH);
+        board.forfeitSeeds(relayerId);
+        vm.stopPrank();
+        vm.assertEq(board.revealedUntil(relayerId), uint256(NOW_EPOCH + 11) * EPOCH, "the first gap counts");
+        vm.warp(uint256(SECOND + 10) * EPOCH + 14 * W + 10 * EPOCH - 1);
+        vm.assertEq(board.revealedUntil(relayerId), uint256(NOW_EPOCH + 11) * EPOCH, "as long as the second one asks");
+        vm.warp(uint256(SECOND + 10) * EPOCH + 14 * W + 10 * EPOCH);
+        vm.assertEq(board.revealedUntil(relayerId), 0, "nothing of the third chain is revealed");
+    }
+
+    /// @dev Whose journal is lost never knew the chain that follows either: it passes that one too.
+    function test_aForeignNextChainCanBePassedWithoutAGap() public {
+        _commitSecond(SECOND);
+        vm.startPrank(poster);
+        board.forfeitSeeds(relayerId);
+        (uint64 first, uint64 last,, uint64 next,) = board.seedChainOf(relayerId);
+        vm.assertEq(first, SECOND, "took over");
+        vm.assertEq(last, SECOND - 1, "nothing revealed of it");
+        vm.assertEq(next, 0, "and another one may follow");
+        board.commitSeedChain(relayerId, SECOND + 5, ROOT);
+        vm.stopPrank();
+    }
+
+    function test_seedsAreForfeitedToABegunChainByThePosterOnly() public {
+        bytes memory reason = abi.encodeWithSelector(ISaturationBoard.NotPoster.selector, relayerId, stranger, poster);
+        vm.expectRevert(reason);
+        vm.prank(stranger);
+        board.forfeitSeeds(relayerId);
+        vm.startPrank(poster);
+        _expectNotBegun(0);
+        board.commitSeedChain(relayerId, NOW_EPOCH + 1, _seed(0));
+        _expectNotBegun(0);
+        board.commitSeedChain(relayerId, NOW_EPOCH + 5, ROOT);
+        _expectNotBegun(NOW_EPOCH + 5);
+        vm.stopPrank();
+    }
+
+    /// @dev Whatever is forfeited and revealed when: fees never see a time revealed inside a gap while it is withheld.
+    function testFuzz_noTimeInsideAGapCountsWhileFeesAreWithheld(uint16 revealed, uint16 gap, uint32 later) public {
+        uint64 upTo = NOW_EPOCH + 1 + revealed % 90;
+        uint64 second = upTo + 2 + gap % 500;
+        _commitChain();
+        vm.prank(poster);
+        board.commitSeedChain(relayerId, second, keccak256(abi.encode(SECOND_SEED)));
+        vm.warp(uint256(second + 1) * EPOCH);
+        board.revealSeed(relayerId, upTo, _seed(upTo - NOW_EPOCH));
+        vm.prank(poster);
+        board.forfeitSeeds(relayerId);
+        board.revealSeed(relayerId, second, SECOND_SEED);
+        uint256 until = uint256(second + 1) * EPOCH + 14 * W + uint256(second - upTo - 1) * EPOCH;
+        vm.warp(uint256(second + 1) * EPOCH + later);
+        uint256 expected = block.timestamp < until ? upTo + 1 : second + 1;
+        vm.assertEq(board.revealedUntil(relayerId), expected * EPOCH, "revealed until");
+    }
+
+    /// @dev Both chains committed, the first revealed up to before `firstUnrevealed`; two epochs into the second.
+    function _commitSecond(uint64 firstUnrevealed) private {
+        _commitChain();
+        vm.prank(poster);
+        board.commitSeedChain(relayerId, SECOND, keccak256(abi.encode(SECOND_SEED)));
+        vm.warp(uint256(SECOND + 2) * EPOCH);
+        board.revealSeed(relayerId, firstUnrevealed - 1, _seed(firstUnrevealed - 1 - NOW_EPOCH));
+    }
+
+    function _expectNotBegun(uint64 next) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(ISaturationBoard.NextSeedChainNotBegun.selector, relayerId, next, NOW_EPOCH)
+        );
+        board.forfeitSeeds(relayerId);
+    }
+
     // ---- attestations
 
     function test_anyoneProvesAnAttestation() public {
