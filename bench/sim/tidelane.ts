@@ -14,10 +14,17 @@ import type { Policy, PolicyKind, World } from "./policy.ts";
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
 const TTFT_PART = 0.95;
 const TPOT_PART = 0.98;
-/** While nobody is turned away, first tokens are to come in this part of their target wherever any node can do that. */
-const EBB_TTFT_PART = 0.25;
+/** While nobody is turned away, first tokens are to come in the least of these parts of their target that any node can keep. */
+const EBB_TTFT_PARTS = [0.2, 0.35, 0.5] as const;
 /** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
 const AHEAD_MS = 150;
+/**
+ * At the ebb a strong node may have more, for a long prompt behind others there is read sooner than alone on a weak one: so much up to
+ * this part of what the fleet can carry, then less and less.
+ */
+const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
+/** The rate of arrivals is averaged over about this time. */
+const RATE_MS = 10_000;
 const EXPIRE_EVERY_MS = 50;
 const REPRICE_EVERY_MS = 10_000;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
@@ -54,6 +61,9 @@ class Tidelane implements Policy {
   #roomy: number[] = [];
   #prices: Prices | null = null;
   #repriceAtMs = 5_000;
+  /** Arrivals per millisecond, as of the last one. */
+  #perMs = 0;
+  #perMsAtMs = 0;
   #isWakeSet = false;
 
   constructor(world: World, allWait: boolean, parameters: LobbyParameters) {
@@ -70,6 +80,7 @@ class Tidelane implements Policy {
 
   arrived(job: Job, nowMs: number): void {
     this.#view.mix.arrived(job.inputTokens);
+    this.#countArrival(nowMs);
     this.#reprice(nowMs);
     const expectedOutTokens = Math.round(Math.min(job.maxOutTokens, this.#view.mix.expectedOutTokens(job.inputTokens)));
     const request: Request = {
@@ -138,10 +149,23 @@ class Tidelane implements Policy {
   /** The few nodes that could take anything at all; the rest need not be asked. */
   #findRoom(nowMs: number): void {
     this.#roomy = [];
+    const aheadMs = this.#aheadMsMax(nowMs);
     for (const [node, model] of this.#view.models.entries()) {
       const inFlight = this.#view.book.inFlight[node]!;
-      if (this.#view.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= AHEAD_MS) this.#roomy.push(node);
+      if (this.#view.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= aheadMs) this.#roomy.push(node);
     }
+  }
+
+  #aheadMsMax(nowMs: number): number {
+    if (this.#lobby.refusedPart > 0 || this.#prices === null) return AHEAD_MS;
+    const perSecond = 1_000 * this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS);
+    const flood = Math.min(1, Math.max(0, (perSecond / this.#prices.carriedPerSecond - EBB_LOAD) / (FLOOD_LOAD - EBB_LOAD)));
+    return EBB_AHEAD_MS + flood * (AHEAD_MS - EBB_AHEAD_MS);
+  }
+
+  #countArrival(nowMs: number): void {
+    this.#perMs = this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS) + 1 / RATE_MS;
+    this.#perMsAtMs = nowMs;
   }
 
   #fitOf(request: Request, nowMs: number): number {
@@ -170,15 +194,18 @@ class Tidelane implements Policy {
   #choose(request: Request, nowMs: number): number {
     const { job, expectedOutTokens } = request;
     const open = (ttftPart: number) => (row: number): number => (this.#roomy.includes(row) ? this.#gate(request, row, nowMs, ttftPart) : FULL);
-    const quick = this.#lobby.refusedPart === 0 ? this.#desk.decide(job, expectedOutTokens, nowMs, open(EBB_TTFT_PART)) : -1;
-    return quick >= 0 ? quick : this.#desk.decide(job, expectedOutTokens, nowMs, open(TTFT_PART));
+    for (const part of this.#lobby.refusedPart === 0 ? EBB_TTFT_PARTS : []) {
+      const node = this.#desk.decide(job, expectedOutTokens, nowMs, open(part));
+      if (node >= 0) return node;
+    }
+    return this.#desk.decide(job, expectedOutTokens, nowMs, open(TTFT_PART));
   }
 
   /** A node is open to a request whose targets it is predicted to meet, and that of those it already has. */
   #gate({ job, latestStartMs }: Request, node: number, nowMs: number, ttftPart = TTFT_PART): number {
     if (!this.#world.fits(node, job)) return UNFIT;
     const model = this.#view.models[node]!;
-    if (this.#view.runningOn(node) >= model.slots || this.#view.aheadMs(node, nowMs) > AHEAD_MS) return FULL;
+    if (this.#view.runningOn(node) >= model.slots ) return FULL;
     const load = this.#view.loadOf(node, job);
     if (!hasMemory(model, load, this.#view.mix) || this.#view.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
     const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
