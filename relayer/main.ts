@@ -104,7 +104,9 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   await resendAcks(journal, links);
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const stop = new AbortController();
-  const loops = [boardOf(world, seeds, fleet), settlement, watch].map((loop) => loop.run(stop.signal));
+  // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
+  const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
+  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -171,11 +173,11 @@ async function keepTable(records: DiskRecords, root: `0x${string}`, text: string
   await records.put(root, Buffer.from(text)).catch((error: Error) => log.error({ root, error: error.message }, "a node table could not be kept"));
 }
 
-function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: Fleet): Board {
+function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () => boolean): Board {
   const address = chain.deployment.addresses.SaturationBoard!;
   return new Board({
     ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
-    reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet,
+    reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet, isLeading,
   });
 }
 

@@ -2,7 +2,8 @@
 //
 //   seed chain committed ─▶ its first epoch ─▶ ... epoch e ends ─▶ commitEpoch(e), revealSeed(e) ─▶ ... ─▶ the next chain committed
 //
-// Every step asks the chain first what stands there, so a restart, a second process or a lost answer repeats nothing.
+// Every step asks the chain first what stands there, so a restart or a lost answer repeats nothing. Of a relayer's processes only
+// the one that settles speaks to the chain; the others tell it through the journal what they drew from.
 import { encodeFunctionData, stringToHex } from "viem/utils";
 import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
 import { attestationToJson } from "../../protocol/link.ts";
@@ -39,6 +40,8 @@ export interface BoardOptions {
   readonly submit: (call: { readonly to: Address; readonly data: Hex }) => Promise<unknown>;
   readonly records: RecordStore;
   readonly attested: { takeEpochs(upTo: number): Promise<readonly EpochHeld[]> };
+  /** Whether this process is the one that sends the relayer's transactions. */
+  readonly isLeading: () => boolean;
 }
 
 interface EpochHeld {
@@ -76,9 +79,11 @@ export class Board {
     // Attestations are taken first: they are kept here while chain or journal cannot be reached.
     this.#pending = [...this.#pending, ...await this.#options.attested.takeEpochs(epoch - 1)].slice(-PENDING_MAX);
     await seeds.load(epoch);
-    const onChain = await this.#options.reader.seeds(this.#options.relayerId);
-    await this.#commitChains(onChain, epoch);
-    await this.#reveal(onChain, epoch);
+    if (!this.#options.isLeading()) return;
+    const { reader, relayerId } = this.#options;
+    await this.#reveal(await reader.seeds(relayerId), epoch);
+    // Asked again: a chain that was given up has made room for ours.
+    await this.#commitChains(await reader.seeds(relayerId), epoch);
     await this.#commitEpochs();
   }
 
@@ -116,10 +121,10 @@ export class Board {
     const { seeds, relayerId, crypto } = this.#options;
     const isSwitching = onChain.nextFirstEpoch !== 0 && onChain.lastRevealed + 1 === onChain.nextFirstEpoch;
     const chain = seeds.chains.find((one) => (isSwitching ? onChain.nextFirstEpoch === one.firstEpoch && onChain.nextAnchor === one.anchor : this.#isInUse(one, onChain)));
-    if (!chain) return this.#warnOfForeignChain(onChain);
+    if (!chain) return this.#passForeignChain(onChain, epoch);
     const reached = isSwitching ? onChain.nextAnchor : onChain.reached;
     const drawnUpTo = Math.min(seeds.lastUsed, epoch - 1, chain.lastEpoch, onChain.lastRevealed + REVEAL_EPOCHS_MAX);
-    if (drawnUpTo <= onChain.lastRevealed) return;
+    if (drawnUpTo <= onChain.lastRevealed) return this.#passGap(chain, onChain, epoch);
     const seed = chain.seedOf(drawnUpTo)!;
     if (!provesSeed(seed, drawnUpTo - onChain.lastRevealed, reached, crypto.keccak256)) {
       throw new TidelaneError("The seed chain on chain is not the one in the journal: the database is not this relayer's.", { code: "wrong_seed_chain", details: { relayerId, epoch: drawnUpTo } });
@@ -127,12 +132,26 @@ export class Board {
     await this.#submit(encodeFunctionData({ abi: SaturationBoardAbi, functionName: "revealSeed", args: [relayerId, BigInt(drawnUpTo), seed] }));
   }
 
-  /** Its seeds are lost with their journal, or ours begins after a gap: the contract's reveals stop there. Said once. */
-  #warnOfForeignChain(onChain: BoardSeeds): void {
-    if (this.#hasWarned || onChain.firstEpoch === 0) return;
-    this.#hasWarned = true;
+  /** This relayer was away until its chain had ended: every seed of it is revealed, and there are none between it and the next. */
+  async #passGap(chain: SeedChain, onChain: BoardSeeds, epoch: number): Promise<void> {
+    if (onChain.lastRevealed >= chain.lastEpoch && onChain.nextFirstEpoch > chain.lastEpoch + 1) await this.#forfeit(onChain, epoch);
+  }
+
+  /** Its seeds are lost with their journal. Our own chain follows it, or will follow the one that follows it. */
+  async #passForeignChain(onChain: BoardSeeds, epoch: number): Promise<void> {
+    if (onChain.firstEpoch === 0) return;
     const { log, relayerId } = this.#options;
-    log.warn({ relayerId, firstEpoch: onChain.firstEpoch, lastRevealed: onChain.lastRevealed }, "the board waits for seeds of a chain that this journal does not hold");
+    if (!this.#hasWarned) log.warn({ relayerId, firstEpoch: onChain.firstEpoch, lastRevealed: onChain.lastRevealed }, "the board waits for seeds of a chain that this journal does not hold; fees wait until they are forfeited");
+    this.#hasWarned = true;
+    await this.#forfeit(onChain, epoch);
+  }
+
+  /** Once the next chain has begun, by the chain's clock too. */
+  async #forfeit(onChain: BoardSeeds, epoch: number): Promise<void> {
+    if (onChain.nextFirstEpoch === 0 || onChain.nextFirstEpoch >= epoch) return;
+    const { log, relayerId } = this.#options;
+    await this.#submit(encodeFunctionData({ abi: SaturationBoardAbi, functionName: "forfeitSeeds", args: [relayerId] }));
+    log.warn({ relayerId, from: onChain.lastRevealed + 1, until: onChain.nextFirstEpoch }, "seeds that are gone were forfeited; the relayer's fees wait");
   }
 
   async #commitEpochs(): Promise<void> {

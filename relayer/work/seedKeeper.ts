@@ -10,6 +10,9 @@ const LEAD_EPOCHS = 2;
 /** The following chain is made when so few epochs remain. */
 const REMAINING_EPOCHS_MIN = 1_024;
 const FACT = "routing_seed_chains";
+/** The greatest epoch that any process of this relayer drew from: what the one that reveals has to reveal. */
+const USED_FACT = "routing_seed_last_used";
+const WRITE_TRIES = 5;
 
 interface StoredChain {
   /** The last seed; whoever knows it knows all draws to come. */
@@ -19,7 +22,7 @@ interface StoredChain {
 }
 
 export interface SeedKeeperOptions {
-  readonly journal: Pick<Journal, "getFact" | "setFact">;
+  readonly journal: Pick<Journal, "getFact" | "replaceFact">;
   readonly dice: Dice;
   readonly crypto: Crypto;
   /** Shorter in tests. */
@@ -32,25 +35,34 @@ export class SeedKeeper implements EpochSeeds {
   #stored: readonly StoredChain[] = [];
   #chains: readonly SeedChain[] = [];
   #lastUsed = 0;
+  #text: string | null = null;
 
   constructor(options: SeedKeeperOptions) {
     this.#options = options;
   }
 
-  /** Reads the chains, or makes the first one. Call before the first choice, and again each epoch. @throws retryable `journal_unavailable` */
+  /**
+   * Reads the chains, or makes the first one, and tells the relayer's other processes what this one drew from. Call before the
+   * first choice, and again each epoch. @throws retryable `journal_unavailable`
+   */
   async load(epoch: number): Promise<void> {
-    const known = await this.#options.journal.getFact(FACT);
-    this.#take(known === null ? [] : chainsFromFact(known));
-    const last = this.#stored.at(-1);
-    if (last === undefined || epoch > lastEpochOf(last)) await this.#add(epoch + LEAD_EPOCHS);
-    else if (lastEpochOf(last) - epoch < Math.min(REMAINING_EPOCHS_MIN, last.length / 2)) await this.#add(lastEpochOf(last) + 1);
+    await this.#read();
+    for (let tries = 0; tries < WRITE_TRIES; tries++) {
+      const last = this.#stored.at(-1);
+      const firstEpoch = last === undefined || epoch > lastEpochOf(last) ? epoch + LEAD_EPOCHS
+        : lastEpochOf(last) - epoch < Math.min(REMAINING_EPOCHS_MIN, last.length / 2) ? lastEpochOf(last) + 1 : null;
+      // Another process may have made it a moment before: then its chain is everybody's.
+      if (firstEpoch === null || await this.#add(firstEpoch)) break;
+      await this.#read();
+    }
+    await this.#shareUsed();
   }
 
   get chains(): readonly SeedChain[] {
     return this.#chains;
   }
 
-  /** The greatest epoch whose seed was given out. */
+  /** The greatest epoch whose seed was given out, by this process or, as of the last `load`, by another or an earlier one. */
   get lastUsed(): number {
     return this.#lastUsed;
   }
@@ -70,17 +82,39 @@ export class SeedKeeper implements EpochSeeds {
   /** A chain that could not be committed in time begins later: nothing was ever promised of it. */
   async postpone(chain: SeedChain, epoch: number): Promise<void> {
     const moved = this.#stored.map((stored) => (stored.firstEpoch === chain.firstEpoch ? { ...stored, firstEpoch: epoch + LEAD_EPOCHS } : stored));
-    await this.#store(moved);
+    if (!await this.#store(moved)) await this.#read();
   }
 
-  async #add(firstEpoch: number): Promise<void> {
+  async #read(): Promise<void> {
+    this.#text = await this.#options.journal.getFact(FACT);
+    this.#take(this.#text === null ? [] : chainsFromFact(this.#text));
+  }
+
+  #add(firstEpoch: number): Promise<boolean> {
     const length = this.#options.length ?? SEED_CHAIN_LENGTH_MAX;
-    await this.#store([...this.#stored.slice(-1), { secret: this.#options.dice.bytes32(), firstEpoch, length }]);
+    return this.#store([...this.#stored.slice(-1), { secret: this.#options.dice.bytes32(), firstEpoch, length }]);
   }
 
-  async #store(chains: readonly StoredChain[]): Promise<void> {
-    await this.#options.journal.setFact(FACT, JSON.stringify(chains));
+  /** @returns false where another process wrote first: two must not draw from two chains. */
+  async #store(chains: readonly StoredChain[]): Promise<boolean> {
+    const text = JSON.stringify(chains);
+    if (!await this.#options.journal.replaceFact(FACT, this.#text, text)) return false;
+    this.#text = text;
     this.#take(chains);
+    return true;
+  }
+
+  async #shareUsed(): Promise<void> {
+    const { journal } = this.#options;
+    for (let tries = 0; tries < WRITE_TRIES; tries++) {
+      const told = await journal.getFact(USED_FACT);
+      const others = Number(told ?? 0);
+      if (others >= this.#lastUsed) {
+        this.#lastUsed = others;
+        return;
+      }
+      if (await journal.replaceFact(USED_FACT, told, String(this.#lastUsed))) return;
+    }
   }
 
   /** Hashing a chain takes a while; it is done once for each. */

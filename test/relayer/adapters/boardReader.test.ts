@@ -6,6 +6,7 @@ import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { createBoardReader } from "../../../relayer/adapters/boardReader.ts";
 import { Board } from "../../../relayer/loops/board.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
+import { factsIn } from "../work/factsIn.ts";
 import { accounts, startLocalChain, type LocalChain } from "../localChain.ts";
 import { FleetRig, MODEL } from "../work/fleetRig.ts";
 import type { Hash } from "../../../protocol/units.ts";
@@ -19,22 +20,23 @@ describe("the board loop on a chain", function () {
   before(async () => { chain = await startLocalChain(); });
   after(() => chain?.stop());
 
-  it("commits, pools and reveals", async () => {
+  it("commits, pools, reveals and forfeits", async () => {
     const board = chain.addresses.SaturationBoard!;
     const facts = new Map<string, string>();
     const crypto = await createNativeCrypto();
     const seeds = new SeedKeeper({
-      journal: { getFact: async (name) => facts.get(name) ?? null, setFact: async (name, value) => void facts.set(name, value) },
+      journal: factsIn(facts),
       dice: { bytes32: (): Hash => `0x${"5e".repeat(32)}` }, crypto, length: 5_000,
     });
     const rig = new FleetRig({ seeds, relayerId: RELAYER });
     const reader = createBoardReader([chain.url], board);
     const none = (): void => undefined;
-    const loop = new Board({
+    const loopOf = (keeper: SeedKeeper): Board => new Board({
       clock: rig.clock, crypto, metrics: { count: none, gauge: none, observe: none, text: async () => "" }, log: { debug: none, info: none, warn: none, error: none },
-      relayerId: RELAYER, address: board, epochSeconds: EPOCH_SECONDS, seeds, reader, attested: rig.fleet,
+      relayerId: RELAYER, address: board, epochSeconds: EPOCH_SECONDS, seeds: keeper, reader, attested: rig.fleet, isLeading: () => true,
       submit: ({ to, data }) => chain.send(accounts.poster, to, data), records: { put: async () => undefined, get: async () => null },
     });
+    const loop = loopOf(seeds);
     /** Both clocks a few seconds into the epoch. */
     const goTo = async (epoch: number): Promise<void> => {
       const seconds = epoch * EPOCH_SECONDS + 5;
@@ -65,6 +67,17 @@ describe("the board loop on a chain", function () {
     const pool = await client.readContract({ address: board, abi: SaturationBoardAbi, functionName: "poolSaturation", args: [RELAYER, MODEL] });
     // (4 * 500 + 2 * 2,000) / 6
     expect(pool).to.deep.equal([BigInt(first + 4), 6n, 1_000n]);
+
+    // The journal is lost, and the seeds with it: a new chain follows, and the old one is given up when it begins.
+    const others = new SeedKeeper({ journal: factsIn(new Map()), dice: { bytes32: (): Hash => `0x${"6f".repeat(32)}` }, crypto, length: 5_000 });
+    const after = loopOf(others);
+    for (const epoch of [first + 6, first + 9]) {
+      await goTo(epoch);
+      await after.tick();
+    }
+    expect(await reader.seeds(RELAYER)).to.include({ firstEpoch: first + 8, lastRevealed: first + 7, reached: others.chains[0]!.anchor, nextFirstEpoch: 0 });
+    const revealed = await client.readContract({ address: board, abi: SaturationBoardAbi, functionName: "revealedUntil", args: [RELAYER] });
+    expect(revealed).to.equal(BigInt((first + 5) * EPOCH_SECONDS));
   });
 
   it("says that the chain did not answer", async () => {

@@ -5,6 +5,7 @@ import { recoverWithViem } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { Board } from "../../../relayer/loops/board.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
+import { factsIn } from "../work/factsIn.ts";
 import { epochRoot, leavesOf } from "../../../relayer/routing/pool.ts";
 import { provesSeed } from "../../../relayer/routing/seeds.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
@@ -20,6 +21,8 @@ const ADDRESS = `0x${"ab".repeat(20)}` as const;
 class ChainTwin {
   seeds: BoardSeeds = { firstEpoch: 0, lastRevealed: 0, reached: ZERO, nextFirstEpoch: 0, nextAnchor: ZERO };
   lastEpoch = 0;
+  /** First and last epoch of each gap. */
+  readonly forfeited: [number, number][] = [];
   readonly calls: { readonly functionName: string; readonly args: readonly unknown[] }[] = [];
   isDown = false;
   /** Mines the call and loses the answer. */
@@ -66,6 +69,11 @@ class ChainTwin {
         this.seeds = { ...this.seeds, nextFirstEpoch: epoch, nextAnchor: args[2] as Hash };
       }
     }
+    if (name === "forfeitSeeds") {
+      must(this.seeds.nextFirstEpoch !== 0 && this.seeds.nextFirstEpoch <= current, "NextSeedChainNotBegun");
+      this.forfeited.push([this.seeds.lastRevealed + 1, this.seeds.nextFirstEpoch - 1]);
+      this.seeds = { firstEpoch: this.seeds.nextFirstEpoch, lastRevealed: this.seeds.nextFirstEpoch - 1, reached: this.seeds.nextAnchor, nextFirstEpoch: 0, nextAnchor: ZERO };
+    }
     if (name === "revealSeed") {
       if (this.seeds.nextFirstEpoch !== 0 && this.seeds.lastRevealed + 1 === this.seeds.nextFirstEpoch) {
         this.seeds = { firstEpoch: this.seeds.nextFirstEpoch, lastRevealed: this.seeds.lastRevealed, reached: this.seeds.nextAnchor, nextFirstEpoch: 0, nextAnchor: ZERO };
@@ -91,6 +99,7 @@ class BoardRig {
   readonly chain: ChainTwin;
   readonly warnings: string[] = [];
   readonly length: number;
+  isLeading = true;
   #secrets = 0;
 
   constructor(length = 40) {
@@ -123,7 +132,7 @@ class BoardRig {
 
   #process(): [FleetRig, SeedKeeper] {
     const seeds = new SeedKeeper({
-      journal: { getFact: async (name) => this.facts.get(name) ?? null, setFact: async (name, value) => void this.facts.set(name, value) },
+      journal: factsIn(this.facts),
       dice: { bytes32: () => keccak256(toHex(++this.#secrets)) }, crypto: { keccak256, recover: recoverWithViem }, length: this.length,
     });
     return [new FleetRig({ seeds }), seeds];
@@ -134,7 +143,7 @@ class BoardRig {
     return new Board({
       clock: this.fleet.clock, crypto: { keccak256, recover: recoverWithViem }, metrics: { count: none, gauge: none, observe: none, text: async () => "" },
       log: { debug: none, info: none, error: none, warn: (_fields, message) => void this.warnings.push(message) }, relayerId: RELAYER, address: ADDRESS, epochSeconds: EPOCH_SECONDS,
-      seeds: this.seeds, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet,
+      seeds: this.seeds, isLeading: () => this.isLeading, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet,
       records: { put: async (hash, bytes) => void this.records.set(hash, new TextDecoder().decode(bytes)), get: async () => null },
     });
   }
@@ -255,17 +264,77 @@ describe("the board loop", () => {
     await rig.serve();
   });
 
-  it("warns once of a chain whose seeds it does not hold, and goes on", async () => {
-    const rig = new BoardRig();
-    rig.chain.seeds = { firstEpoch: FIRST - 50, lastRevealed: FIRST - 40, reached: keccak256("0x01"), nextFirstEpoch: 0, nextAnchor: ZERO };
-    for (let epoch = FIRST; epoch < FIRST + 5; epoch++) {
+  for (const [what, next] of [["no", { nextFirstEpoch: 0, nextAnchor: ZERO }], ["a foreign", { nextFirstEpoch: FIRST - 1, nextAnchor: keccak256("0x02") }]] as const) {
+    it(`gives up a chain whose seeds it does not hold, ${what} chain after it, warns once and goes on with its own`, async () => {
+      const rig = new BoardRig();
+      rig.chain.seeds = { firstEpoch: FIRST - 50, lastRevealed: FIRST - 40, reached: keccak256("0x01"), ...next };
+      for (let epoch = FIRST; epoch < FIRST + 8; epoch++) {
+        await rig.goTo(epoch);
+        await rig.board.tick().catch((error: TidelaneError) => void expect(error.message).to.equal("SeedChainTooEarly"));
+        await rig.serve();
+      }
+      expect(rig.warnings.filter((message) => message.includes("does not hold"))).to.have.length(1);
+      const own = rig.seeds.chains[0]!;
+      expect(rig.chain.seeds).to.include({ firstEpoch: own.firstEpoch, lastRevealed: FIRST + 6, reached: own.seedOf(FIRST + 6) });
+      expect(rig.chain.forfeited.map(([from]) => from)[0]).to.equal(FIRST - 39);
+      expect(rig.chain.forfeited.at(-1)![1]).to.equal(own.firstEpoch - 1);
+      expect(rig.chain.of("commitEpoch")).to.have.length(7);
+    });
+  }
+
+  it("reveals what it still holds before it forfeits what nobody has: away until its chain had ended", async () => {
+    const rig = new BoardRig(8);
+    for (const epoch of [FIRST, FIRST + 2, FIRST + 3]) {
       await rig.goTo(epoch);
       await rig.board.tick();
       await rig.serve();
     }
-    expect(rig.warnings.filter((message) => message.includes("does not hold"))).to.have.length(1);
-    expect(rig.chain.of("revealSeed")).to.deep.equal([]);
-    expect(rig.chain.of("commitEpoch")).to.have.length(4);
+    const [old] = rig.seeds.chains;
+    rig.restart();
+    for (let epoch = FIRST + 60; epoch < FIRST + 70; epoch++) {
+      await rig.goTo(epoch);
+      await rig.board.tick();
+      await rig.serve();
+    }
+    expect(rig.chain.of("revealSeed").map((args) => Number(args[1]))).to.include(old!.lastEpoch);
+    expect(rig.chain.forfeited).to.deep.equal([[old!.lastEpoch + 1, FIRST + 61]]);
+    expect(rig.chain.seeds.lastRevealed).to.equal(FIRST + 68);
+    expect(rig.warnings.filter((message) => message.includes("forfeited"))).to.have.length(1);
+  });
+
+  it("reveals what an earlier process drew from, though nothing is asked any more", async () => {
+    const rig = new BoardRig();
+    for (const epoch of [FIRST, FIRST + 4]) {
+      await rig.goTo(epoch);
+      await rig.board.tick();
+    }
+    await rig.serve();
+    await rig.board.tick();
+    rig.restart();
+    await rig.goTo(FIRST + 9);
+    await rig.board.tick();
+    // The first one when it was asked, the second one after the restart.
+    expect(rig.chain.of("revealSeed").map((args) => Number(args[1]))).to.deep.equal([FIRST + 3, FIRST + 4]);
+  });
+
+  it("says nothing to the chain while another process leads, and that one reveals what this one drew from", async () => {
+    const rig = new BoardRig();
+    await rig.goTo(FIRST);
+    await rig.board.tick();
+    const { length } = rig.chain.calls;
+    // The same journal, but not the lead.
+    rig.isLeading = false;
+    for (const epoch of [FIRST + 3, FIRST + 4]) {
+      await rig.goTo(epoch);
+      await rig.serve();
+      await rig.board.tick();
+    }
+    expect(rig.chain.calls).to.have.length(length);
+    rig.restart();
+    rig.isLeading = true;
+    await rig.goTo(FIRST + 5);
+    await rig.board.tick();
+    expect(rig.chain.of("revealSeed").map((args) => Number(args[1]))).to.deep.equal([FIRST + 4]);
   });
 
   it("gives up an epoch that another process committed", async () => {

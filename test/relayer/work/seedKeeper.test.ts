@@ -2,11 +2,12 @@ import { expect } from "chai";
 import { keccak256, toHex } from "viem/utils";
 import { recoverWithViem } from "../../../protocol/signing.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
+import { factsIn } from "./factsIn.ts";
 
 /** A keeper over the given facts; its dice differ from every other keeper's. */
 let dice = 0;
 const keeperOf = (facts: Map<string, string>, length = 8): SeedKeeper => new SeedKeeper({
-  journal: { getFact: async (name) => facts.get(name) ?? null, setFact: async (name, value) => void facts.set(name, value) },
+  journal: factsIn(facts),
   dice: { bytes32: () => keccak256(toHex(++dice)) }, crypto: { keccak256, recover: recoverWithViem }, length,
 });
 
@@ -49,6 +50,40 @@ describe("the keeper of seeds", () => {
     expect(keeper.chains.at(-1)!.firstEpoch).to.equal(502);
     expect(keeper.seedOf(500)).to.equal(keeper.chains.at(-1)!.anchor);
     expect(keeper.seedOf(502)).to.match(/^0x/);
+  });
+
+  it("makes one chain where two processes begin at the same moment", async () => {
+    const facts = new Map<string, string>();
+    const [one, other] = [keeperOf(facts), keeperOf(facts)];
+    await Promise.all([one.load(100), other.load(100)]);
+    expect(one.chains[0]!.anchor).to.equal(other.chains[0]!.anchor);
+    // Both append a chain at once near its end, and neither overwrites the other's.
+    for (let epoch = 103; epoch < 125; epoch++) await Promise.all([one.load(epoch), other.load(epoch)]);
+    expect(one.seedOf(124)).to.equal(other.seedOf(124)).and.to.match(/^0x/);
+  });
+
+  it("does not move a chain that another process has moved already", async () => {
+    const facts = new Map<string, string>();
+    const [one, other] = [keeperOf(facts), keeperOf(facts)];
+    await one.load(100);
+    await other.load(100);
+    await one.postpone(one.chains[0]!, 110);
+    await other.postpone(other.chains[0]!, 120);
+    expect([one, other].map((keeper) => keeper.chains[0]!.firstEpoch)).to.deep.equal([112, 112]);
+  });
+
+  it("knows what other processes drew from as of its last load", async () => {
+    const facts = new Map<string, string>();
+    const [one, other] = [keeperOf(facts), keeperOf(facts)];
+    await one.load(100);
+    one.seedOf(105);
+    await one.load(106);
+    await other.load(106);
+    expect(other.lastUsed).to.equal(105);
+    other.seedOf(103);
+    await other.load(107);
+    await one.load(107);
+    expect([one.lastUsed, other.lastUsed]).to.deep.equal([105, 105]);
   });
 
   it("moves a chain that was never committed", async () => {

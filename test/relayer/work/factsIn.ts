@@ -1,0 +1,11 @@
+// A journal's small facts in memory, as far as the keeper of seeds needs them.
+import type { Journal } from "../../../relayer/ports.ts";
+
+export const factsIn = (facts: Map<string, string>): Pick<Journal, "getFact" | "replaceFact"> => ({
+  getFact: async (name) => facts.get(name) ?? null,
+  replaceFact: async (name, expected, value) => {
+    if ((facts.get(name) ?? null) !== expected) return false;
+    facts.set(name, value);
+    return true;
+  },
+});
