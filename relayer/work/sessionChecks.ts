@@ -3,7 +3,7 @@ import { Mode, type TierValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { checkCover, type CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
-import type { Bps, Hash, Hex, Seconds } from "../../protocol/units.ts";
+import type { Bps, Hash, Hex, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type { ChainSession } from "../ports.ts";
 
 /** An order that may be used for longer could be replayed for longer after the journal was lost. */
@@ -35,6 +35,14 @@ export function requireOrderFits(covered: CoveredOrder, request: OrderedRequest)
     ...(order.promptCommit !== request.promptCommit ? ["the order's promptCommit is not that of the request's bytes with its salt"] : []),
   ];
   if (problems.length > 0) throw new TidelaneError(`The payment does not fit: ${problems.join("; ")}.`, { code: "invalid_payment", details: { problems: problems.join("; ") } });
+}
+
+/** A share bounds what a node earns, so an order of one unit would have any prompt read for one unit. @throws order_below_price */
+export function requirePaysInput(maxFee: TokenAmount, leastFee: TokenAmount): void {
+  if (maxFee >= leastFee) return;
+  throw new TidelaneError(`The order allows ${maxFee}; reading this request alone costs ${leastFee}. Allow more for it.`, {
+    code: "order_below_price", details: { maxFee: String(maxFee), needed: String(leastFee) },
+  });
 }
 
 /** @throws unopened_session, session_closing, session_expired, session_not_yet_valid */

@@ -13,7 +13,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { ApiKeys } from "./apiKeys.ts";
 import { isUnreachable, type SessionBook } from "./sessionBook.ts";
 import { SessionBooks } from "./sessionBooks.ts";
-import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requireTakesOrders } from "./sessionChecks.ts";
+import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requirePaysInput, requireTakesOrders } from "./sessionChecks.ts";
 import type { CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, Millis, Seconds, Signature, TokenAmount } from "../../protocol/units.ts";
@@ -36,6 +36,8 @@ export interface CoverRequest {
   readonly maxOutTokens: number;
   /** The greatest charge that is expected, relayer fee included: the order's maxFee in ALLOWANCE mode, cut to maxPerTask. */
   readonly estimatedMaxFee: TokenAmount;
+  /** What the input alone costs: an order that allows less is refused. */
+  readonly leastFee: TokenAmount;
   readonly nowMs: Millis;
 }
 
@@ -135,6 +137,7 @@ export class Sessions {
    *   missing_key (neither payment nor key), unknown_key, invalid_payment (commitment, model, tier or links do not fit),
    *   wrong_key (voucher not signed by the session key), unknown_session (not registered here), unopened_session,
    *   session_expired, session_not_yet_valid, session_closing, order_expired, order_replayed, order_above_maximum (maxFee > maxPerTask),
+   *   order_below_price (maxFee does not pay for the input),
    *   voucher_cap_too_low (details.needed, details.cap), insufficient_escrow (details.needed, details.free),
    *   allowance_exhausted (retryable), orders_elsewhere (retryable), too_many_orders (retryable), fee_above_maximum (relayer fee > maxFeeBps),
    *   journal_unavailable (retryable), chain_unreachable (retryable; only where no recent reading of the session exists).
@@ -277,6 +280,7 @@ export class Sessions {
     const { ledger } = book;
     const { clock, journal } = this.#world;
     const nowSeconds = (): Seconds => Math.floor(clock.nowMs() / 1_000);
+    requirePaysInput(covered.order.maxFee, request.leastFee);
     const cap = voucher?.voucher.cumulativeCap ?? null;
     const atSeconds = Math.floor(request.nowMs / 1_000);
     ledger.reserve(taskId, covered.order.maxFee, cap, atSeconds);

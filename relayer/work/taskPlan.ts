@@ -74,6 +74,11 @@ export function estimatedMaxFee(plan: Plan, feeBps: Bps): TokenAmount {
   return chargeDown(priced + 1n, feeBps) + 1n;
 }
 
+/** What the input alone costs at the cheapest listed price, as far as it is certain: an order below it would be worked for nothing. */
+export function leastFee({ model, input }: Plan, feeBps: Bps): TokenAmount {
+  return chargeDown(pricedDown(input.least, 0, { priceInPerMTok: model.priceInPerMTok ?? 0n, priceOutPerMTok: 0n }), feeBps);
+}
+
 /** @throws context_length_exceeded where it is certain that prompt and answer do not fit. */
 function outTokensOf(request: TaskRequest, model: FleetModel, input: InputCount): Tokens {
   const asked = request.maxOutTokens;

@@ -1,6 +1,6 @@
 // Where tasks begin and are counted; what happens to one in between stands in taskLife.ts.
 import { shuttingDown } from "./taskErrors.ts";
-import { estimatedMaxFee, planOf, type TaskRequest } from "./taskPlan.ts";
+import { estimatedMaxFee, leastFee, planOf, type TaskRequest } from "./taskPlan.ts";
 import { TaskLife, type TaskEvent, type TaskWorld } from "./taskLife.ts";
 import type { Hash, TokenAmount } from "../../protocol/units.ts";
 import type { Fleet } from "./fleet.ts";
@@ -55,7 +55,8 @@ export class Tasks {
     try {
       const cover = await this.#world.sessions.cover({
         payment: request.payment, apiKey: request.apiKey, body: request.body, kind: request.kind, model: plan.model.name, modelId: plan.model.modelId,
-        tier: request.tier, maxOutTokens: plan.maxOutTokens, estimatedMaxFee: estimatedMaxFee(plan, this.#world.identity.feeBps), nowMs: this.#world.clock.nowMs(),
+        tier: request.tier, maxOutTokens: plan.maxOutTokens, nowMs: this.#world.clock.nowMs(),
+        estimatedMaxFee: estimatedMaxFee(plan, this.#world.identity.feeBps), leastFee: leastFee(plan, this.#world.identity.feeBps),
       });
       life = new TaskLife(this.#world, plan, cover, () => this.#ended());
       const exposure = cover.exposure();

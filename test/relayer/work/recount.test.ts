@@ -3,7 +3,8 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { LLAMA_2, tokenCounter } from "../../../relayer/adapters/tokens.ts";
 import { countInput, outputMax } from "../../../relayer/work/recount.ts";
-import { estimatedMaxFee, inputTokensMaxOf, planOf } from "../../../relayer/work/taskPlan.ts";
+import { quote, readRequest } from "../../../client/quote.ts";
+import { estimatedMaxFee, inputTokensMaxOf, leastFee, planOf } from "../../../relayer/work/taskPlan.ts";
 import { chargeDown, pricedDown } from "../../../protocol/fees.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import { embedder, model, requestOf } from "./world.ts";
@@ -59,6 +60,23 @@ describe("a task's plan", () => {
       const worst = chargeDown(pricedDown(inputTokensMaxOf(plan, model.contextTokens), out, dearest), 300);
       expect(estimatedMaxFee(plan, 300) >= worst).to.equal(true);
     }));
+  });
+
+  it("property: no order that a payer's own software quotes is too small for what reading costs", () => {
+    const limits = { maxPriceInPerMTok: 10n ** 12n, maxPriceOutPerMTok: 10n ** 12n, maxPerTask: 10n ** 12n, feeBps: 300, defaultMaxOutTokens: 100 };
+    fc.assert(fc.property(fc.array(fc.string({ unit: "grapheme", maxLength: 300 }), { minLength: 1, maxLength: 3 }), fc.integer({ min: 1, max: 900 }), fc.boolean(), (texts, out, isExact) => {
+      const served = { ...model, contextTokens: 100_000, tokenizer: isExact ? LLAMA_2 : "" };
+      const body = new TextEncoder().encode(JSON.stringify({ model: served.name, max_tokens: out, messages: texts.map((content) => ({ role: "user", content })) }));
+      const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf(...texts) }), fleetOf(served), tokenCounter);
+      const price = { modelId: served.modelId, contextTokens: served.contextTokens, priceInPerMTok: served.priceInPerMTok!, priceOutPerMTok: served.priceOutPerMTok! };
+      expect(quote(readRequest("chat", body), price, limits).maxFee >= leastFee(plan, 300)).to.equal(true);
+    }));
+  });
+
+  it("asks more for reading more", () => {
+    const leastOf = (text: string): bigint => leastFee(planOf(requestOf({ prompt: promptOf(text) }), fleetOf({ ...model, contextTokens: 100_000, tokenizer: LLAMA_2, priceInPerMTok: 10n ** 6n }), tokenCounter), 0);
+    const words = "once upon a time ".repeat(100);
+    expect(leastOf(words)).to.equal(BigInt(tokenCounter.count(LLAMA_2, words)! + 1));
   });
 
   it("never asks routing for more than the context, unless it is certain that it does not fit", () => {

@@ -92,7 +92,7 @@ describe("sessions", () => {
     return { order, voucher, voucherSignature: await signStruct(over.key ?? session, over.domain ?? domain, "Voucher", voucher), promptSalt };
   };
   const request = (bends: Partial<CoverRequest>): CoverRequest => ({
-    payment: null, apiKey: null, body, kind: "chat", model: "m", modelId, tier: 0, maxOutTokens: 100, estimatedMaxFee: 10_000n, nowMs: clock.nowMs(), ...bends,
+    payment: null, apiKey: null, body, kind: "chat", model: "m", modelId, tier: 0, maxOutTokens: 100, estimatedMaxFee: 10_000n, leastFee: 0n, nowMs: clock.nowMs(), ...bends,
   });
   const cover = (bends: Partial<CoverRequest>): Promise<Cover> => sessions.cover(request(bends));
   const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => "none", (error: unknown) => (error instanceof TidelaneError ? error.code : String(error)));
@@ -132,6 +132,7 @@ describe("sessions", () => {
       const good = await pay(sessionId, 10_000n);
       expect(await refusal(await pay(bytes32(9), 10_000n))).to.equal("unknown_session");
       expect(await refusal(await pay(sessionId, 50_000n, { maxFee: 40_001n }))).to.equal("order_above_maximum");
+      expect(await refusal(good, { leastFee: 10_001n })).to.equal("order_below_price");
       expect(await refusal(await pay(sessionId, 10_000n, { deadline: NOW_MS / 1_000 }))).to.equal("order_expired");
       expect(await refusal(await pay(sessionId, 10_000n, { deadline: NOW_MS / 1_000 + 90_000 }))).to.equal("invalid_payment");
       expect(await refusal(good, { modelId: bytes32(1) })).to.equal("invalid_payment");
