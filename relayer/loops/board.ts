@@ -47,6 +47,7 @@ export interface BoardOptions {
 interface EpochHeld {
   readonly epoch: number;
   readonly held: readonly HeldAttestation[];
+  readonly tableRoot: Hash | null;
 }
 
 export class Board {
@@ -170,13 +171,15 @@ export class Board {
     }
   }
 
-  async #commitEpoch({ epoch, held }: EpochHeld): Promise<void> {
+  async #commitEpoch({ epoch, held, tableRoot }: EpochHeld): Promise<void> {
     const { relayerId, crypto, records, metrics, log } = this.#options;
     const leaves = held.flatMap(({ state, slotsMax }) => leavesOf(state.signed.attestation, state.hash(crypto), state.signed.offers, slotsMax));
     const root = epochRoot(leaves, crypto.keccak256);
     if (!root) return;
     const data = canonicalJson({
-      version: 1, relayerId, epoch, leaves: leaves.map((leaf) => ({ ...leaf })),
+      version: 2, relayerId, epoch, leaves: leaves.map((leaf) => ({ ...leaf })),
+      // Node tables of this process up to here: what auditors begin at, and walk back from.
+      tables: tableRoot === null ? [] : [tableRoot],
       attestations: held.map(({ state }) => attestationToJson(state.signed) as Canonical),
     });
     const dataHash: Hash = crypto.keccak256(stringToHex(data));

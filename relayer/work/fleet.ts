@@ -32,6 +32,13 @@ export interface EpochSeeds {
   seedOf(epoch: number): Hash | null;
 }
 
+export interface TakenEpoch {
+  readonly epoch: number;
+  readonly held: readonly HeldAttestation[];
+  /** Null where no choice was ever made. */
+  readonly tableRoot: Hash | null;
+}
+
 export interface FleetOptions {
   readonly clock: Clock;
   readonly crypto: Crypto;
@@ -46,7 +53,6 @@ export interface FleetOptions {
   /** Called with each node table that decisions are made by: its canonical JSON text, whose keccak256 is the root. To be kept. */
   readonly onTable?: (root: Hash, text: string) => void;
 }
-
 
 /** A round looks at the signatures that the last one met; the fleet may have changed meanwhile, but not for ever. */
 const CHECK_ROUNDS_MAX = 8;
@@ -137,12 +143,16 @@ export class Fleet implements NodeLinkEvents {
     return { nodes, attested: connected.filter((node) => node.validState(nowMs) !== null).length, tableRoot: this.#tables.root };
   }
 
-  /** Genuine attestations of epochs that have ended, each node's greatest, for the board; they are handed out once. */
-  async takeEpochs(upTo: number): Promise<{ readonly epoch: number; readonly held: readonly HeldAttestation[] }[]> {
+  /**
+   * Genuine attestations of epochs that have ended, each node's greatest, for the board; they are handed out once. With them goes the
+   * root of a node table that tells everything up to now, so that in-flight corrections of the last choices can be rebuilt too.
+   */
+  async takeEpochs(upTo: number): Promise<readonly TakenEpoch[]> {
     const taken = this.#epochs.takeUpTo(upTo);
+    const tableRoot = taken.length === 0 ? null : this.#tables.tellRest(this.#nodes.values());
     return Promise.all(taken.map(async ({ epoch, held }) => {
       const genuine = await Promise.all(held.map((one) => one.state.check(this.#options.deployment.domain, this.#options.crypto)));
-      return { epoch, held: held.filter((_, i) => genuine[i]) };
+      return { epoch, held: held.filter((_, i) => genuine[i]), tableRoot };
     }));
   }
 

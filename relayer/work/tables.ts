@@ -58,6 +58,12 @@ export class Tables {
     return this.#picture?.table.root ?? null;
   }
 
+  /** Publishes what has ended since the last table, where something has: the newest table then tells all up to now. @returns its root */
+  tellRest(nodes: Iterable<FleetNode>): Hash | null {
+    if (this.#events.length > 0) this.#publish(nodes, this.#options.clock.monotonicMs());
+    return this.root;
+  }
+
   /** The picture to decide by now. */
   current(nodes: Iterable<FleetNode>): Picture {
     const nowMs = this.#options.clock.monotonicMs();

@@ -173,6 +173,8 @@ describe("the board loop", () => {
     await rig.board.tick();
     expect(rig.chain.of("revealSeed")).to.deep.equal([[RELAYER, BigInt(FIRST + 2), rig.seeds.chains[0]!.seedOf(FIRST + 2)]]);
     expect(rig.chain.of("commitEpoch").map((args) => args[1])).to.deep.equal([BigInt(FIRST), BigInt(FIRST + 2)]);
+    const dataOf = (i: number): { tables: Hash[] } => JSON.parse(rig.records.get(rig.chain.of("commitEpoch")[i]![4] as Hash)!) as { tables: Hash[] };
+    expect([dataOf(0).tables, dataOf(1).tables]).to.deep.equal([[], [rig.fleet.tables.at(-1)!.root]]);
   });
 
   it("says nothing twice", async () => {

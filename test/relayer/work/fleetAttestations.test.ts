@@ -149,6 +149,23 @@ describe("epochs of attestations", () => {
     expect(choice.attestationHash).to.equal(hashStruct("SaturationAttestation", named.attestation));
   });
 
+  it("come with a table that tells what ended since the last choice, and with no further one where nothing did", async () => {
+    const rig = new FleetRig();
+    await rig.join(1);
+    const choice = await rig.chosen();
+    choice.booking.firstToken(5);
+    choice.booking.release("completed");
+    rig.clock.pass(EPOCH_SECONDS * 1_000);
+    await rig.attest(1);
+    const [taken] = await rig.fleet.takeEpochs(first);
+    const last = rig.tables.at(-1)!;
+    expect([rig.tables.length, taken!.tableRoot]).to.deep.equal([2, last.root]);
+    expect(JSON.parse(last.text)).to.deep.include({ previous: rig.tables[0]!.root, sequence: 3, events: [[2, "first", 1], [3, "release", 1]] });
+    rig.clock.pass(EPOCH_SECONDS * 1_000);
+    expect((await rig.fleet.takeEpochs(first + 1)).map((one) => one.tableRoot)).to.deep.equal([last.root]);
+    expect(rig.tables).to.have.length(2);
+  });
+
   it("are bounded while the board cannot be reached", async () => {
     const rig = new FleetRig();
     rig.connect(1);
