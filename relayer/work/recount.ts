@@ -8,6 +8,8 @@ import type { TokenCounter } from "../ports.ts";
 export const OUTPUT_TOLERANCE_BPS: Bps = 500;
 /** Without a tokenizer: English is near four bytes a token. Used to predict, never to refuse. */
 const BYTES_PER_TOKEN_GUESS = 4;
+/** Counting blocks everybody for about 2 us a character, and it comes before it is known who asks: longer prompts are bounded by bytes. */
+const EXACT_CHARS_MAX = 20_000;
 /** The longest tokens of common vocabularies are runs of 128 blanks: a prompt of so many bytes is one token at least. */
 const BYTES_PER_TOKEN_MAX = 256;
 /** Beginning of sequence, and what else precedes a prompt in the common models. */
@@ -38,7 +40,8 @@ export interface InputCount {
 }
 
 export function countInput(prompt: Prompt, tokenizer: string, counter: TokenCounter): InputCount {
-  const counts = prompt.isPlainText ? prompt.texts.map((text) => counter.count(tokenizer, text)) : [null];
+  const isCountable = prompt.isPlainText && prompt.texts.reduce((sum, text) => sum + text.length, 0) <= EXACT_CHARS_MAX;
+  const counts = isCountable ? prompt.texts.map((text) => counter.count(tokenizer, text)) : [null];
   const exact = counts.reduce<number | null>((sum, count) => (sum === null || count === null ? null : sum + count), 0);
   const parts = prompt.texts.length;
   if (exact !== null) {

@@ -38,6 +38,15 @@ describe("recounting", () => {
     expect(outputMax({ text, bytes: text.length, announcedTokens: 10 }, LLAMA_2, tokenCounter), "no more than was announced").to.equal(26);
   });
 
+  it("never counts more than 20,000 characters, however they are spread over texts", () => {
+    let counted = 0;
+    const counter = { count: (_tokenizer: string, text: string) => { counted += text.length; return 1; } };
+    expect(countInput(promptOf(...Array.from({ length: 50 }, () => "x".repeat(20_000))), LLAMA_2, counter)).to.include({ isExact: false });
+    expect(counted).to.equal(0);
+    expect(countInput(promptOf("x".repeat(10_000), "y".repeat(10_000)), LLAMA_2, counter)).to.include({ isExact: true });
+    expect(counted).to.equal(20_000);
+  });
+
   it("does not take texts that are not all for an exact count", () => {
     expect(countInput({ ...promptOf("hello"), bytes: Infinity, isPlainText: false }, LLAMA_2, tokenCounter)).to.include({ isExact: false, max: Infinity });
   });
