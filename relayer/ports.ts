@@ -95,8 +95,12 @@ export interface ChainSession {
   readonly sessionKey: Address;
   readonly relayerId: number;
   readonly mode: number;
-  /** What batches may charge in all: the lock less what forces took or reserved. */
+  /** What orders may rely on in all: the lock less what forces took or reserved. */
   readonly lock: TokenAmount;
+  /** What resolved forces took: it counts against cap and lock as charges do. */
+  readonly forced: TokenAmount;
+  /** What the lock lets batches still debit. Open forces do not lessen it: a task that is forced is answered by settling it. */
+  readonly debitable: TokenAmount;
   readonly maxTotal: TokenAmount;
   readonly charged: TokenAmount;
   readonly provenCap: TokenAmount;
@@ -264,6 +268,12 @@ export interface UnsettledSession {
   readonly oldestAckSeconds: Seconds;
 }
 
+/** Where a task stands among the unsettled ones. */
+export interface TaskPlace {
+  readonly oldestAckSeconds: Seconds;
+  readonly taskId: Hash;
+}
+
 /** A task that ended and is in no batch yet. */
 export interface EndedTask {
   readonly opened: OpenedTask;
@@ -312,8 +322,8 @@ export interface Journal {
   expireTasks(openedBeforeMs: Millis, deadlineBeforeSeconds: Seconds): Promise<number>;
   /** Sessions with receipts that are in no batch yet. */
   unsettledSessions(): Promise<readonly UnsettledSession[]>;
-  /** Their ended tasks with a receipt that are in no batch yet, by their oldest ack. */
-  unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]>;
+  /** Their ended tasks with a receipt that are in no batch yet, by their oldest ack, then by id. @param after where an earlier list ended. */
+  unsettledTasks(sessionIds: readonly Hash[], limit: number, after?: TaskPlace): Promise<readonly EndedTask[]>;
   /** Ended tasks without any receipt that are in no batch yet, by their opening: published with the next batch. */
   unsettledFailures(limit: number): Promise<readonly EndedTask[]>;
   /** The greatest receipt of each tab that was journaled. */

@@ -120,6 +120,7 @@ export class ViemChain implements Chain {
     return {
       payer: lower(found.payer), sessionKey: lower(found.sessionKey), relayerId: found.relayerId, mode: found.mode,
       lock: atLeastZero(found.lock - found.forced - found.reserved), maxTotal: found.maxTotal, charged: found.charged, provenCap: found.provenCap,
+      forced: found.forced, debitable: atLeastZero(found.lock - found.forced - found.charged),
       bucketLevel: found.mode === Mode.ALLOWANCE ? found.bucketLevel : 0n, validAfter: found.validAfter, validUntil: found.validUntil,
       state: closingSince === 0 ? "open" : isReleasable ? "closed" : "closing", readAtSeconds,
     };

@@ -8,7 +8,7 @@ import pg from "pg";
 import { recordFromJson, type AttemptRecord } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, Log, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, UnsettledSession } from "../ports.ts";
+import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, Log, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, UnsettledSession } from "../ports.ts";
 import { Database, isUnavailable } from "./journal/database.ts";
 import { journalErrors } from "./journal/errors.ts";
 import { GroupCommit } from "./journal/groupCommit.ts";
@@ -159,9 +159,10 @@ export class PostgresJournal implements Journal {
     return rows.map((row) => ({ sessionId: row.sessionId, charge: BigInt(row.charge), oldestAckSeconds: Number(row.oldestAck) }));
   }
 
-  async unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]> {
+  async unsettledTasks(sessionIds: readonly Hash[], limit: number, after?: TaskPlace): Promise<readonly EndedTask[]> {
+    const isLater = after && sql`(${tasks.oldestAck}, ${tasks.taskId}) > (${after.oldestAckSeconds}::bigint, ${after.taskId})`;
     return await this.#ended((db) => db.select().from(tasks)
-      .where(and(isWaiting, isNotNull(tasks.oldestAck), sql`${tasks.sessionId} = any(${sql.param([...sessionIds])}::text[])`)).orderBy(asc(tasks.oldestAck), asc(tasks.taskId)).limit(limit));
+      .where(and(isWaiting, isNotNull(tasks.oldestAck), sql`${tasks.sessionId} = any(${sql.param([...sessionIds])}::text[])`, isLater)).orderBy(asc(tasks.oldestAck), asc(tasks.taskId)).limit(limit));
   }
 
   async unsettledFailures(limit: number): Promise<readonly EndedTask[]> {

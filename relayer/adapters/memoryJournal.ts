@@ -3,7 +3,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type {
-  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskState, UnsettledSession,
+  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, TaskState, UnsettledSession,
 } from "../ports.ts";
 import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
@@ -120,10 +120,11 @@ export class MemoryJournal implements Journal {
     return [...sums.values()];
   }
 
-  async unsettledTasks(sessionIds: readonly Hash[], limit: number): Promise<readonly EndedTask[]> {
+  async unsettledTasks(sessionIds: readonly Hash[], limit: number, after?: TaskPlace): Promise<readonly EndedTask[]> {
     this.#requireUp();
     const tasks = this.#waiting().filter((task) => sessionIds.includes(task.opened.sessionId) && oldestAck(task) !== null);
-    return tasks.sort((a, b) => oldestAck(a)! - oldestAck(b)!).slice(0, limit).map(endedTask);
+    const later = tasks.sort((a, b) => comparePlaces(placeOf(a), placeOf(b))).filter((task) => !after || comparePlaces(placeOf(task), after) > 0);
+    return later.slice(0, limit).map(endedTask);
   }
 
   async unsettledFailures(limit: number): Promise<readonly EndedTask[]> {
@@ -249,6 +250,9 @@ export class MemoryJournal implements Journal {
 
 const chargeOf = (attempts: readonly EndedAttempt[]): TokenAmount => attempts.reduce((sum, attempt) => sum + (attempt.signed?.charge ?? 0n), 0n);
 const endedTask = (task: TaskRow): EndedTask => ({ opened: task.opened, state: task.state as "finished" | "failed", attempts: task.attempts });
+
+const placeOf = (task: TaskRow): TaskPlace => ({ oldestAckSeconds: oldestAck(task)!, taskId: task.opened.taskId });
+const comparePlaces = (a: TaskPlace, b: TaskPlace): number => a.oldestAckSeconds - b.oldestAckSeconds || (a.taskId < b.taskId ? -1 : a.taskId > b.taskId ? 1 : 0);
 
 const oldestAck = (task: TaskRow): number | null => {
   const acks = task.attempts.flatMap((attempt) => (attempt.signed ? [attempt.signed.ack.ack.ackedAt] : []));

@@ -7,7 +7,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import type { BatchDataTask } from "../../protocol/batchData.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher, StoredBatch } from "../ports.ts";
+import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher, StoredBatch, TaskPlace } from "../ports.ts";
 
 export interface AssembleWorld {
   readonly chain: Chain;
@@ -32,6 +32,8 @@ export interface Assembled {
 
 /** Published beside the batch's own tasks; the rest goes with the next one. */
 const FAILURES_MAX = 1_000;
+/** Lists of due tasks that are looked through for some that fit. */
+const PAGES_MAX = 16;
 
 /**
  * @param isEnding whether a session must settle whatever it is worth; null where nothing is known of it.
@@ -49,17 +51,36 @@ export async function assemble(world: AssembleWorld, limits: AssembleLimits, isE
   });
   if (due.length === 0) return null;
   const place = await placeOf(world, chainSeconds);
-  // What was acked after the period's end belongs to a later one.
-  const tasks = (await journal.unsettledTasks(due, limits.tasksMax)).filter((task) => newestAck(task) <= place.periodEnd);
-  const gathered = await gather(world, tasks);
-  const debitCapacity = await chain.debitCapacity(world.identity.relayerId);
-  const room = { ...roomOf(gathered), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax };
-  const { taskIds, held } = fitTasks(tasks.map(planTask), due, room);
-  if (taskIds.length === 0) return held.length === 0 ? null : Promise.reject(nothingFits(held));
-  const taken = new Set(taskIds);
-  const failures = await journal.unsettledFailures(FAILURES_MAX);
-  const included = [...tasks.filter((task) => taken.has(task.opened.taskId)), ...failures].map(dataTask);
-  return { built: buildBatch({ ...place, ...gathered.books, tasks: included }, world.crypto.keccak256, hashOf(world.crypto)), held };
+  const { tasks, books, held } = await fitting(world, limits, due, place.periodEnd);
+  if (tasks.length === 0) return held.length === 0 ? null : Promise.reject(nothingFits(held));
+  const included = [...tasks, ...await journal.unsettledFailures(FAILURES_MAX)].map(dataTask);
+  return { built: buildBatch({ ...place, ...books, tasks: included }, world.crypto.keccak256, hashOf(world.crypto)), held };
+}
+
+interface Fitting {
+  readonly tasks: readonly EndedTask[];
+  readonly books: Gathered["books"];
+  readonly held: Assembled["held"];
+}
+
+/** The oldest due tasks that the chain has room for. What stays held, for weeks perhaps, must not hide the rest: the list is read on. */
+async function fitting(world: AssembleWorld, limits: AssembleLimits, due: readonly Hash[], periodEnd: Seconds): Promise<Fitting> {
+  const { chain, journal, identity } = world;
+  const debitCapacity = await chain.debitCapacity(identity.relayerId);
+  let fit: Fitting = { tasks: [], books: { sessions: new Map(), tabs: new Map() }, held: [] };
+  let after: TaskPlace | undefined;
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const page = await journal.unsettledTasks(due, limits.tasksMax, after);
+    // What was acked after the period's end belongs to a later one.
+    const tasks = [...fit.tasks, ...page.filter((task) => newestAck(task) <= periodEnd)];
+    const gathered = await gather(world, tasks);
+    const { taskIds, held } = fitTasks(tasks.map(planTask), due, { ...roomOf(gathered), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax });
+    const taken = new Set(taskIds);
+    fit = { tasks: tasks.filter((task) => taken.has(task.opened.taskId)), books: gathered.books, held: [...fit.held, ...held] };
+    if (page.length < limits.tasksMax || taken.size > limits.tasksMax / 2 || held.some(({ reason }) => reason === "full" || reason === "leverage")) break;
+    after = placeIn(page.at(-1)!);
+  }
+  return fit;
 }
 
 interface Gathered {
@@ -79,7 +100,8 @@ async function gather({ chain, journal, identity }: AssembleWorld, tasks: readon
   ]);
   const sessions = new Map<Hash, SessionBooks>(sessionIds.map((id) => {
     const found = chainSessions.get(id);
-    return [id, { charged: found?.charged ?? 0n, provenCap: found?.provenCap ?? 0n, voucher: vouchers.get(id) ?? null }];
+    // Against the cap, what was forced counts as what was charged.
+    return [id, { charged: (found?.charged ?? 0n) + (found?.forced ?? 0n), provenCap: found?.provenCap ?? 0n, voucher: vouchers.get(id) ?? null }];
   }));
   const tabs = new Map<number, TabBooks>(nodeIds.map((id) => [id, { ...chainTabs.get(id)!, lastReceipt: lastReceipts.get(id) ?? null }]));
   return { books: { sessions, tabs }, chainSessions };
@@ -96,7 +118,7 @@ function roomOf({ books, chainSessions }: Gathered): Pick<Room, "chargeable" | "
 function chargeableOf(books: SessionBooks, found: ChainSession | null): TokenAmount {
   if (!found) return 0n;
   const cap = found.mode === Mode.ALLOWANCE ? found.provenCap : maxOf(found.provenCap, books.voucher?.voucher.cumulativeCap ?? 0n);
-  const left = minOf(minOf(cap, found.maxTotal), found.lock) - found.charged;
+  const left = minOf(minOf(cap, found.maxTotal) - books.charged, found.debitable);
   return found.mode === Mode.ALLOWANCE ? minOf(left, found.bucketLevel) : left;
 }
 
@@ -158,6 +180,7 @@ const nothingFits = (held: Assembled["held"]): TidelaneError => new TidelaneErro
   { code: "settlement_blocked", retryable: true, details: { tasks: held.length, reason: held[0]!.reason } },
 );
 
+const placeIn = (task: EndedTask): TaskPlace => ({ oldestAckSeconds: planTask(task).oldestAckSeconds, taskId: task.opened.taskId });
 const newestAck = (task: EndedTask): Seconds => Math.max(...task.attempts.flatMap(({ signed }) => (signed ? [signed.ack.ack.ackedAt] : [])));
 const recordsOf = (task: EndedTask): AttemptRecord[] => task.attempts.flatMap(({ signed }) => (signed ? [signed.record] : []));
 

@@ -78,7 +78,7 @@ describe("the chain", function () {
     expect(await chain.session(sessionId)).to.equal(null);
     await chain.openSession(terms, await sign(terms));
     expect(await chain.session(sessionId)).to.include({
-      payer: terms.payer, sessionKey: terms.sessionKey, relayerId: 1, mode: Mode.VOUCHER, lock: 1_000_000n, maxTotal: 2_000_000n, charged: 0n, provenCap: 0n, bucketLevel: 0n, state: "open",
+      payer: terms.payer, sessionKey: terms.sessionKey, relayerId: 1, mode: Mode.VOUCHER, lock: 1_000_000n, maxTotal: 2_000_000n, charged: 0n, provenCap: 0n, forced: 0n, debitable: 1_000_000n, bucketLevel: 0n, state: "open",
     });
     const allowance = authorization({ mode: Mode.ALLOWANCE });
     await chain.openSession(allowance, await sign(allowance));

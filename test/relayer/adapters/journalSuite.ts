@@ -5,7 +5,7 @@ import { Mode } from "../../../protocol/constants.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import type { BatchHeader } from "../../../protocol/generated/structs.ts";
-import type { Journal, Lead, StoredBatch } from "../../../relayer/ports.ts";
+import type { Journal, Lead, StoredBatch, TaskPlace } from "../../../relayer/ports.ts";
 import { ended, type Ended } from "../ended.ts";
 
 export interface OpenedJournal {
@@ -119,7 +119,26 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect((await journal.unsettledTasks([sessionId], 10)).map((task) => task.opened.taskId)).to.deep.equal([early.task.taskId, late.task.taskId]);
     expect(await journal.unsettledTasks([sessionId], 1)).to.deep.equal([{ opened: early.task, state: "finished", attempts: [early.attempt] }]);
     expect(await journal.unsettledTasks([hash(1)], 10)).to.deep.equal([]);
+    const after = { oldestAckSeconds: 1_900_000_100, taskId: early.task.taskId };
+    expect((await journal.unsettledTasks([sessionId], 10, after)).map((task) => task.opened.taskId)).to.deep.equal([late.task.taskId]);
+    expect(await journal.unsettledTasks([sessionId], 10, { ...after, oldestAckSeconds: 1_900_000_300, taskId: late.task.taskId })).to.deep.equal([]);
     expect((await journal.unsettledFailures(10)).map((task) => [task.opened.taskId, task.state])).to.deep.equal([[failed.task.taskId, "failed"]]);
+  });
+
+  it("lists what was acked in one second once, in pages", async () => {
+    const many = await Promise.all(Array.from({ length: 5 }, (_, i) => ended({ order: { nonce: BigInt(i) } })));
+    for (const one of many) {
+      await begin(one);
+      await finish(one);
+    }
+    const seen: Hash[] = [];
+    for (let after: TaskPlace | undefined; ;) {
+      const page = await journal.unsettledTasks([many[0]!.session.sessionId], 2, after);
+      if (page.length === 0) break;
+      seen.push(...page.map((task) => task.opened.taskId));
+      after = { oldestAckSeconds: 1_900_000_010, taskId: seen.at(-1)! };
+    }
+    expect(seen).to.deep.equal(many.map((one) => one.task.taskId).toSorted());
   });
 
   it("ends as failed what was opened too long ago, and only that", async () => {

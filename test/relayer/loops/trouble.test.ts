@@ -9,6 +9,7 @@ import type { Hash, Seconds } from "../../../protocol/units.ts";
 import { connectChain, type ViemChain } from "../../../relayer/adapters/chain.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { MemoryRecords } from "../../../relayer/adapters/records.ts";
+import { assemble } from "../../../relayer/loops/assemble.ts";
 import { Settlement } from "../../../relayer/loops/settle.ts";
 import { Watch } from "../../../relayer/loops/watch.ts";
 import type { Chain, Clock, Journal, Log } from "../../../relayer/ports.ts";
@@ -185,6 +186,20 @@ describe("settlement in trouble", function () {
     await local.rpc("evm_increaseTime", [30]);
     expect(await settlement.round(never)).to.equal(true);
     expect(await chargedOf(session)).to.equal(charge);
+  });
+
+  it("settles what fits behind any number of older tasks that do not", async () => {
+    const journal = await begun();
+    const work = new HonestWork(local, journal);
+    const exhausted = await work.session(chain, Mode.ALLOWANCE, { maxPerDay: 5n });
+    const good = await work.session(chain, Mode.VOUCHER);
+    const earlier = wallSeconds() - 100;
+    for (let i = 0; i < 9; i++) await work.task(exhausted, 1, 500, 100, earlier + i);
+    const { charge } = await work.task(good, 2, 40);
+    const world = { chain, journal, crypto, clock, identity };
+    const assembled = (await assemble(world, { entryCost: 1n, itemsMax: 300, tasksMax: 2 }, () => true))!;
+    expect(assembled.built.debits.map((debit) => [debit.sessionId, debit.change])).to.deep.equal([[idOf(good), charge]]);
+    expect(assembled.held.map(({ reason }) => reason)).to.deep.equal(Array.from({ length: 9 }, () => "session_room"));
   });
 
   it("names a poster that cannot pay for gas, and goes on when it can", async () => {

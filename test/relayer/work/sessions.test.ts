@@ -68,7 +68,7 @@ describe("sessions", () => {
   const putOnChain = (terms: SpendingAuthorization, bends: Partial<ChainSession> = {}): void => {
     onChain.set(hashStruct("SpendingAuthorization", terms), {
       payer: terms.payer, sessionKey: terms.sessionKey, relayerId: 1, mode: terms.mode, lock: terms.lock, maxTotal: terms.maxTotal, charged: 0n, provenCap: 0n,
-      bucketLevel: terms.mode === Mode.ALLOWANCE ? 2n * terms.maxPerDay : 0n, validAfter: terms.validAfter, validUntil: terms.validUntil, state: "open",
+      forced: 0n, debitable: terms.lock, bucketLevel: terms.mode === Mode.ALLOWANCE ? 2n * terms.maxPerDay : 0n, validAfter: terms.validAfter, validUntil: terms.validUntil, state: "open",
       readAtSeconds: Math.floor(clock.nowMs() / 1_000), ...bends,
     });
   };
