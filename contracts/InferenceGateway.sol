@@ -27,7 +27,7 @@ contract InferenceGateway is Commits {
     uint256 private constant LIFETIME_SECONDS_MAX = 30 days;
     uint32 private constant CALLBACK_GAS_MAX = 500_000;
     /// @dev What the call itself and what follows it use beside the callback's own gas.
-    uint256 private constant CALL_OVERHEAD_GAS = 12_000;
+    uint256 private constant CALL_OVERHEAD_GAS = 32_000;
     uint8 private constant COMPLETE = 1;
 
     uint64 private lastSerial;
@@ -86,15 +86,14 @@ contract InferenceGateway is Commits {
         _checkOutput(requestId, outcome, fulfilment);
         uint32 relayerId = fulfilment.assignment.relayerId;
         uint32 nodeId = fulfilment.assignment.nodeId;
-        if (asked.relayerId == 0) _openCommit(requestId, relayerId, outcome.receiptHash, fulfilment.salt);
-
-        entries[requestId].state = RequestState.FULFILLED;
-        outputCommitOf[requestId] = outcome.outputCommit;
+        _end(requestId, relayerId, outcome.receiptHash, fulfilment.salt);
         _earn(nodeId, outcome.fee, relayerId, outcome.charge - outcome.fee);
         _credit(asked.requester, asked.maxFee - outcome.charge);
         _creditGas(relayerRegistry.posterOf(relayerId), asked.gasPayment);
         emit Fulfilled(requestId, relayerId, nodeId, outcome, fulfilment.output, fulfilment.uri);
-        _callBack(requestId, asked, outcome.outputCommit, fulfilment);
+        bool isHandedOver = _callBack(requestId, asked, outcome.outputCommit, fulfilment);
+        // The doors are shut while the callback runs, so this is still one step.
+        if (!isHandedOver || bytes(fulfilment.uri).length != 0) outputCommitOf[requestId] = outcome.outputCommit;
     }
 
     /// @inheritdoc IInferenceRequests
@@ -123,7 +122,7 @@ contract InferenceGateway is Commits {
         return (uint96(charge), _leastGasPayment(callbackGas));
     }
 
-    /// @inheritdoc IInferenceGateway
+    /// @inheritdoc IInferenceRequests
     function requestIdOf(Request calldata request_) external view override returns (bytes32) {
         return request_.id(address(this));
     }
@@ -289,16 +288,20 @@ contract InferenceGateway is Commits {
         return entry.key;
     }
 
-    /// @dev Everything is written by now. The callback gets exactly its gas: a call passes on at most 63/64 of what is left
+    /// @return isDone whether the requester has the answer.
+    /// @dev Every amount is written by now. The callback gets exactly its gas: a call passes on at most 63/64 of what is left
     /// (EIP-150), so less than enough is refused here instead of being the callback's misfortune. No byte of its answer is copied.
-    function _callBack(bytes32 requestId, Request memory asked, bytes32 outputCommit, Fulfilment calldata fulfilment) private {
+    function _callBack(bytes32 requestId, Request memory asked, bytes32 outputCommit, Fulfilment calldata fulfilment)
+        private
+        returns (bool isDone)
+    {
         uint256 callbackGas = asked.callbackGas;
-        if (callbackGas == 0) return;
+        if (callbackGas == 0) return false;
         address to = asked.requester;
         bytes memory data = abi.encodeCall(
             IInferenceConsumer.onInference, (requestId, fulfilment.output, outputCommit, fulfilment.uri)
         );
-        bool isDone = to.code.length != 0;
+        isDone = to.code.length != 0;
         if (isDone) {
             uint256 needed = callbackGas + callbackGas / 63 + CALL_OVERHEAD_GAS;
             if (gasleft() < needed) revert GasTooLow(gasleft(), needed);

@@ -4,7 +4,7 @@ import { concatHex, encodeAbiParameters, keccak256, stringToHex } from "viem/uti
 import { Mode, Tier } from "./constants.ts";
 import { hashStruct } from "./typedData.ts";
 import type { CoveredOrder } from "./records.ts";
-import type { Address, Hash, Hex, Seconds, TokenAmount, Tokens } from "./units.ts";
+import { UINT96_MAX, type Address, type Hash, type Hex, type Seconds, type TokenAmount, type Tokens } from "./units.ts";
 
 /** As the gateway's event tells it. Times in unix seconds; `relayerId` 0: any relayer; `gasPayment` in wei. */
 export interface ContractRequest {
@@ -21,7 +21,6 @@ export interface ContractRequest {
   readonly serial: bigint;
 }
 
-const UINT96_MAX = 2n ** 96n - 1n;
 /** As Fees.FEE_BPS_MAX: an authorization by the gateway bounds prices by the fee alone. */
 const FEE_BPS_MAX = 1_000;
 const saltTypes = ["bytes32", "bytes32", "uint32", "uint32", "uint96", "uint64"].map((type) => ({ type }));

@@ -1,5 +1,5 @@
 // What the fleet's saturation does to prices: the TypeScript twin of contracts/libraries/Tide.sol, where it is explained.
-import type { Bps, TokenAmount } from "./units.ts";
+import { UINT96_MAX, type Bps, type TokenAmount } from "./units.ts";
 
 /** A multiplier in millionths, within [500,000, 2,000,000]. */
 export type TideMultiplier = number;
@@ -11,7 +11,6 @@ const TARGET_BPS = 7_000;
 const BPS_MOST = 10_000;
 const STEP_PARTS = 8;
 const DECAY_EPOCHS_MAX = 128;
-const AMOUNT_MOST = 2n ** 96n - 1n;
 
 /** @returns the multiplier after an epoch of that pooled saturation: toward 70 %, by at most an eighth. */
 export function tideStep(multiplier: TideMultiplier, saturationBps: Bps): TideMultiplier {
@@ -35,5 +34,5 @@ export function tideDecayed(multiplier: TideMultiplier, epochs: number): TideMul
 /** @returns base x multiplier, rounded down; within 96 bits. */
 export function tidePricedDown(base: TokenAmount, multiplier: TideMultiplier): TokenAmount {
   const priced = (base * BigInt(multiplier)) / BigInt(TIDE_ONE);
-  return priced > AMOUNT_MOST ? AMOUNT_MOST : priced;
+  return priced > UINT96_MAX ? UINT96_MAX : priced;
 }

@@ -4,7 +4,7 @@ pragma solidity ^0.8.27;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IInferenceConsumer} from "../interfaces/IInferenceConsumer.sol";
-import {IInferenceRequests, RequestState} from "../interfaces/IInferenceRequests.sol";
+import {IInferenceRequests, Request} from "../interfaces/IInferenceRequests.sol";
 
 /// @title A contract that asks
 /// @notice Inherit it, call _ask, and receive every answer once in _answered: by the gateway's callback, or, where that failed,
@@ -24,20 +24,23 @@ abstract contract InferenceConsumer is IInferenceConsumer {
     }
 
     IInferenceRequests public immutable gateway;
+    /// @notice What the gateway is paid in.
+    IERC20 public immutable payToken;
 
-    mapping(bytes32 requestId => bool) private isAwaited;
+    mapping(bytes32 requestId => bool) private isPulled;
 
     /// @notice Only the gateway calls back.
     error NotGateway(address caller);
-    /// @notice Not asked by this contract, or answered already.
-    error NotAwaited(bytes32 requestId);
-    /// @notice The gateway does not hold the answer yet.
-    error NotFulfilled(bytes32 requestId);
-    /// @notice These bytes are not the answer that the node signed.
+    /// @notice The request was another contract's.
+    error NotAskedHere(bytes32 requestId, address requester);
+    /// @notice The answer was handed in already.
+    error PulledAlready(bytes32 requestId);
+    /// @notice These bytes are not the answer that the node signed; `committed` is 0 where none waits to be pulled.
     error WrongOutput(bytes32 requestId, bytes32 computed, bytes32 committed);
 
     constructor(IInferenceRequests gateway_) {
         gateway = gateway_;
+        payToken = gateway_.payToken();
     }
 
     /// @inheritdoc IInferenceConsumer
@@ -45,28 +48,34 @@ abstract contract InferenceConsumer is IInferenceConsumer {
         external
         override
     {
+        // It calls only who asked, once for each request.
         if (msg.sender != address(gateway)) revert NotGateway(msg.sender);
-        _settle(requestId, bytes(uri).length == 0);
         _answered(requestId, output, outputCommit, uri);
     }
 
     /// @notice Hands an answer in whose callback failed, or that was too long for it. Anyone may: the node's signature stands
     /// behind the commitment.
-    /// @param assignmentHash from the gateway's Fulfilled event.
-    function pullAnswer(bytes32 requestId, bytes32 assignmentHash, bytes calldata output) external {
-        if (gateway.stateOf(requestId) != RequestState.FULFILLED) revert NotFulfilled(requestId);
+    /// @param request from the gateway's Requested event.
+    /// @param assignmentHash from its Fulfilled event.
+    function pullAnswer(Request calldata request, bytes32 assignmentHash, bytes calldata output) external {
+        bytes32 requestId = gateway.requestIdOf(request);
+        if (request.requester != address(this)) revert NotAskedHere(requestId, request.requester);
+        if (isPulled[requestId]) revert PulledAlready(requestId);
         bytes32 committed = gateway.outputCommitOf(requestId);
         bytes32 salt = keccak256(abi.encodePacked(requestId, assignmentHash));
         bytes32 computed = keccak256(abi.encodePacked(salt, output));
         if (computed != committed) revert WrongOutput(requestId, computed, committed);
-        _settle(requestId, true);
+        isPulled[requestId] = true;
         _answered(requestId, output, committed, "");
     }
 
     /// @notice Asks out of this contract's own tokens.
     /// @param gasPayment wei of this contract's own, passed on for the delivery.
     function _ask(bytes memory prompt, Terms memory terms, uint256 gasPayment) internal returns (bytes32 requestId) {
-        gateway.payToken().forceApprove(address(gateway), terms.maxFee);
+        // For good: the gateway takes tokens of nobody but its caller.
+        if (payToken.allowance(address(this), address(gateway)) < terms.maxFee) {
+            payToken.forceApprove(address(gateway), type(uint256).max);
+        }
         requestId = gateway.request{value: gasPayment}(
             terms.modelId,
             prompt,
@@ -76,15 +85,9 @@ abstract contract InferenceConsumer is IInferenceConsumer {
             uint48(block.timestamp) + terms.lifetimeSeconds,
             terms.relayerId
         );
-        isAwaited[requestId] = true;
     }
 
     /// @notice An answer; once for each request. It runs on the gas that was paid for: do little, keep the rest for later.
     /// @param output empty where the answer lies at `uri`: then pullAnswer may still bring it, in a second call.
     function _answered(bytes32 requestId, bytes calldata output, bytes32 outputCommit, string memory uri) internal virtual;
-
-    function _settle(bytes32 requestId, bool isWhole) private {
-        if (!isAwaited[requestId]) revert NotAwaited(requestId);
-        if (isWhole) isAwaited[requestId] = false;
-    }
 }

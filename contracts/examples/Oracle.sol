@@ -14,12 +14,10 @@ contract Oracle is InferenceConsumer {
     address public immutable keeper;
     Terms private terms;
 
-    mapping(bytes32 requestId => address) public askerOf;
-
-    /// @notice Somebody asked.
-    event Asked(bytes32 indexed requestId, address indexed asker, string question);
+    /// @notice Somebody asked what stands in the gateway's Requested event.
+    event Asked(bytes32 indexed requestId, address indexed asker);
     /// @notice The answer, or where it lies.
-    event Answered(bytes32 indexed requestId, address indexed asker, string answer, string uri);
+    event Answered(bytes32 indexed requestId, string answer, string uri);
 
     /// @notice Only the keeper takes the change out.
     error NotKeeper(address caller);
@@ -31,10 +29,9 @@ contract Oracle is InferenceConsumer {
 
     /// @notice Asks; takes the price in the gateway's pay token (approve first) and the sent coin for the delivery's gas.
     function ask(string calldata question) external payable returns (bytes32 requestId) {
-        gateway.payToken().safeTransferFrom(msg.sender, address(this), terms.maxFee);
+        payToken.safeTransferFrom(msg.sender, address(this), terms.maxFee);
         requestId = _ask(bytes(question), terms, msg.value);
-        askerOf[requestId] = msg.sender;
-        emit Asked(requestId, msg.sender, question);
+        emit Asked(requestId, msg.sender);
     }
 
     /// @notice Takes out what questions did not use, refunds included.
@@ -50,6 +47,6 @@ contract Oracle is InferenceConsumer {
     }
 
     function _answered(bytes32 requestId, bytes calldata output, bytes32, string memory uri) internal override {
-        emit Answered(requestId, askerOf[requestId], string(output), uri);
+        emit Answered(requestId, string(output), uri);
     }
 }

@@ -21,10 +21,10 @@ struct Fulfilment {
 
 /// @notice A relayer's word that it holds an answer to an open request.
 /// @dev `digest` is the commitment's first 20 bytes. `exclusiveUntil` is 0 where another commit was live, or once the penalty
-/// was given back or forfeited.
+/// was forfeited; all is 0 once it was given back. Times in unix seconds.
 struct Commit {
     bytes20 digest;
-    uint48 madeInBlock;
+    uint48 madeAt;
     uint48 exclusiveUntil;
 }
 
@@ -89,7 +89,7 @@ interface IInferenceGateway is IInferenceRequests {
         bytes output,
         string uri
     );
-    /// @notice The requester's callback reverted, ran out of its gas, or has no code; the commitment stays for a pull.
+    /// @notice The requester's callback reverted, ran out of its gas, or has no code; the commitment is kept for a pull.
     event CallbackFailed(bytes32 indexed requestId, address indexed requester, bytes32 outputCommit);
     /// @notice An exclusive commit was not followed by its answer in time.
     event Forfeited(bytes32 indexed requestId, uint32 indexed relayerId, uint96 toCaller, uint96 toRequester, uint96 burned);
@@ -123,8 +123,8 @@ interface IInferenceGateway is IInferenceRequests {
 
     /// @notice The relayer has not committed to the request.
     error NotCommitted(bytes32 requestId, uint32 relayerId);
-    /// @notice A commit counts from the block after its own.
-    error CommitTooFresh(bytes32 requestId, uint32 relayerId, uint48 madeInBlock);
+    /// @notice A commit counts from a later time than its own block's, hence from a later block.
+    error CommitTooFresh(bytes32 requestId, uint32 relayerId, uint48 madeAt);
     /// @notice Another relayer's commit is exclusive until that time.
     error ExclusiveToOther(bytes32 requestId, uint32 holder, uint48 until);
     /// @notice The commit is still exclusive, was never, or its penalty has been dealt with.
@@ -199,9 +199,6 @@ interface IInferenceGateway is IInferenceRequests {
 
     /// @notice A relayer's commit to a request; all zero where there is none.
     function commitOf(bytes32 requestId, uint32 relayerId) external view returns (Commit memory);
-
-    /// @return the id of a request as the gateway would number it.
-    function requestIdOf(Request calldata request_) external view returns (bytes32);
 
     /// @return what an exclusive commit holds back.
     function minimumPenalty() external view returns (uint96);

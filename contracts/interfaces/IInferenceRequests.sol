@@ -135,12 +135,16 @@ interface IInferenceRequests {
     /// @return NONE where there is no such request.
     function stateOf(bytes32 requestId) external view returns (RequestState);
 
-    /// @return the node-signed commitment to the answer, zero until it is there:
+    /// @return the node-signed commitment to an answer that its requester was not handed: where it wanted no callback, where
+    /// the callback failed, where the answer lies at a URI. Zero otherwise.
     /// keccak256(keccak256(requestId || assignmentHash) || output).
     function outputCommitOf(bytes32 requestId) external view returns (bytes32);
 
     /// @return tokens that withdraw pays: what requests did not use, and shares of forfeits.
     function balanceOf(address account) external view returns (uint96);
+
+    /// @return the id of a request: the hash of all that it is.
+    function requestIdOf(Request calldata request_) external view returns (bytes32);
 
     /// @return wei that withdrawGas pays.
     function gasBalanceOf(address account) external view returns (uint256);

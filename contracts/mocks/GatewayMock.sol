@@ -77,7 +77,7 @@ contract GatewayMock is IInferenceRequests {
 
     /// @inheritdoc IInferenceRequests
     function refund(Request calldata request_) external override {
-        bytes32 requestId = keccak256(abi.encode(request_));
+        bytes32 requestId = requestIdOf(request_);
         if (stateOf[requestId] != RequestState.PENDING) revert NotPending(requestId, stateOf[requestId]);
         if (block.timestamp <= request_.deadline) revert DeadlineNotPassed(requestId, request_.deadline);
         stateOf[requestId] = RequestState.REFUNDED;
@@ -115,6 +115,11 @@ contract GatewayMock is IInferenceRequests {
         returns (uint96 maxFee, uint256 gasPayment)
     {
         return (price, callbackGas * block.basefee);
+    }
+
+    /// @inheritdoc IInferenceRequests
+    function requestIdOf(Request calldata request_) public pure override returns (bytes32) {
+        return keccak256(abi.encode(request_));
     }
 
     function _made(
@@ -155,14 +160,15 @@ contract GatewayMock is IInferenceRequests {
         if (stateOf[requestId] != RequestState.PENDING) revert NotPending(requestId, stateOf[requestId]);
         Request memory made = requests[requestId];
         stateOf[requestId] = RequestState.FULFILLED;
-        outputCommitOf[requestId] = outputCommit;
         balanceOf[made.requester] += made.maxFee - (price < made.maxFee ? price : made.maxFee);
-        if (made.callbackGas == 0) return true;
+        outputCommitOf[requestId] = outputCommit;
+        if (made.callbackGas == 0) return false;
         bytes memory data = abi.encodeCall(IInferenceConsumer.onInference, (requestId, output, outputCommit, uri));
         (address to, uint256 callbackGas) = (made.requester, made.callbackGas);
         assembly ("memory-safe") {
             called := call(callbackGas, to, 0, add(data, 0x20), mload(data), 0, 0)
         }
         if (!called) emit CallbackFailed(requestId, to, outputCommit);
+        else if (bytes(uri).length == 0) outputCommitOf[requestId] = 0;
     }
 }

@@ -17,9 +17,8 @@ contract ConsumersTest is GatewayWorld {
     function test_askedAndAnswered() public {
         (Oracle oracle, Request memory made, bytes32 id) = _asked(ENOUGH);
         vm.expectEmit(address(oracle));
-        emit Oracle.Answered(id, payer, string(OUTPUT), "");
+        emit Oracle.Answered(id, string(OUTPUT), "");
         gateway.fulfil(_answer(made));
-        vm.assertEq(oracle.askerOf(id), payer, "asker");
         oracle.collect(stranger);
         vm.assertEq(pay.balanceOf(stranger), MAX_FEE - CHARGE, "the rest is the keeper's");
     }
@@ -27,20 +26,38 @@ contract ConsumersTest is GatewayWorld {
     function test_aFailedCallbackIsPulled() public {
         (Oracle oracle, Request memory made, bytes32 id) = _asked(TOO_LITTLE);
         Fulfilment memory answer = _answer(made);
-        bytes32 assignmentHash = answer.assignment.hash();
-        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.NotFulfilled.selector, id));
-        oracle.pullAnswer(id, assignmentHash, OUTPUT);
+        bytes32 from = answer.assignment.hash();
+        bytes32 computed = answer.receipt.body.outputCommit;
+        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, computed, bytes32(0)));
+        oracle.pullAnswer(made, from, OUTPUT);
         gateway.fulfil(answer);
-        bytes32 committed = gateway.outputCommitOf(id);
-        bytes32 computed = keccak256(abi.encodePacked(keccak256(abi.encodePacked(id, assignmentHash)), "lies"));
-        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, computed, committed));
-        oracle.pullAnswer(id, assignmentHash, "lies");
+        bytes32 lie = keccak256(abi.encodePacked(keccak256(abi.encodePacked(id, from)), "lies"));
+        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, lie, computed));
+        oracle.pullAnswer(made, from, "lies");
         vm.expectEmit(address(oracle));
-        emit Oracle.Answered(id, payer, string(OUTPUT), "");
+        emit Oracle.Answered(id, string(OUTPUT), "");
         vm.prank(stranger);
-        oracle.pullAnswer(id, assignmentHash, OUTPUT);
-        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.NotAwaited.selector, id));
-        oracle.pullAnswer(id, assignmentHash, OUTPUT);
+        oracle.pullAnswer(made, from, OUTPUT);
+        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.PulledAlready.selector, id));
+        oracle.pullAnswer(made, from, OUTPUT);
+    }
+
+    function test_anAnswerThatWasHandedOverIsNotPulled() public {
+        (Oracle oracle, Request memory made, bytes32 id) = _asked(ENOUGH);
+        Fulfilment memory answer = _answer(made);
+        gateway.fulfil(answer);
+        bytes32 computed = answer.receipt.body.outputCommit;
+        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, computed, bytes32(0)));
+        oracle.pullAnswer(made, answer.assignment.hash(), OUTPUT);
+    }
+
+    function test_anotherContractsAnswerIsNotPulled() public {
+        (Oracle oracle,,) = _asked(ENOUGH);
+        (Request memory made, bytes32 id) = _ask(payer, relayerId, 0);
+        Fulfilment memory answer = _answer(made);
+        gateway.fulfil(answer);
+        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.NotAskedHere.selector, id, payer));
+        oracle.pullAnswer(made, answer.assignment.hash(), OUTPUT);
     }
 
     function test_aLongAnswerIsToldFirstAndHandedInLater() public {
@@ -51,11 +68,11 @@ contract ConsumersTest is GatewayWorld {
         _refresh(answer);
         (answer.output, answer.uri) = ("", "ipfs://answer");
         vm.expectEmit(address(oracle));
-        emit Oracle.Answered(id, payer, "", "ipfs://answer");
+        emit Oracle.Answered(id, "", "ipfs://answer");
         gateway.fulfil(answer);
         vm.expectEmit(address(oracle));
-        emit Oracle.Answered(id, payer, string(long), "");
-        oracle.pullAnswer(id, answer.assignment.hash(), long);
+        emit Oracle.Answered(id, string(long), "");
+        oracle.pullAnswer(made, answer.assignment.hash(), long);
     }
 
     function test_onlyTheGatewayCallsBack() public {
@@ -63,9 +80,6 @@ contract ConsumersTest is GatewayWorld {
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.NotGateway.selector, stranger));
         oracle.onInference(id, "lies", 0, "");
-        vm.prank(address(gateway));
-        vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.NotAwaited.selector, SALT));
-        oracle.onInference(SALT, "never asked", 0, "");
     }
 
     function test_refundsComeBackToTheKeeper() public {
@@ -90,14 +104,17 @@ contract ConsumersTest is GatewayWorld {
         Oracle oracle = new Oracle(mock, _terms(ENOUGH));
         bytes32 id = _askOf(oracle);
         vm.expectEmit(address(oracle));
-        emit Oracle.Answered(id, payer, string(OUTPUT), "");
+        emit Oracle.Answered(id, string(OUTPUT), "");
         vm.assertTrue(mock.answer(id, OUTPUT), "called");
         vm.assertEq(mock.balanceOf(address(oracle)), MAX_FEE - CHARGE, "rest");
 
         oracle = new Oracle(mock, _terms(TOO_LITTLE));
+        Request memory made = _next(address(oracle), relayerId, TOO_LITTLE);
+        made.serial = 2;
         id = _askOf(oracle);
+        vm.assertEq(id, mock.requestIdOf(made), "id");
         vm.assertFalse(mock.answer(id, OUTPUT), "on the gas that was asked for");
-        oracle.pullAnswer(id, mock.ASSIGNMENT_HASH(), OUTPUT);
+        oracle.pullAnswer(made, mock.ASSIGNMENT_HASH(), OUTPUT);
     }
 
     function _asked(uint32 callbackGas) private returns (Oracle oracle, Request memory made, bytes32 id) {

@@ -37,7 +37,7 @@ contract GatewayCommitsTest is GatewayWorld {
         vm.assertEq(bytes32(kept.digest), bytes32(bytes20(commitment)), "digest");
         vm.assertEq(kept.exclusiveUntil, until, "exclusive");
         vm.assertEq(gateway.relayerAccountOf(relayerId).commitBond, 99 * PENALTY, "held back");
-        vm.roll(block.number + 1);
+        vm.warp(block.timestamp + 1);
         gateway.fulfil(answer);
         vm.assertEq(gateway.relayerAccountOf(relayerId).commitBond, 100 * PENALTY, "given back");
         vm.assertEq(uint256(gateway.stateOf(id)), uint256(RequestState.FULFILLED), "fulfilled");
@@ -52,14 +52,14 @@ contract GatewayCommitsTest is GatewayWorld {
         Fulfilment memory answer = _answer(made);
         _commit(id, answer);
         _expectRefused(
-            answer, abi.encodeWithSelector(IInferenceGateway.CommitTooFresh.selector, id, relayerId, uint48(block.number))
+            answer, abi.encodeWithSelector(IInferenceGateway.CommitTooFresh.selector, id, relayerId, uint48(block.timestamp))
         );
     }
 
     function test_onlyWhatWasCommittedTo() public {
         Fulfilment memory answer = _answer(made);
         _commit(id, answer);
-        vm.roll(block.number + 1);
+        vm.warp(block.timestamp + 1);
         answer.salt = keccak256("another");
         bytes32 opened = keccak256(abi.encode(answer.receipt.hash(), relayerId, answer.salt));
         bytes20 kept = gateway.commitOf(id, relayerId).digest;
@@ -80,7 +80,7 @@ contract GatewayCommitsTest is GatewayWorld {
         bytes32 commitment = keccak256(abi.encode(answer.receipt.hash(), relayerId, SALT));
         vm.prank(poster);
         gateway.commit(id, other, commitment);
-        vm.roll(block.number + 1);
+        vm.warp(block.timestamp + 1);
         answer.assignment.relayerId = other;
         _refresh(answer);
         answer.assignmentSignature = _sign(OTHER_KEY, answer.assignment.hash());
@@ -104,7 +104,7 @@ contract GatewayCommitsTest is GatewayWorld {
         _commit(id, answer);
         vm.assertEq(gateway.commitOf(id, relayerId).exclusiveUntil, 0, "not exclusive beside another");
         vm.assertEq(gateway.relayerAccountOf(relayerId).commitBond, 100 * PENALTY, "so nothing is held back");
-        vm.roll(block.number + 1);
+        vm.warp(block.timestamp + 1);
         uint48 until = uint48(START) + 2 minutes;
         _expectRefused(answer, abi.encodeWithSelector(IInferenceGateway.ExclusiveToOther.selector, id, other, until));
         vm.warp(until - 1);
@@ -133,7 +133,6 @@ contract GatewayCommitsTest is GatewayWorld {
     function test_whoIsLateMayStillAnswerButLosesThePenalty() public {
         Fulfilment memory answer = _answer(made);
         _commit(id, answer);
-        vm.roll(block.number + 1);
         vm.warp(START + 2 minutes);
         gateway.fulfil(answer);
         vm.assertEq(gateway.relayerAccountOf(relayerId).commitBond, 99 * PENALTY, "not given back");
