@@ -7,12 +7,14 @@ interface Receipt {
   readonly status: Hex;
   readonly gasUsed: Hex;
   readonly contractAddress: Address | null;
+  readonly logs: readonly { readonly address: Address; readonly topics: readonly Hex[]; readonly data: Hex }[];
 }
 
 export interface Call {
   readonly from: Address;
   readonly to?: Address;
   readonly data: Hex;
+  readonly value?: Hex;
 }
 
 export class GasChain {
@@ -39,6 +41,12 @@ export class GasChain {
     const data = encodeFunctionData({ abi: abi as Abi, functionName, args });
     const { gasUsed } = await this.#send({ from, to, data }, abi as Abi);
     return hexToNumber(gasUsed);
+  }
+
+  /** Sends coin along. @returns gas used and what was logged. */
+  async pay(from: Address, to: Address, data: Hex, wei: bigint): Promise<{ gas: number; logs: Receipt["logs"] }> {
+    const { gasUsed, logs } = await this.#send({ from, to, data, value: numberToHex(wei) }, []);
+    return { gas: hexToNumber(gasUsed), logs };
   }
 
   async create(from: Address, data: Hex): Promise<Address> {
