@@ -17,7 +17,7 @@ export interface Parameters {
   readonly stakePerSlot: bigint;
   /** What a demand for a record costs whose answer comes: at least twice the answer's gas, in the pay token's smallest unit. */
   readonly challengeBond: bigint;
-  /** The least penalty of an invalid leaf, in the pay token's smallest unit. */
+  /** The least penalty of an invalid leaf, and what a lapsed commit to a request forfeits, in the pay token's smallest unit. */
   readonly minimumPenalty: bigint;
   /** May pause new sessions; the zero address where nobody may. */
   readonly guardian: Address;
@@ -34,7 +34,7 @@ export interface Addresses {
 
 export const CONTRACT_NAMES = [
   "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "SaturationBoard", "TaskReceipts",
-  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs",
+  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs", "InferenceGateway",
 ] as const;
 
 const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;

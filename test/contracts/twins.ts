@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { network } from "hardhat";
 import { feeOf } from "../../protocol/fees.ts";
 import { innerNode, itemsHash, leafHash, MerkleSumTree, walkProof, type SumProof } from "../../protocol/merkleSum.ts";
+import { coveredByGateway } from "../../protocol/requests.ts";
+import { tideDecayed, tidePricedDown, tideStep } from "../../protocol/tide.ts";
 import { hashStruct, typeHash } from "../../protocol/typedData.ts";
 import type { StructName } from "../../protocol/generated/structs.ts";
 import { hash32, hexBytes, structNames, structOf, uint } from "../protocol/arbitraries.ts";
@@ -108,5 +110,34 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
   it("items", async () => {
     const inputs = fc.array(fc.record({ id: hash32, change: uint(96) }), { maxLength: 40 });
     await compare(math, "itemsHash", inputs, SAMPLES, (items) => [items.map((item) => item.id), items.map((item) => item.change)], (items) => [itemsHash(items)]);
+  }).timeout(120_000);
+
+  const multipliers = fc.integer({ min: 500_000, max: 2_000_000 });
+
+  it("steps of the tide", async () => {
+    const inputs = fc.record({ multiplier: multipliers, bps: fc.oneof(fc.integer({ min: 0, max: 10_000 }), fc.constantFrom(0, 6_999, 7_000, 7_001, 10_000, 12_345)) });
+    await compare(math, "tideStep", inputs, SAMPLES, ({ multiplier, bps }) => [multiplier, bps], ({ multiplier, bps }) => [BigInt(tideStep(multiplier, bps))]);
+  }).timeout(60_000);
+
+  it("the tide's way back", async () => {
+    const inputs = fc.record({ multiplier: multipliers, epochs: fc.integer({ min: 0, max: 140 }) });
+    await compare(math, "tideDecayed", inputs, SAMPLES, ({ multiplier, epochs }) => [multiplier, epochs], ({ multiplier, epochs }) => [BigInt(tideDecayed(multiplier, epochs))]);
+  }).timeout(120_000);
+
+  it("prices under the tide", async () => {
+    const inputs = fc.record({ base: uint(96), multiplier: multipliers });
+    await compare(math, "tidePriced", inputs, SAMPLES, ({ base, multiplier }) => [base, multiplier], ({ base, multiplier }) => [tidePricedDown(base, multiplier)]);
+  }).timeout(60_000);
+
+  it("requests as sessions and orders", async () => {
+    const inputs = fc.record({
+      requester: hexBytes(20), relayerId: uint(32).map(Number), modelId: hash32, promptHash: hash32, maxOutTokens: uint(32).map(Number), maxFee: uint(96),
+      callbackGas: uint(32).map(Number), gasPayment: uint(96), requestedAt: uint(48).map(Number), deadline: uint(48).map(Number), serial: uint(64),
+      gateway: hexBytes(20),
+    });
+    await compare(math, "requestTask", inputs, SAMPLES, ({ gateway, ...request }) => [request, gateway], ({ gateway, ...request }) => {
+      const { authorization, order } = coveredByGateway(request, gateway);
+      return [hashStruct("SpendingAuthorization", authorization), hashStruct("TaskOrder", order)];
+    });
   }).timeout(120_000);
 });

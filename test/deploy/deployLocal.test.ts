@@ -13,6 +13,7 @@ import { signingProvider } from "../../deploy/provider.ts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Address, Hex } from "../../protocol/units.ts";
@@ -20,8 +21,8 @@ import type { Address, Hex } from "../../protocol/units.ts";
 // The well-known first account of every local test chain: public, never for real money.
 const deployerKey: Hex = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const deployer = privateKeyToAddress(deployerKey);
-/** Two tokens and twelve contracts, one transaction each. */
-const TRANSACTIONS = 14;
+/** Two tokens and thirteen contracts, one transaction each. */
+const TRANSACTIONS = 15;
 
 describe("deployLocal", function () {
   this.timeout(90_000);
@@ -144,6 +145,8 @@ async function expectWired(client: PublicClient, contracts: Readonly<Record<stri
   expect(await read(contracts["Escrow"], EscrowAbi, "bondVault")).to.equal(contracts["BondVault"]);
   expect(await read(contracts["SaturationBoard"], SaturationBoardAbi, "verifyingContract")).to.equal(contracts["BatchSettlement"]);
   expect(await read(contracts["BondVault"], BondVaultAbi, "nodeRegistry")).to.equal(contracts["NodeRegistry"]);
+  expect(await read(contracts["InferenceGateway"], InferenceGatewayAbi, "escrow")).to.equal(contracts["Escrow"]);
+  expect(await read(contracts["InferenceGateway"], InferenceGatewayAbi, "saturationBoard")).to.equal(contracts["SaturationBoard"]);
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
