@@ -7,6 +7,8 @@ import { charts, loadTable } from "../sim/summary.ts";
 import type { ExperimentReport } from "../sim/experiment.ts";
 
 const GB = 2 ** 30;
+/** What the figures depend on. */
+const PATHS = ["bench/routing.ts", "bench/routing", "bench/sim", "bench/traces", "relayer/lobby", "relayer/routing"] as const;
 
 /** @param folder where the page and its charts go @param command what was run */
 export function writeReport(folder: string, reports: readonly ExperimentReport[], command: string, seconds: number): void {
@@ -42,7 +44,7 @@ function section(folder: string, trace: string, reports: readonly ExperimentRepo
 function commit(): string {
   try {
     const hash = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-    const isClean = execFileSync("git", ["status", "--porcelain", "--", "bench", "relayer/routing", "relayer/lobby"], { encoding: "utf8" }).trim() === "";
+    const isClean = execFileSync("git", ["status", "--porcelain", "--", ...PATHS], { encoding: "utf8" }).trim() === "";
     return isClean ? hash : `${hash} with changes`;
   } catch {
     return "unknown";
