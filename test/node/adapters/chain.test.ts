@@ -116,7 +116,7 @@ describe("chain adapter", () => {
   });
 
   it("reads what a tab has proof of", async () => {
-    answers = { ...answers, tabOf: { earned: 1n, provenEarned: 7n, matured: 0n, voidedEarned: 0n, claimed: 0n } };
+    answers = { ...answers, tabOf: { earned: 1n, provenEarned: 7n, matured: 0n, voidedEarned: 0n, claimed: 0n, forcedEarned: 0n } };
     expect(await (await open()).provenEarned(1, 2)).to.equal(7n);
   });
 
