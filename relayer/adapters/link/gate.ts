@@ -52,7 +52,8 @@ export async function switchProtocols(
       socket.destroy();
       reject(error);
     };
-    const onReadable = (): void => end();
+    // The end of the stream makes it readable, too.
+    const onReadable = (): void => (socket.readableLength > 0 ? end() : onClose());
     const onClose = (): void => end(refused("the node hung up after the upgrade", 400));
     const tooLate = setTimeout(() => end(refused(`the node did not speak HTTP/2 within ${FIRST_BYTES_MS_MAX} ms`, 408)), FIRST_BYTES_MS_MAX);
     socket.once("readable", onReadable).once("close", onClose);

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import net from "node:net";
 import { expect } from "chai";
 import { LinkServer } from "../../../relayer/adapters/link.ts";
-import { helloOf } from "../../../relayer/adapters/link/gate.ts";
+import { helloOf, switchProtocols } from "../../../relayer/adapters/link/gate.ts";
 import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
@@ -180,6 +180,23 @@ describe("the node link", () => {
     await new Promise((resolve) => socket.once("close", resolve));
     await dialIn();
     await until(() => world.connected.length === 1);
+  });
+
+  it("notices at once a node that hangs up after the upgrade, politely or not", async () => {
+    const proof = { relayerId: 1, relayerEpoch: 1, nonce: ZERO_HASH, signature: `0x${"00".repeat(65)}` as const, process: ZERO_HASH, processes: [] };
+    for (const hangUp of ["end", "destroy", "resetAndDestroy"] as const) {
+      const seen = Promise.withResolvers<unknown>();
+      const listening = net.createServer((socket) => {
+        socket.on("error", () => {});
+        switchProtocols(socket, Buffer.alloc(0), proof).then(() => seen.resolve("spoke"), seen.resolve);
+      }).listen(0, "127.0.0.1");
+      await new Promise((resolve) => listening.once("listening", resolve));
+      const client = net.connect((listening.address() as AddressInfo).port, "127.0.0.1");
+      client.on("error", () => {}).once("data", () => client[hangUp]());
+      expect(await seen.promise, hangUp).to.be.instanceOf(TidelaneError).with.property("message").that.includes("hung up");
+      client.destroy();
+      await new Promise((resolve) => listening.close(resolve));
+    }
   });
 
   it("passes attestations on, and drops a node that attests for another", async () => {
