@@ -1,5 +1,6 @@
 // Gathers a batch: what is due by the journal, what there is room for by the chain, and the header over both.
 import { buildBatch, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../settlement/batch.ts";
+import { bucketLevelAt } from "../settlement/ledger.ts";
 import { dueSessions, fitTasks, type HeldReason, type PlanTask, type Room } from "../settlement/plan.ts";
 import { journalForked } from "./post.ts";
 import { Mode } from "../../protocol/constants.ts";
@@ -7,7 +8,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import type { BatchDataTask } from "../../protocol/batchData.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, SignedVoucher, StoredBatch, TaskPlace } from "../ports.ts";
+import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, StoredBatch, StoredSession, TaskPlace } from "../ports.ts";
 
 export interface AssembleWorld {
   readonly chain: Chain;
@@ -74,7 +75,7 @@ async function fitting(world: AssembleWorld, limits: AssembleLimits, due: readon
     // What was acked after the period's end belongs to a later one.
     const tasks = [...fit.tasks, ...page.filter((task) => newestAck(task) <= periodEnd)];
     const gathered = await gather(world, tasks);
-    const { taskIds, held } = fitTasks(tasks.map(planTask), due, { ...roomOf(gathered), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax });
+    const { taskIds, held } = fitTasks(tasks.map(planTask), due, { ...roomOf(gathered, periodEnd), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax });
     const taken = new Set(taskIds);
     fit = { tasks: tasks.filter((task) => taken.has(task.opened.taskId)), books: gathered.books, held: [...fit.held, ...held] };
     if (page.length < limits.tasksMax || taken.size > limits.tasksMax / 2 || held.some(({ reason }) => reason === "full" || reason === "leverage")) break;
@@ -86,40 +87,43 @@ async function fitting(world: AssembleWorld, limits: AssembleLimits, due: readon
 interface Gathered {
   readonly books: Pick<BatchInput, "sessions" | "tabs">;
   readonly chainSessions: ReadonlyMap<Hash, ChainSession | null>;
+  readonly stored: ReadonlyMap<Hash, StoredSession | null>;
 }
 
 /** What chain and journal hold of every session and tab that the tasks touch. */
 async function gather({ chain, journal, identity }: AssembleWorld, tasks: readonly EndedTask[]): Promise<Gathered> {
   const sessionIds = [...new Set(tasks.map((task) => task.opened.sessionId))];
   const nodeIds = [...new Set(tasks.flatMap((task) => recordsOf(task).map((record) => record.receipt.nodeId)))];
-  const [chainSessions, vouchers, chainTabs, lastReceipts] = await Promise.all([
+  const [chainSessions, stored, chainTabs, lastReceipts] = await Promise.all([
     all(sessionIds, (id) => chain.session(id)),
-    all(sessionIds, async (id): Promise<SignedVoucher | null> => (await journal.session(id))?.voucher ?? null),
+    all(sessionIds, (id) => journal.session(id)),
     all(nodeIds, (id) => chain.tab(identity.relayerId, id)),
     journal.lastReceipts(),
   ]);
   const sessions = new Map<Hash, SessionBooks>(sessionIds.map((id) => {
     const found = chainSessions.get(id);
     // Against the cap, what was forced counts as what was charged.
-    return [id, { charged: (found?.charged ?? 0n) + (found?.forced ?? 0n), provenCap: found?.provenCap ?? 0n, voucher: vouchers.get(id) ?? null }];
+    return [id, { charged: (found?.charged ?? 0n) + (found?.forced ?? 0n), provenCap: found?.provenCap ?? 0n, voucher: stored.get(id)?.voucher ?? null }];
   }));
   const tabs = new Map<number, TabBooks>(nodeIds.map((id) => [id, { ...chainTabs.get(id)!, lastReceipt: lastReceipts.get(id) ?? null }]));
-  return { books: { sessions, tabs }, chainSessions };
+  return { books: { sessions, tabs }, chainSessions, stored };
 }
 
-function roomOf({ books, chainSessions }: Gathered): Pick<Room, "chargeable" | "creditable"> {
-  const chargeable = new Map([...books.sessions].map(([id, session]) => [id, chargeableOf(session, chainSessions.get(id) ?? null)]));
+/** @param atSeconds by the chain's clock; the batch is posted then or later. */
+function roomOf({ books, chainSessions, stored }: Gathered, atSeconds: Seconds): Pick<Room, "chargeable" | "creditable"> {
+  const chargeable = new Map([...books.sessions].map(([id, session]) => [id, chargeableOf(session, chainSessions.get(id) ?? null, stored.get(id)?.authorization.maxPerDay ?? 0n, atSeconds)]));
   const creditable = new Map([...books.tabs].map(([id, tab]) =>
     [id, maxOf(tab.provenEarned, tab.lastReceipt?.receipt.nodeCumulative ?? 0n) - tab.earned]));
   return { chargeable, creditable };
 }
 
 /** How much more the contract lets a session be debited. */
-function chargeableOf(books: SessionBooks, found: ChainSession | null): TokenAmount {
+function chargeableOf(books: SessionBooks, found: ChainSession | null, maxPerDay: TokenAmount, atSeconds: Seconds): TokenAmount {
   if (!found) return 0n;
   const cap = found.mode === Mode.ALLOWANCE ? found.provenCap : maxOf(found.provenCap, books.voucher?.voucher.cumulativeCap ?? 0n);
   const left = minOf(minOf(cap, found.maxTotal) - books.charged, found.debitable);
-  return found.mode === Mode.ALLOWANCE ? minOf(left, found.bucketLevel) : left;
+  // Orders were taken by what the bucket holds at their time; a chain without traffic still tells of its last block's.
+  return found.mode === Mode.ALLOWANCE ? minOf(left, bucketLevelAt(found, maxPerDay, atSeconds)) : left;
 }
 
 /**

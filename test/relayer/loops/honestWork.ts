@@ -10,7 +10,7 @@ import type { Chain, Journal, SignedAttempt } from "../../../relayer/ports.ts";
 import { accounts, keys, type LocalChain } from "../localChain.ts";
 
 const bytes32 = (n: number): Hash => `0x${n.toString(16).padStart(64, "0")}`;
-const terms = { priceInPerMTok: 150_000n, priceOutPerMTok: 700_000n, feeBps: 300, shareCap: 10_000n };
+export const terms = { priceInPerMTok: 150_000n, priceOutPerMTok: 700_000n, feeBps: 300, shareCap: 10_000n };
 
 /** What each node remembers of its tab; shared by all work on one chain. */
 export type Tabs = Map<number, { seq: bigint; cumulative: bigint; hash: Hash }>;
