@@ -10,17 +10,21 @@ import { proofsOfTask, recordsOf, treesOf, type BatchTrees } from "../settlement
 import { route } from "./http.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Hash } from "../../protocol/units.ts";
-import type { Crypto, Deployment, Journal, RecordStore, StoredBatch } from "../ports.ts";
+import type { Clock, Crypto, Deployment, Journal, RecordStore, StoredBatch } from "../ports.ts";
 
 export interface AuditServices {
   readonly journal: Pick<Journal, "task" | "batch">;
   readonly records: RecordStore;
   readonly crypto: Crypto;
   readonly deployment: Deployment;
+  readonly clock: Clock;
 }
 
 /** Trees of the batches that were asked for last; each holds its records. */
 const TREES_CACHED_MAX = 4;
+/** Building one takes up to half a second of everybody's time: one at a time, with rests between that are this much longer. */
+const REST_TIMES = 4;
+const BUILDS_WAITING_MAX = 16;
 
 /** Mounted under /tidelane/v1; errors are thrown as TidelaneError and told as problem+json. */
 export function auditRouter(services: AuditServices): Router {
@@ -84,6 +88,8 @@ const batchToJson = (batch: StoredBatch): Record<string, unknown> => ({
 class TreeCache {
   readonly #services: AuditServices;
   readonly #trees = new Map<Hash, Promise<BatchTrees>>();
+  #last: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor(services: AuditServices) {
     this.#services = services;
@@ -94,12 +100,29 @@ class TreeCache {
     // Asked again it becomes the youngest; the oldest goes.
     this.#trees.delete(batch.headerHash);
     if (!trees) {
-      trees = this.#build(batch.header.dataHash);
+      trees = this.#inTurn(() => this.#build(batch.header.dataHash));
       trees.catch(() => this.#trees.delete(batch.headerHash));
     }
     this.#trees.set(batch.headerHash, trees);
     if (this.#trees.size > TREES_CACHED_MAX) this.#trees.delete(this.#trees.keys().next().value!);
     return trees;
+  }
+
+  /** @throws `too_many_requests` where many are waiting */
+  async #inTurn<Result>(build: () => Promise<Result>): Promise<Result> {
+    if (this.#waiting >= BUILDS_WAITING_MAX) throw new TidelaneError("Many batches are being looked up; try again in a moment.", { code: "too_many_requests", retryable: true, details: { retryAfterMs: 2_000 } });
+    this.#waiting++;
+    const turn = this.#last.then(build);
+    this.#last = this.#rested(turn);
+    return turn.finally(() => this.#waiting--);
+  }
+
+  async #rested(turn: Promise<unknown>): Promise<void> {
+    const { clock } = this.#services;
+    await this.#last;
+    const startedMs = clock.monotonicMs();
+    await turn.catch(() => undefined);
+    await clock.sleep(REST_TIMES * (clock.monotonicMs() - startedMs));
   }
 
   async #build(dataHash: Hash): Promise<BatchTrees> {

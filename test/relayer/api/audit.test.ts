@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { keccak256 } from "viem/utils";
 import { auditRouter } from "../../../relayer/api/audit.ts";
+import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { MemoryRecords } from "../../../relayer/adapters/records.ts";
 import { buildBatch } from "../../../relayer/settlement/batch.ts";
@@ -14,6 +15,7 @@ import { walkProof } from "../../../protocol/merkleSum.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import { domain } from "../../protocol/honest.ts";
+import { until } from "../until.ts";
 import { ended, type Ended } from "../ended.ts";
 import { startApi, type TestApi } from "./server.ts";
 
@@ -26,7 +28,7 @@ describe("the audit endpoints", () => {
 
   before(async () => {
     const deployment = { domain, addresses: {}, windowSeconds: 20, epochSeconds: 15, leverage: 5 };
-    api = await startApi({ routers: [auditRouter({ journal, records, deployment, crypto: { keccak256, recover: recoverWithViem } })] });
+    api = await startApi({ routers: [auditRouter({ journal, records, deployment, crypto: { keccak256, recover: recoverWithViem }, clock: systemClock })] });
     for (let i = 0; i < 3; i++) settled.push(await ended({ order: { nonce: BigInt(i) }, voucher: { cumulativeCap: 30_000n }, receipt: { nodeSeq: BigInt(i + 1), nodeCumulative: 1_000n * BigInt(i + 1) } }));
     open = await ended({ order: { nonce: 9n } });
     await journal.putSession(open.session);
@@ -99,6 +101,44 @@ describe("the audit endpoints", () => {
       expect([response.status, response.headers.get("content-type")], path).to.deep.equal([status, "application/problem+json; charset=utf-8"]);
       expect(await response.json(), path).to.include({ code, status });
     }
+  });
+
+  it("build the trees of one batch at a time, rest between them, and turn away whom they would keep waiting for long", async () => {
+    const known = (await journal.task(settled[0]!.task.taskId))!;
+    const { header } = known.batch!;
+    let [building, most, built] = [0, 0, 0];
+    const gate = Promise.withResolvers<void>();
+    const rests: number[] = [];
+    let now = 0;
+    const busy = await startApi({ routers: [auditRouter({
+      // Each task in a batch of its own.
+      journal: { task: async (taskId) => ({ ...known, batch: { ...known.batch!, headerHash: taskId } }), batch: async () => null },
+      records: {
+        put: async () => {},
+        async get() {
+          most = Math.max(most, ++building);
+          await gate.promise;
+          now += 10;
+          building--;
+          built++;
+          return records.get(header.dataHash);
+        },
+      },
+      deployment: { domain, addresses: {}, windowSeconds: 20, epochSeconds: 15, leverage: 5 }, crypto: { keccak256, recover: recoverWithViem },
+      clock: { nowMs: () => now, monotonicMs: () => now, sleep: async (ms) => void rests.push(ms) },
+    })] });
+    const ask = async (i: number): Promise<number> => (await fetch(`${busy.url}/tidelane/v1/receipts/0x${String(i).padStart(64, "0")}`)).status;
+    const statuses: number[] = [];
+    const asked = Promise.all(Array.from({ length: 20 }, async (_, i) => statuses.push(await ask(i))));
+    await until(() => statuses.length === 4);
+    expect(statuses).to.deep.equal([429, 429, 429, 429]);
+    gate.resolve();
+    await asked;
+    expect(statuses.slice(4)).to.deep.equal(Array.from({ length: 16 }, () => 200));
+    expect([most, built]).to.deep.equal([1, 16]);
+    expect(rests.slice(0, 15)).to.deep.equal(Array.from({ length: 15 }, () => 40));
+    expect(await ask(99), "afterwards").to.equal(200);
+    await busy.close();
   });
 
   it("describe every route of the API", async () => {
