@@ -311,7 +311,8 @@ export interface Journal {
   /**
    * All attempts of a task, its end, and the session's charge, in one transaction; group-committed.
    * Where the database is down, the entry goes to a local spool (synced to disk) and is replayed later; repeating it changes nothing.
-   * @throws `receipt_reused` where a receipt, or its node's seq, stands in the journal already; then nothing has changed.
+   * @throws `receipt_reused` where a receipt, or its node's seq, stands in the journal already, `task_ended` where it is to finish
+   *   a task that failed for good; then nothing has changed, and nothing may be acked.
    */
   finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void>;
   task(taskId: Hash): Promise<StoredTask | null>;

@@ -78,7 +78,10 @@ export class MemoryJournal implements Journal {
   async finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void> {
     const task = this.#tasks.get(taskId);
     if (!task) throw journalErrors.unknownTask(taskId);
-    if (task.state !== "open" && !(task.isExpired && task.batchHash === null)) return;
+    if (task.state !== "open" && !(task.isExpired && task.batchHash === null)) {
+      if (state === "finished" && task.state === "failed") throw journalErrors.taskEnded(taskId);
+      return;
+    }
     this.#refuseReused(attempts);
     Object.assign(task, { state, isExpired: false });
     task.attempts = [...attempts];

@@ -17,6 +17,8 @@ export const journalErrors = {
     new TidelaneError(`A receipt of node ${nodeId}, or its nodeSeq, was journaled before; a receipt counts once.`, { code: "receipt_reused", details: { receiptHash, nodeId } }),
   unknownSession: (sessionId: Hash) =>
     new TidelaneError("This session is not registered here.", { code: "unknown_session", details: { sessionId } }),
+  taskEnded: (taskId: Hash) =>
+    new TidelaneError("This task was given up before its receipt came, and its end is published; the receipt does not count.", { code: "task_ended", details: { taskId } }),
   unknownTask: (taskId: Hash) =>
     new TidelaneError("This task was never opened here.", { code: "unknown_task", details: { taskId } }),
   unknownBatch: (batchId: bigint) =>

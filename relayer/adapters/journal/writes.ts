@@ -96,7 +96,13 @@ export async function finishTasks(db: NodePgDatabase, finishes: readonly Finish[
   const refused = await reusedReceipts(db, open);
   const ending = open.filter(({ taskId }) => !refused.has(taskId));
   if (ending.length > 0) await endTasks(db, ending);
-  return finishes.map(({ taskId }) => (byTask.has(taskId) ? refused.get(taskId) ?? null : journalErrors.unknownTask(taskId)));
+  return finishes.map(({ taskId, state }) => {
+    const row = byTask.get(taskId);
+    if (!row) return journalErrors.unknownTask(taskId);
+    // Whoever has a receipt must not ack it, nor charge for it, where the task had failed for good.
+    const isTooLate = state === "finished" && row.state === "failed" && !open.some((one) => one.taskId === taskId);
+    return refused.get(taskId) ?? (isTooLate ? journalErrors.taskEnded(taskId) : null);
+  });
 }
 
 /** By task: which of its receipts counts already, in the journal or in another task of this group. */

@@ -168,7 +168,8 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     await begin(lost);
     await journal.expireTasks(lost.task.openedAtMs + 1, 0);
     await journal.putBatch(await batchOf(1n), [lost.task.taskId], await lead());
-    await finish(lost);
+    expect(await codeOf(finish(lost))).to.equal("task_ended");
+    expect(await codeOf(journal.finishTask(lost.task.taskId, "failed", []))).to.equal("none");
     expect(await journal.task(lost.task.taskId)).to.deep.include({ state: "failed", attempts: [] });
     expect((await journal.session(lost.session.sessionId))?.charged).to.equal(0n);
   });
