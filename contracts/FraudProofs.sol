@@ -194,6 +194,6 @@ contract FraudProofs is DataChallenges {
     }
 
     function _expectSame(BatchSettlement named) private view {
-        if (named != batchSettlement) revert Miswired(address(named));
+        if (address(named) != address(batchSettlement)) revert Miswired(address(named));
     }
 }

@@ -98,7 +98,8 @@ interface IForces {
         Assignment calldata assignment
     ) external;
 
-    /// @notice Pays an unanswered force, W after its opening: into the node's tab, claimable at once. Anyone may send it.
+    /// @notice Pays an unanswered force, W after its opening: into the node's tab, claimable at once, where no void of immature
+    /// credits waits to be taken off first. Anyone may send it.
     /// @return fromLock what the session paid, as far as lock, proven cap and bucket reached.
     /// @return fromBond what the relayer's bond paid.
     function resolveForce(bytes32 receiptHash) external returns (uint96 fromLock, uint96 fromBond);
