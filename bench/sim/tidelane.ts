@@ -243,7 +243,7 @@ class Tidelane implements Policy {
   #expire(nowMs: number): void {
     for (const [id, entry] of this.#hurried) {
       if (entry.item.latestStartMs >= nowMs) continue;
-      this.#lobby.remove(entry);
+      this.#lobby.expire(entry);
       this.#hurried.delete(id);
       this.#world.refuse(entry.item.job);
     }

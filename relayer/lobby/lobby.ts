@@ -20,12 +20,16 @@ export interface LobbyParameters {
   readonly waitingPerPayerMax: number;
   /** Among so many of the line the best match for a free place is sought. */
   readonly lookAhead: number;
-  /** Who has waited longer is not passed over for a better match any more. */
+  /** Who waits however long it takes is not passed over for a better match after this. */
   readonly patienceMs: Millis;
+  /** Who is about to be too late may suit a place worse by this part than one who has just come. */
+  readonly urgency: number;
+  /** The same for payers who ask for less than their share: what they ask for is theirs. */
+  readonly modestUrgency: number;
   readonly thinning: ThinningParameters;
 }
 
-export const LOBBY: LobbyParameters = Object.freeze({ waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 32, patienceMs: 1000, thinning: THINNING });
+export const LOBBY: LobbyParameters = Object.freeze({ waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING });
 
 export type Refusal = "lobby_full" | "payer_full" | "too_late" | "thinned";
 
@@ -42,6 +46,8 @@ export class Lobby<Request extends LobbyRequest> {
   readonly #parameters: LobbyParameters;
   readonly #queue = new FairQueue<Request>();
   readonly #thinning: Thinning;
+  /** Of those who wait, the requests of payers who ask for less than their share. */
+  readonly #modest = new WeakSet<Waiting<Request>>();
   /** Starts per millisecond while somebody waits. */
   #startsPerMs = 0;
   #rateAtMs: Millis = 0;
@@ -77,6 +83,7 @@ export class Lobby<Request extends LobbyRequest> {
     if (nowMs > request.latestStartMs) return refused("too_late");
     if (request.latestStartMs !== Infinity && !this.#thinning.admits(request.payer, workOf(request), nowMs)) return refused("thinned");
     const entry = this.#queue.push(request, request.payer, workOf(request), request.latestStartMs, nowMs);
+    if (this.#thinning.isModest(request.payer)) this.#modest.add(entry);
     return { admitted: true, entry, position: this.#queue.size, expectedStartMs: nowMs + waitMs };
   }
 
@@ -87,7 +94,7 @@ export class Lobby<Request extends LobbyRequest> {
 
   /**
    * Starts as many as find a place. Of the first few in fair order the one goes first that suits the free places best: they are about
-   * equally entitled, and a match wastes less. Who has waited long beyond the aim goes before any match.
+   * equally entitled, and a match wastes less. The nearer somebody is to being too late, the less a match counts.
    * @param fitOf how well a free place suits the request, smaller is better; Infinity where none is free to it
    * @param start sends it to a node; false where no place was free after all
    * @returns how many started
@@ -104,15 +111,19 @@ export class Lobby<Request extends LobbyRequest> {
   }
 
   #next(nowMs: Millis, fitOf: (request: Request) => number): Waiting<Request> | null {
+    const { lookAhead, patienceMs, urgency, modestUrgency } = this.#parameters;
     let best: Waiting<Request> | null = null;
     let leastFit = Infinity;
-    for (const entry of this.#queue.first(this.#parameters.lookAhead)) {
+    for (const entry of this.#queue.first(lookAhead)) {
       const fit = fitOf(entry.item);
       if (fit === Infinity) continue;
-      if (nowMs - entry.sinceMs > this.#parameters.patienceMs) return entry;
-      if (fit >= leastFit) continue;
+      const waitedMs = nowMs - entry.sinceMs;
+      if (entry.deadlineMs === Infinity && waitedMs > patienceMs) return entry;
+      const spent = Math.min(1, waitedMs / Math.max(1, Math.min(entry.deadlineMs - entry.sinceMs, patienceMs)));
+      const pressed = fit * (1 - (this.#modest.has(entry) ? modestUrgency : urgency) * spent);
+      if (pressed >= leastFit) continue;
       best = entry;
-      leastFit = fit;
+      leastFit = pressed;
     }
     return best;
   }
@@ -122,7 +133,14 @@ export class Lobby<Request extends LobbyRequest> {
     this.#queue.charge(request.payer, 2 * (outTokens - request.expectedOutTokens));
   }
 
-  /** Takes out a request whose client is gone or whose time is over. */
+  /** Takes out a request whose time is over before a place was found. @returns false where it was not waiting */
+  expire(entry: Waiting<Request>): boolean {
+    if (!this.#queue.remove(entry)) return false;
+    this.#thinning.lost(entry.payer, workOf(entry.item));
+    return true;
+  }
+
+  /** Takes out a request whose client is gone. */
   remove(entry: Waiting<Request>): boolean {
     return this.#queue.remove(entry);
   }

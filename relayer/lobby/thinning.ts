@@ -23,8 +23,8 @@ export const THINNING: ThinningParameters = Object.freeze({ waitMs: 300, everyMs
 const SIZES = 32;
 /** However long the line, a few are let in, or it would not be known when it gets better. */
 const REFUSED_MAX = 0.98;
-/** A size seldom seen saves up no more than this. */
-const CREDIT_MAX = 2;
+/** A size seldom seen, or often lost, saves up no more than this. */
+const CREDIT_MAX = 3;
 /** Of fewer requests than this within the memory not the payer's own rate counts but everybody's: one long prompt is not greed. */
 const REQUESTS_TELLING = 5;
 const LEVEL_EVERY_MS: Millis = 500;
@@ -77,13 +77,26 @@ export class Thinning {
   admits(payerName: string, workTokens: Tokens, nowMs: Millis): boolean {
     const payer = this.#ask(payerName, workTokens, nowMs);
     if (this.#refusedPart === 0) return true;
-    const size = Math.min(SIZES - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, workTokens)))));
+    const size = sizeOf(workTokens);
     const telling = Math.min(1, payer.requests / REQUESTS_TELLING);
     const part = this.#refusedPart + telling * (payer.refusedPart - this.#refusedPart);
     payer.credit[size] = Math.min(CREDIT_MAX, payer.credit[size]! + 1 - part);
     if (payer.credit[size]! < 1) return false;
     payer.credit[size]!--;
     return true;
+  }
+
+  /** Whether the payer asks for so little that nothing is cut, while others are. */
+  isModest(payerName: string): boolean {
+    return this.#refusedPart > 0 && (this.#payers.get(payerName)?.refusedPart ?? this.#refusedPart) < this.#refusedPart / 4;
+  }
+
+  /** One that was let in could not be served after all: another of its size is let in for it, or the hard to place would be served less. */
+  lost(payerName: string, workTokens: Tokens): void {
+    const payer = this.#payers.get(payerName);
+    if (!payer) return;
+    const size = sizeOf(workTokens);
+    payer.credit[size] = Math.min(CREDIT_MAX, payer.credit[size]! + 1);
   }
 
   #ask(name: string, workTokens: Tokens, nowMs: Millis): Payer {
@@ -126,3 +139,5 @@ export class Thinning {
     }
   }
 }
+
+const sizeOf = (workTokens: Tokens): number => Math.min(SIZES - 1, Math.floor(Math.log2(Math.max(1, workTokens))));
