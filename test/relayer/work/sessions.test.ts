@@ -171,6 +171,22 @@ describe("sessions", () => {
       expect((await sessions.describe(sessionId)).cap).to.equal("30000");
     });
 
+    it("stay within the lock over all processes of the relayer, whichever is asked", async () => {
+      const { sessionId } = await register({ lock: 55_000n });
+      const processes = [sessions, fresh(), fresh()];
+      for (const one of processes) await one.load();
+      // Each of them alone would still take five.
+      const payments = await Promise.all(Array.from({ length: 12 }, () => pay(sessionId, 120_000n)));
+      const outcomes = await Promise.all(payments.map((payment, i) =>
+        processes[i % 3]!.cover(request({ payment })).then((covered) => covered, (error: unknown) => (error instanceof TidelaneError ? error.code : String(error)))));
+      const covers = outcomes.flatMap((outcome) => (typeof outcome === "string" ? [] : [outcome]));
+      expect([covers.length, ...new Set(outcomes.filter((outcome) => typeof outcome === "string"))]).to.deep.equal([5, "orders_elsewhere"]);
+      await journal.finishTask(covers[0]!.taskId, "failed", []);
+      covers[0]!.release();
+      const next = await pay(sessionId, 120_000n);
+      expect(await codeOf(processes[2]!.cover(request({ payment: next })))).to.equal("none");
+    });
+
     it("stay within lock and session time", async () => {
       const { sessionId, authorization } = await register({ lock: 15_000n });
       expect(await refusal(await pay(sessionId, 16_000n, { maxFee: 16_000n }))).to.equal("insufficient_escrow");
