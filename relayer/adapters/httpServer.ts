@@ -71,7 +71,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
 }
 
 const UNREADABLE: Readonly<Record<string, { readonly status: string; readonly code: string; readonly message: string }>> = {
-  HPE_HEADER_OVERFLOW: { status: "431 Request Header Fields Too Large", code: "headers_too_large", message: `The request's headers exceed ${HEADER_BYTES_MAX} bytes.` },
+  HPE_HEADER_OVERFLOW: { status: "431 Request Header Fields Too Large", code: "headers_too_large", message: `The request's headers exceed ${HEADER_BYTES_MAX} bytes, or there are more than ${HEADERS_MAX}.` },
   HPE_INVALID_EOF_STATE: { status: "400 Bad Request", code: "request_aborted", message: "The request ended early." },
   ERR_HTTP_REQUEST_TIMEOUT: { status: "408 Request Timeout", code: "request_timeout", message: "The request was not sent in time." },
 };
