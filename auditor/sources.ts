@@ -10,12 +10,12 @@ import { TidelaneError } from "../protocol/errors.ts";
 import { keyName, type BatchFact, type FactSource, type KeyFact, type ReceiptSource } from "./ports.ts";
 import type { Address, Hash } from "../protocol/units.ts";
 
-const TIMEOUT_MS = 15_000;
+export const TIMEOUT_MS = 15_000;
 /** A receipt of thousands of attempts is a few MiB; more is no receipt. */
 const RECEIPT_BYTES_MAX = 64 * 1_048_576;
 /** Blocks asked for at once when a posting is looked for without its transaction: what public nodes allow. */
-const LOG_RANGE_BLOCKS = 10_000n;
-const LOG_RANGES_MAX = 50;
+export const LOG_RANGE_BLOCKS = 10_000n;
+export const LOG_RANGES_MAX = 50;
 
 export interface ChainAccess {
   readonly rpcUrls: readonly string[];
@@ -38,7 +38,8 @@ export function relayerReceipts(url: string): ReceiptSource {
   };
 }
 
-async function asked(url: string): Promise<Response> {
+/** @throws retryable `relayer_unreachable` */
+export async function asked(url: string): Promise<Response> {
   try {
     return await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: "error" });
   } catch (error) {
@@ -145,7 +146,8 @@ function isPosting(log: Log, settlement: Address, batchHash: Hash): boolean {
   }
 }
 
-async function reached<Result>(read: () => Promise<Result>): Promise<Result> {
+/** @throws what the reading throws as Tidelane's error, else retryable `chain_unreachable` */
+export async function reached<Result>(read: () => Promise<Result>): Promise<Result> {
   try {
     return await read();
   } catch (error) {
@@ -155,7 +157,8 @@ async function reached<Result>(read: () => Promise<Result>): Promise<Result> {
   }
 }
 
-function contract(access: ChainAccess, name: string): Address {
+/** @throws `incomplete_deployment` */
+export function contract(access: ChainAccess, name: string): Address {
   const address = access.contracts[name];
   if (!address) throw new TidelaneError(`The deployment names no ${name}.`, { code: "incomplete_deployment", details: { name } });
   return lower(address);

@@ -3,6 +3,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { auditTask, type Audit } from "../auditor/main.ts";
 import { relayerReceipts } from "../auditor/sources.ts";
+import { addReplay } from "./auditReplay.ts";
 import { leafOf } from "../protocol/records.ts";
 import { taskViewFromJson, taskViewToJson, type TaskView } from "../protocol/taskView.ts";
 import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
@@ -13,12 +14,13 @@ import type { Address, Hash } from "../protocol/units.ts";
 type Options = PlaceOptions & OutputOptions;
 
 export function auditCommand(): Command {
-  const audit = new Command("audit").description("verify receipts against the chain, trusting no word of the relayer").addHelpText("after", EXIT_CODES_HELP);
+  const audit = new Command("audit").description("verify receipts and routing decisions against the chain, trusting no word of the relayer").addHelpText("after", EXIT_CODES_HELP);
   withPlace(audit.command("verify <task|file>").description("check a task's receipt, or a saved receipt file, and name each check"))
     .action((what: string, options: Options) => run(options, () => verify(what, options), exitCodeOf));
   withPlace(audit.command("receipt <task>").description("save a task's receipt as a file that verifies from the chain alone"))
     .option("--out <file>", "where to write it (default <task>.receipt.json)")
     .action((task: string, options: Options & { out?: string }) => run(options, () => save(task, options), exitCodeOf));
+  addReplay(audit, exitCodeOf);
   return audit;
 }
 

@@ -1,0 +1,122 @@
+// Where a replay gets its evidence: what a relayer publishes over HTTP, and what SaturationBoard and BatchSettlement hold.
+import { createPublicClient, fallback, getAbiItem, http, type PublicClient } from "viem";
+import { BatchSettlementAbi } from "../protocol/generated/abi/BatchSettlement.ts";
+import { EscrowAbi } from "../protocol/generated/abi/Escrow.ts";
+import { SaturationBoardAbi } from "../protocol/generated/abi/SaturationBoard.ts";
+import { structFromJson } from "../protocol/json.ts";
+import { infoFromJson } from "../protocol/service.ts";
+import { TidelaneError } from "../protocol/errors.ts";
+import { LOG_RANGE_BLOCKS, LOG_RANGES_MAX, TIMEOUT_MS, asked, contract, reached, type ChainAccess } from "./sources.ts";
+import type { PublishedSource, RoutingFactSource, SeedChainFact } from "./ports.ts";
+import type { Hash } from "../protocol/units.ts";
+
+/** A batch's data or a table is some MiB; what is larger is not waited for. */
+const BYTES_MAX = 512 * 1_048_576;
+
+/** @param url origin of the relayer */
+export function relayerPublications(url: string): PublishedSource {
+  const origin = url.replace(/\/+$/, "");
+  const bytes = async (path: string): Promise<Uint8Array | null> => {
+    const response = await asked(`${origin}/tidelane/v1/${path}`);
+    if (response.status === 404) return null;
+    if (!response.ok) throw new TidelaneError(`The relayer at ${origin} answered ${response.status}.`, { code: "relayer_unreachable", retryable: true, details: { status: response.status } });
+    return boundedBytes(response, origin);
+  };
+  const json = async (path: string): Promise<unknown> => {
+    const found = await bytes(path);
+    if (found === null) return null;
+    try {
+      return JSON.parse(new TextDecoder().decode(found));
+    } catch (error) {
+      throw new TidelaneError(`The relayer at ${origin} answered with something that is not JSON.`, { code: "relayer_answer_invalid", cause: error });
+    }
+  };
+  return {
+    relayerId: async () => infoFromJson(await json("info")).relayerId,
+    batchHeader: async (batchId) => {
+      const found = await json(`batches/${batchId}`);
+      return found === null ? null : structFromJson("BatchHeader", (found as { header?: unknown }).header, "batch.header");
+    },
+    batchData: (batchId) => bytes(`batches/${batchId}/data`),
+    record: (hash) => bytes(`records/${hash}`),
+  };
+}
+
+async function boundedBytes(response: Response, origin: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk as Uint8Array);
+    length += (chunk as Uint8Array).length;
+    if (length > BYTES_MAX) throw new TidelaneError(`The relayer at ${origin} sends more than a batch or a table can be.`, { code: "relayer_answer_invalid" });
+  }
+  return Buffer.concat(chunks);
+}
+
+export function routingFacts(access: ChainAccess): RoutingFactSource {
+  const client: PublicClient = createPublicClient({ transport: fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 }))) });
+  const board = { address: contract(access, "SaturationBoard"), abi: SaturationBoardAbi } as const;
+  const settlement = { address: contract(access, "BatchSettlement"), abi: BatchSettlementAbi } as const;
+  return {
+    routingFacts: (relayerId) => reached(async () => {
+      const chainId = await client.getChainId();
+      if (access.chainId !== undefined && chainId !== access.chainId) throw new TidelaneError(`The RPC address serves chain ${chainId}; the deployment is on chain ${access.chainId}.`, { code: "wrong_chain" });
+      const [epochSeconds, windowSeconds, [lastBatchId]] = await Promise.all([
+        client.readContract({ ...board, functionName: "epochSeconds" }),
+        client.readContract({ address: contract(access, "Escrow"), abi: EscrowAbi, functionName: "windowSeconds" }),
+        client.readContract({ ...settlement, functionName: "lastBatchOf", args: [relayerId] }),
+      ]);
+      return { epochSeconds: Number(epochSeconds), windowSeconds: Number(windowSeconds), lastBatchId };
+    }),
+    batchHash: (relayerId, batchId) => reached(async () => {
+      const { batchHash } = await client.readContract({ ...settlement, functionName: "batchOf", args: [relayerId, batchId] });
+      return /^0x0{64}$/.test(batchHash) ? null : batchHash;
+    }),
+    epochDataHash: (relayerId, epoch) => reached(async () => {
+      const event = getAbiItem({ abi: SaturationBoardAbi, name: "EpochCommitted" });
+      const [log] = await logsBack(client, (range) => client.getLogs({ address: board.address, event, args: { relayerId, epoch: BigInt(epoch) }, ...range }), true);
+      return log?.args.dataHash ?? null;
+    }),
+    seedChains: (relayerId, fromEpoch) => reached(async () => {
+      const [firstEpoch, lastRevealed, revealed, nextFirstEpoch, nextAnchor] = await client.readContract({ ...board, functionName: "seedChainOf", args: [relayerId] });
+      if (firstEpoch === 0n) return [];
+      const current = { firstEpoch: Number(firstEpoch), lastRevealed: Number(lastRevealed), reached: revealed, isInUse: true };
+      const next = nextFirstEpoch === 0n ? [] : [{ firstEpoch: Number(nextFirstEpoch), lastRevealed: Number(nextFirstEpoch) - 1, reached: nextAnchor, isInUse: false }];
+      const earlier = fromEpoch < current.firstEpoch ? await earlierChains(client, board.address, relayerId, current.firstEpoch) : [];
+      return [...earlier, current, ...next];
+    }),
+  };
+}
+
+/** Chains before the one in use, from the board's events: where each had come to when the next took over. */
+async function earlierChains(client: PublicClient, address: `0x${string}`, relayerId: number, beforeEpoch: number): Promise<SeedChainFact[]> {
+  const abi = SaturationBoardAbi;
+  const args = { relayerId };
+  const committed = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedChainCommitted" }), args, ...range }));
+  const revealed = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedRevealed" }), args, ...range }));
+  const forfeited = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedsForfeited" }), args, ...range }));
+  const anchors = new Map(committed.map((log): [number, Hash] => [Number(log.args.firstEpoch), log.args.anchor!]));
+  const firsts = [...anchors.keys()].filter((first) => first < beforeEpoch).sort((a, b) => a - b);
+  return firsts.flatMap((first, i): SeedChainFact[] => {
+    const end = firsts[i + 1] ?? beforeEpoch;
+    const last = revealed.filter((log) => Number(log.args.epoch) >= first && Number(log.args.epoch) < end).at(-1);
+    // A chain that was replaced before it began was never in force; it leaves no trace but its commitment.
+    if (!last && !forfeited.some((log) => Number(log.args.firstEpoch) === first)) return [];
+    return [{ firstEpoch: first, lastRevealed: last ? Number(last.args.epoch) : first - 1, reached: last?.args.seed ?? anchors.get(first)!, isInUse: false }];
+  });
+}
+
+type Range = { readonly fromBlock: bigint; readonly toBlock: bigint };
+
+/** Logs in stretches that public nodes allow, newest stretch first; in order within the answer. @param one stops at the first hit */
+async function logsBack<Log>(client: PublicClient, ask: (range: Range) => Promise<Log[]>, one = false): Promise<Log[]> {
+  let found: Log[] = [];
+  let toBlock = await client.getBlockNumber();
+  for (let range = 0; range < LOG_RANGES_MAX && toBlock >= 0n; range++) {
+    const fromBlock = toBlock > LOG_RANGE_BLOCKS ? toBlock - LOG_RANGE_BLOCKS : 0n;
+    found = [...await ask({ fromBlock, toBlock }), ...found];
+    if (one && found.length > 0) break;
+    toBlock = fromBlock - 1n;
+  }
+  return found;
+}
