@@ -10,7 +10,7 @@ import {ISaturationBoard, PoolFigure, Saturation} from "./interfaces/ISaturation
 import {Signatures} from "./libraries/Signatures.sol";
 import {Tide} from "./libraries/Tide.sol";
 import {TidelaneDomain} from "./libraries/TidelaneDomain.sol";
-import {SaturationAttestation} from "./types/SaturationAttestation.sol";
+import {SaturationAttestation, SATURATION_ATTESTATION_TYPEHASH} from "./types/SaturationAttestation.sol";
 
 /// @title Attested saturation, on chain
 contract SaturationBoard is ISaturationBoard, TidelaneDomain {
@@ -19,6 +19,8 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
     /// @dev Fees wait so many W, and the forfeited time once more, where seeds were forfeited.
     uint48 private constant WITHHELD_WINDOWS = 14;
     uint16 private constant BPS = 10_000;
+    /// @dev The type hash and the sixteen members of an attestation.
+    uint256 private constant ENCODED_BYTES = 17 * 32;
     /// @dev A node's clock may run ahead of the chain's by this much.
     uint48 private constant AHEAD_MS_MAX = 60_000;
 
@@ -147,25 +149,29 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
 
     /// @inheritdoc ISaturationBoard
     function recordAttestation(SaturationAttestation calldata attestation, bytes calldata signature) external override {
-        bytes32 attestationHash = attestation.hash();
+        bytes32 attestationHash = _hash(attestation);
         _checkAttestation(attestation, attestationHash, signature);
         Saturation storage entry = recorded[attestation.nodeId][attestation.relayerId];
-        if (attestation.seq <= entry.seq) {
-            revert SeqNotRising(attestation.nodeId, attestation.relayerId, attestation.seq, entry.seq);
+        uint64 last = entry.seq;
+        if (attestation.seq <= last) {
+            revert SeqNotRising(attestation.nodeId, attestation.relayerId, attestation.seq, last);
         }
-        recorded[attestation.nodeId][attestation.relayerId] = Saturation({
-            seq: attestation.seq,
-            slots: attestation.slots,
-            prepSlots: attestation.prepSlots,
-            computeBps: attestation.computeBps,
-            memoryBps: attestation.memoryBps,
-            queueBps: attestation.queueBps,
-            networkBps: attestation.networkBps,
-            observedAtMs: attestation.observedAtMs,
-            validUntilMs: attestation.validUntilMs,
-            attestationHash: attestationHash
-        });
-        emit AttestationRecorded(attestation.nodeId, attestation.relayerId, attestationHash, attestation);
+        uint256 figures = _figures(attestation);
+        assembly ("memory-safe") {
+            sstore(entry.slot, figures)
+        }
+        entry.attestationHash = attestationHash;
+        emit AttestationRecorded(
+            attestation.nodeId,
+            attestation.relayerId,
+            attestationHash,
+            attestation.keyEpoch,
+            figures,
+            attestation.prevHash,
+            attestation.queuedTokens,
+            attestation.kvFreeTokens,
+            attestation.offersHash
+        );
     }
 
     /// @inheritdoc ISaturationBoard
@@ -276,6 +282,26 @@ contract SaturationBoard is ISaturationBoard, TidelaneDomain {
         if (!inEpoch) revert AttestationOutsideKeyEpoch(observedAtMs, entry.openedAt, entry.closedAt);
         uint16 greatest = _greatest(attestation);
         if (greatest > BPS) revert SaturationOutOfRange(greatest);
+    }
+
+    /// @dev The struct's words as they came, behind its type hash: encodeData of EIP-712, at the price of one copy. Each member
+    /// is read elsewhere, and reading one reverts where it has bits beyond its type.
+    function _hash(SaturationAttestation calldata attestation) private pure returns (bytes32 hash) {
+        bytes32 typeHash = SATURATION_ATTESTATION_TYPEHASH;
+        assembly ("memory-safe") {
+            let encoded := mload(0x40)
+            mstore(encoded, typeHash)
+            calldatacopy(add(encoded, 0x20), attestation, sub(ENCODED_BYTES, 0x20))
+            hash := keccak256(encoded, ENCODED_BYTES)
+        }
+    }
+
+    /// @return the first slot of Saturation, laid out as the struct is: written at once it costs 2,600 gas less.
+    function _figures(SaturationAttestation calldata attestation) private pure returns (uint256) {
+        return attestation.seq | uint256(attestation.slots) << 64 | uint256(attestation.prepSlots) << 80
+            | uint256(attestation.computeBps) << 96 | uint256(attestation.memoryBps) << 112
+            | uint256(attestation.queueBps) << 128 | uint256(attestation.networkBps) << 144
+            | uint256(attestation.observedAtMs) << 160 | uint256(attestation.validUntilMs) << 208;
     }
 
     function _greatest(SaturationAttestation calldata attestation) private pure returns (uint16 greatest) {

@@ -43,9 +43,19 @@ interface ISaturationBoard {
     event SeedRevealed(uint32 indexed relayerId, uint64 indexed epoch, bytes32 seed);
     /// @notice A relayer goes on with its next chain; the seeds of these epochs were not revealed, and its fees wait.
     event SeedsForfeited(uint32 indexed relayerId, uint64 firstEpoch, uint64 lastEpoch, uint48 withheldUntil);
-    /// @notice An attestation was proven onto the board.
+    /// @notice An attestation was proven onto the board: all of its members stand here, some of them packed.
+    /// @param figures from the lowest bit: seq (64), slots, prepSlots, computeBps, memoryBps, queueBps, networkBps (16 each),
+    /// observedAtMs, validUntilMs (48 each).
     event AttestationRecorded(
-        uint32 indexed nodeId, uint32 indexed relayerId, bytes32 indexed attestationHash, SaturationAttestation attestation
+        uint32 indexed nodeId,
+        uint32 indexed relayerId,
+        bytes32 indexed attestationHash,
+        uint32 keyEpoch,
+        uint256 figures,
+        bytes32 prevHash,
+        uint32 queuedTokens,
+        uint32 kvFreeTokens,
+        bytes32 offersHash
     );
 
     /// @notice Only the relayer's poster commits for it; zero where the relayer is unknown.

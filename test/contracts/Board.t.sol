@@ -292,7 +292,20 @@ contract BoardTest is World {
         SaturationAttestation memory attestation = _attestation(1);
         bytes memory signature = _sign(HOT_KEY, attestation.hash());
         vm.expectEmit(address(board));
-        emit ISaturationBoard.AttestationRecorded(nodeId, relayerId, attestation.hash(), attestation);
+        emit ISaturationBoard.AttestationRecorded(
+            nodeId,
+            relayerId,
+            attestation.hash(),
+            1,
+            uint256(bytes32(abi.encodePacked(
+                attestation.validUntilMs, attestation.observedAtMs, attestation.networkBps, attestation.queueBps,
+                attestation.memoryBps, attestation.computeBps, attestation.prepSlots, attestation.slots, attestation.seq
+            ))),
+            attestation.prevHash,
+            attestation.queuedTokens,
+            attestation.kvFreeTokens,
+            attestation.offersHash
+        );
         vm.prank(stranger);
         board.recordAttestation(attestation, signature);
         Saturation memory saturation = board.saturationOf(nodeId, relayerId);
