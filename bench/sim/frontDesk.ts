@@ -11,7 +11,7 @@ import type { ServiceCurve } from "../../protocol/link.ts";
 import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
-import type { OwnView } from "./view.ts";
+import type { Floor } from "../../relayer/lobby/floor.ts";
 import type { Snapshot } from "./node.ts";
 import type { World } from "./policy.ts";
 
@@ -24,7 +24,7 @@ interface Holder {
 
 export class FrontDesk {
   readonly #world: World;
-  readonly #view: OwnView;
+  readonly #floor: Floor<number>;
   readonly #own: OwnLoad[];
   readonly #attested: (Attested & { atMs: number })[];
   readonly #kinds: readonly NodeProfile[];
@@ -36,9 +36,9 @@ export class FrontDesk {
   #shard: Shard | null = null;
   #tableAtMs = -Infinity;
 
-  constructor(world: World, view: OwnView) {
+  constructor(world: World, floor: Floor<number>) {
     this.#world = world;
-    this.#view = view;
+    this.#floor = floor;
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
     this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idle(0), this.#own[node]!), atMs: 0 }));
     this.#kinds = [...new Set(world.profiles)];
@@ -107,7 +107,7 @@ export class FrontDesk {
       modelId: MODEL, own: this.#own[node]!,
       row: {
         ...attested, nodeId: node, keyEpoch: 0, attestationHash: ZERO_HASH, modelSlots: attested.slots, ageMs: Math.max(0, Math.floor(nowMs - attested.atMs)),
-        curve: clampCurve(paced(this.#view.models[node]!.curve, this.#view.pace(node, nowMs))), priceIn: 0, priceOut: 0, scoreBps: forgiven(this.#scores[node]!.bps, nowMs - this.#scores[node]!.atMs),
+        curve: clampCurve(paced(this.#floor.models[node]!.curve, this.#floor.pace(node, nowMs))), priceIn: 0, priceOut: 0, scoreBps: forgiven(this.#scores[node]!.bps, nowMs - this.#scores[node]!.atMs),
       },
     }));
     const head = { processId: ZERO_HASH, sequence: 0, previous: ZERO_HASH, publishedAtMs: Math.floor(nowMs), events: [] };

@@ -1,12 +1,13 @@
 // Our policy: the relayer's own lobby in front, the relayer's own `decide` for the choice, fed what the relayer would know.
 import { FrontDesk } from "./frontDesk.ts";
-import { modelOf, OwnView } from "./view.ts";
+import { floorOf, modelOf } from "./view.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "../../relayer/lobby/prices.ts";
 import { Lobby, LOBBY, type LobbyParameters, type LobbyRequest } from "../../relayer/lobby/lobby.ts";
 import { fullTpotMs, hasMemory } from "../../relayer/lobby/predict.ts";
 import { Breaker } from "../../relayer/lobby/pace.ts";
 import { GATES } from "../../relayer/routing/decide.ts";
 import type { Waiting } from "../../relayer/lobby/fairQueue.ts";
+import type { Floor } from "../../relayer/lobby/floor.ts";
 import type { Job } from "./job.ts";
 import type { Snapshot } from "./node.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
@@ -46,7 +47,7 @@ interface Request extends LobbyRequest {
 
 class Tidelane implements Policy {
   readonly #world: World;
-  readonly #view: OwnView;
+  readonly #floor: Floor<number>;
   readonly #desk: FrontDesk;
   readonly #lobby: Lobby<Request>;
   readonly #allWait: boolean;
@@ -70,8 +71,8 @@ class Tidelane implements Policy {
     this.#world = world;
     this.#allWait = allWait;
     this.#lobby = new Lobby(parameters);
-    this.#view = new OwnView(world);
-    this.#desk = new FrontDesk(world, this.#view);
+    this.#floor = floorOf(world);
+    this.#desk = new FrontDesk(world, this.#floor);
     this.#breakers = world.profiles.map(() => new Breaker());
     const profiles = [...new Set(world.profiles)];
     this.#kindOf = world.profiles.map((profile) => profiles.indexOf(profile));
@@ -79,10 +80,10 @@ class Tidelane implements Policy {
   }
 
   arrived(job: Job, nowMs: number): void {
-    this.#view.mix.arrived(job.inputTokens);
+    this.#floor.mix.arrived(job.inputTokens);
     this.#countArrival(nowMs);
     this.#reprice(nowMs);
-    const expectedOutTokens = Math.round(Math.min(job.maxOutTokens, this.#view.mix.expectedOutTokens(job.inputTokens)));
+    const expectedOutTokens = Math.round(Math.min(job.maxOutTokens, this.#floor.mix.expectedOutTokens(job.inputTokens)));
     const request: Request = {
       job, payer: String(job.payer), inputTokens: job.inputTokens, expectedOutTokens, latestStartMs: this.#latestStartMs(job),
       fits: wasteOf(this.#prices, this.#kinds, job.inputTokens, expectedOutTokens, job.ttftTargetMs),
@@ -96,12 +97,12 @@ class Tidelane implements Policy {
   }
 
   attested(node: number, snapshot: Snapshot, nowMs: number): void {
-    this.#view.attested(node, snapshot);
+    this.#floor.attested(node, snapshot);
     this.#desk.attested(node, snapshot, nowMs);
   }
 
   firstToken(job: Job, nowMs: number): void {
-    this.#view.firstToken(job, nowMs);
+    this.#floor.firstToken(job.id, nowMs);
     this.#desk.firstToken(job);
     this.#silent.delete(job);
     this.#breakers[job.node]!.answered();
@@ -109,7 +110,7 @@ class Tidelane implements Policy {
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
-    this.#view.ended(job, isDone, nowMs);
+    this.#floor.ended(job.id, isDone ? job.outputTokens : null, nowMs);
     this.#desk.ended(job);
     this.#desk.deed(job.node, isDone ? "kept" : "silent", nowMs);
     this.#silent.delete(job);
@@ -139,7 +140,7 @@ class Tidelane implements Policy {
   #reprice(nowMs: number): void {
     if (nowMs < this.#repriceAtMs) return;
     this.#repriceAtMs = nowMs + REPRICE_EVERY_MS;
-    this.#prices = shadowPrices(this.#kinds, this.#view.mix.classes(), 100, (input) => this.#targetMs(input));
+    this.#prices = shadowPrices(this.#kinds, this.#floor.mix.classes(), 100, (input) => this.#targetMs(input));
   }
 
   #targetMs(inputTokens: number): number {
@@ -150,9 +151,9 @@ class Tidelane implements Policy {
   #findRoom(nowMs: number): void {
     this.#roomy = [];
     const aheadMs = this.#aheadMsMax(nowMs);
-    for (const [node, model] of this.#view.models.entries()) {
-      const inFlight = this.#view.book.inFlight[node]!;
-      if (this.#view.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#view.aheadMs(node, nowMs) <= aheadMs) this.#roomy.push(node);
+    for (const [node, model] of this.#floor.models.entries()) {
+      const inFlight = this.#floor.inFlight[node]!;
+      if (this.#floor.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && this.#floor.aheadMs(node, nowMs) <= aheadMs) this.#roomy.push(node);
     }
   }
 
@@ -183,7 +184,7 @@ class Tidelane implements Policy {
     if (node < 0) return false;
     this.#hurried.delete(job.id);
     this.#requests.set(job.id, request);
-    this.#view.sent(job, node, this.#desk.cachedTokensOn(node, job), nowMs);
+    this.#floor.sent(job.id, node, job.inputTokens, this.#desk.cachedTokensOn(node, job), nowMs);
     this.#desk.sent(job, node, request.expectedOutTokens);
     this.#silent.add(job);
     this.#world.send(job, node);
@@ -204,11 +205,11 @@ class Tidelane implements Policy {
   /** A node is open to a request whose targets it is predicted to meet, and that of those it already has. */
   #gate({ job, latestStartMs }: Request, node: number, nowMs: number, ttftPart = TTFT_PART): number {
     if (!this.#world.fits(node, job)) return UNFIT;
-    const model = this.#view.models[node]!;
-    if (this.#view.runningOn(node) >= model.slots ) return FULL;
-    const load = this.#view.loadOf(node, job);
-    if (!hasMemory(model, load, this.#view.mix) || this.#view.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
-    const ttftMs = this.#view.ttftMs(node, job, this.#desk.cachedTokensOn(node, job), nowMs);
+    const model = this.#floor.models[node]!;
+    if (this.#floor.runningOn(node) >= model.slots ) return FULL;
+    const load = this.#floor.loadOf(node, job.inputTokens);
+    if (!hasMemory(model, load, this.#floor.mix) || this.#floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * job.tpotTargetMs) return FULL;
+    const ttftMs = this.#floor.ttftMs(node, job.inputTokens, this.#desk.cachedTokensOn(node, job), nowMs);
     const waitedMs = latestStartMs === Infinity ? 0 : nowMs - job.arrivalMs;
     return waitedMs + ttftMs > ttftPart * job.ttftTargetMs ? FULL : OPEN;
   }
@@ -221,7 +222,7 @@ class Tidelane implements Policy {
   /** A first token that is long overdue will not come: the request goes elsewhere, and the node is asked less. */
   #watch(nowMs: number): void {
     for (const job of this.#silent) {
-      const predictedMs = this.#view.predictedMs(job);
+      const predictedMs = this.#floor.predictedMs(job.id);
       if (nowMs < predictedMs + SILENCE_MS + SILENCE_TIMES * (predictedMs - job.sentMs) || !this.#world.abandon(job)) continue;
       this.#elsewhere(job, nowMs);
     }
@@ -229,7 +230,7 @@ class Tidelane implements Policy {
 
   #elsewhere(job: Job, nowMs: number): void {
     this.#breakers[job.node]!.silent(nowMs);
-    this.#view.ended(job, false, nowMs);
+    this.#floor.ended(job.id, null, nowMs);
     this.#desk.ended(job);
     this.#desk.deed(job.node, "silent", nowMs);
     this.#silent.delete(job);

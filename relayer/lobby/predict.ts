@@ -1,7 +1,6 @@
-// Predicts, for one node, how fast tokens follow each other under a load that stays, and how large a load may be.
+// Predicts, for one node, how fast tokens follow each other under a load that stays, and whether it fits.
 //
 // The same affine curve as routing/curve.ts, seen over many iterations: prompts are read in chunks beside everybody's next token.
-import { clamp } from "../routing/parameters.ts";
 import type { ServiceCurve } from "../../protocol/link.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
@@ -63,16 +62,3 @@ export const fullTpotMs = (model: NodeModel, load: NodeLoad): Millis => {
 
 /** Whether the memory holds everybody's context, and an output more. */
 export const hasMemory = (model: NodeModel, load: NodeLoad, mix: Mix): boolean => load.contextTokens + mix.outTokens <= model.kvTokens;
-
-/**
- * The largest batch whose steady state meets the time per token, the replacements' prefill included, within slots and memory:
- * a + B (d + c (I + O / 2)) + (B - 1) b I / O <= target. At least one: an idle node can always be asked.
- */
-export function steadyBatch(model: NodeModel, mix: Mix, targetTpotMs: Millis): number {
-  const { slots, kvTokens } = model;
-  const contextTokens = mix.inputTokens + mix.outTokens / 2;
-  const idleMs = predictTpotMs(model, { running: 1, contextTokens }, mix);
-  const perMoreMs = predictTpotMs(model, { running: 2, contextTokens: 2 * contextTokens }, mix) - idleMs;
-  const inTime = perMoreMs <= 0 ? slots : 1 + Math.floor((targetTpotMs - idleMs) / perMoreMs);
-  return clamp(Math.min(inTime, Math.floor(kvTokens / Math.max(1, contextTokens))), 1, Math.max(1, slots));
-}

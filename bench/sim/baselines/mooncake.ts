@@ -1,6 +1,7 @@
 // Mooncake's conductor: the instance with the least predicted time to first token, and rejection on arrival of what would miss a target.
-import { OwnView } from "../view.ts";
+import { floorOf } from "../view.ts";
 import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
+import type { Floor } from "../../../relayer/lobby/floor.ts";
 import type { Job } from "../job.ts";
 import type { Snapshot } from "../node.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
@@ -17,40 +18,40 @@ export const mooncake: PolicyKind = { name: "mooncake", hasAdmission: true, make
 
 class Mooncake implements Policy {
   readonly #world: World;
-  readonly #view: OwnView;
+  readonly #floor: Floor<number>;
   readonly #cached: Int32Array;
 
   constructor(world: World) {
     this.#world = world;
-    this.#view = new OwnView(world);
+    this.#floor = floorOf(world);
     this.#cached = new Int32Array(world.profiles.length);
   }
 
   arrived(job: Job, nowMs: number): void {
-    this.#view.mix.arrived(job.inputTokens);
+    this.#floor.mix.arrived(job.inputTokens);
     this.#world.cachedTokens(job, this.#cached);
     let [best, leastMs] = [-1, job.ttftTargetMs];
-    for (const [node, model] of this.#view.models.entries()) {
-      if (!this.#world.fits(node, job) || this.#view.runningOn(node) >= model.slots) continue;
-      const load = this.#view.loadOf(node, job);
-      if (!hasMemory(model, load, this.#view.mix) || predictTpotMs(model, load, this.#view.mix) > job.tpotTargetMs) continue;
-      const ttftMs = this.#view.ttftMs(node, job, this.#cached[node]!, nowMs);
+    for (const [node, model] of this.#floor.models.entries()) {
+      if (!this.#world.fits(node, job) || this.#floor.runningOn(node) >= model.slots) continue;
+      const load = this.#floor.loadOf(node, job.inputTokens);
+      if (!hasMemory(model, load, this.#floor.mix) || predictTpotMs(model, load, this.#floor.mix) > job.tpotTargetMs) continue;
+      const ttftMs = this.#floor.ttftMs(node, job.inputTokens, this.#cached[node]!, nowMs);
       if (ttftMs <= leastMs) [best, leastMs] = [node, ttftMs];
     }
     if (best < 0) return this.#world.refuse(job);
-    this.#view.sent(job, best, this.#cached[best]!, nowMs);
+    this.#floor.sent(job.id, best, job.inputTokens, this.#cached[best]!, nowMs);
     this.#world.send(job, best);
   }
 
   attested(node: number, snapshot: Snapshot): void {
-    this.#view.attested(node, snapshot);
+    this.#floor.attested(node, snapshot);
   }
 
   firstToken(job: Job, nowMs: number): void {
-    this.#view.firstToken(job, nowMs);
+    this.#floor.firstToken(job.id, nowMs);
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
-    this.#view.ended(job, isDone, nowMs);
+    this.#floor.ended(job.id, isDone ? job.outputTokens : null, nowMs);
   }
 }

@@ -1,6 +1,7 @@
 // PolyServe's load gradient: the fullest server that still meets the targets, so that others stay empty.
-import { OwnView } from "../view.ts";
+import { floorOf } from "../view.ts";
 import { hasMemory, predictTpotMs } from "../../../relayer/lobby/predict.ts";
+import type { Floor } from "../../../relayer/lobby/floor.ts";
 import type { Job } from "../job.ts";
 import type { Snapshot } from "../node.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
@@ -15,35 +16,35 @@ export const polyserve: PolicyKind = { name: "polyserve", hasAdmission: true, ma
 
 class PolyServe implements Policy {
   readonly #world: World;
-  readonly #view: OwnView;
+  readonly #floor: Floor<number>;
   readonly #cached: Int32Array;
   readonly #order: number[];
   #pending: Job[] = [];
 
   constructor(world: World) {
     this.#world = world;
-    this.#view = new OwnView(world);
+    this.#floor = floorOf(world);
     this.#cached = new Int32Array(world.profiles.length);
     this.#order = world.profiles.map((_, node) => node);
   }
 
   arrived(job: Job, nowMs: number): void {
-    this.#view.mix.arrived(job.inputTokens);
+    this.#floor.mix.arrived(job.inputTokens);
     if (!this.#place(job, nowMs)) this.#pending.push(job);
     this.#wakeForNext();
   }
 
   attested(node: number, snapshot: Snapshot): void {
-    this.#view.attested(node, snapshot);
+    this.#floor.attested(node, snapshot);
   }
 
   firstToken(job: Job, nowMs: number): void {
-    this.#view.firstToken(job, nowMs);
+    this.#floor.firstToken(job.id, nowMs);
     this.#retry(nowMs);
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
-    this.#view.ended(job, isDone, nowMs);
+    this.#floor.ended(job.id, isDone ? job.outputTokens : null, nowMs);
     this.#retry(nowMs);
   }
 
@@ -67,21 +68,21 @@ class PolyServe implements Policy {
   }
 
   #place(job: Job, nowMs: number): boolean {
-    const { book, models, mix } = this.#view;
+    const { inFlight, models, mix } = this.#floor;
     const leftMs = job.deadlineMs - nowMs;
-    const fullness = models.map((model, node) => predictTpotMs(model, this.#view.loadOf(node), mix));
+    const fullness = models.map((model, node) => predictTpotMs(model, this.#floor.loadOf(node), mix));
     // Idle servers are all alike to the gradient; of those the quickest is opened first.
-    this.#order.sort((one, other) => Number(book.inFlight[other]! > 0) - Number(book.inFlight[one]! > 0)
-      || (book.inFlight[one]! > 0 ? fullness[other]! - fullness[one]! : models[one]!.curve.bNs - models[other]!.curve.bNs) || one - other);
+    this.#order.sort((one, other) => Number(inFlight[other]! > 0) - Number(inFlight[one]! > 0)
+      || (inFlight[one]! > 0 ? fullness[other]! - fullness[one]! : models[one]!.curve.bNs - models[other]!.curve.bNs) || one - other);
     this.#world.cachedTokens(job, this.#cached);
     const found = this.#order.find((node) => {
       const model = models[node]!;
-      const load = this.#view.loadOf(node, job);
-      return this.#world.fits(node, job) && this.#view.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
-        && this.#view.ttftMs(node, job, this.#cached[node]!, nowMs) <= leftMs;
+      const load = this.#floor.loadOf(node, job.inputTokens);
+      return this.#world.fits(node, job) && this.#floor.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
+        && this.#floor.ttftMs(node, job.inputTokens, this.#cached[node]!, nowMs) <= leftMs;
     });
     if (found === undefined) return false;
-    this.#view.sent(job, found, this.#cached[found]!, nowMs);
+    this.#floor.sent(job.id, found, job.inputTokens, this.#cached[found]!, nowMs);
     this.#world.send(job, found);
     return true;
   }

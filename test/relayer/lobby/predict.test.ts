@@ -1,7 +1,6 @@
 // Predictions for one node: tokens, memory, batches, prompts ahead, and the prices of a plan.
 import { expect } from "chai";
-import fc from "fast-check";
-import { fullTpotMs, grownTokens, hasMemory, iterationMs, predictTpotMs, steadyBatch, type Mix, type NodeModel } from "../../../relayer/lobby/predict.ts";
+import { fullTpotMs, grownTokens, hasMemory, iterationMs, predictTpotMs, type Mix, type NodeModel } from "../../../relayer/lobby/predict.ts";
 import { costAt, shadowPrices, wasteOf } from "../../../relayer/lobby/prices.ts";
 import { ReadClock, readMs } from "../../../relayer/lobby/readClock.ts";
 import { SizeMix } from "../../../relayer/lobby/sizeMix.ts";
@@ -25,19 +24,6 @@ describe("predictions", () => {
   it("running sequences are longer than the mean: the long ones are there more often", () => {
     expect(grownTokens({ ...MIX, outTokens: 200, outSquared: 200 ** 2 })).to.equal(100);
     expect(grownTokens({ ...MIX, outTokens: 200, outSquared: 2 * 200 ** 2 })).to.equal(200);
-  });
-
-  it("the steady batch is the largest that keeps the time per token, and one more would not", () => {
-    fc.assert(fc.property(fc.integer({ min: 1e6, max: 60e6 }), fc.integer({ min: 10_000, max: 800_000 }), fc.integer({ min: 1, max: 2_000 }), fc.integer({ min: 1, max: 3_000 }), (aNs, bNs, input, out) => {
-      const node = model({ aNs, bNs });
-      const mix = { inputTokens: input, outTokens: out, inputSquared: 2 * input ** 2, outSquared: 2 * out ** 2 };
-      const batch = steadyBatch(node, mix, 100);
-      const tpotOf = (running: number): number => predictTpotMs(node, { running, contextTokens: running * (input + out / 2) }, mix);
-      expect(batch).to.be.within(1, node.slots);
-      if (batch > 1) expect(tpotOf(batch)).to.be.at.most(100 + 1e-6);
-      const isBound = batch === node.slots || batch === Math.max(1, Math.floor(node.kvTokens / (input + out / 2)));
-      if (!isBound) expect(tpotOf(batch + 1)).to.be.above(100 - 1e-6);
-    }));
   });
 
   it("memory holds what is there and one answer more", () => {

@@ -1,0 +1,167 @@
+// The floor: what is on every node now, as the relayer reckons it, and what one more request there would meet.
+//
+// Its own requests it counts at once; those of others are as old as the node's last attestation. From both follow the time until a
+// node has read what it was given, the time to a first token, and how much slower a node is than it says.
+import { Pace } from "./pace.ts";
+import { ReadClock, readMs } from "./readClock.ts";
+import { SizeMix } from "./sizeMix.ts";
+import { grownTokens, type NodeLoad, type NodeModel } from "./predict.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
+
+/** Of an attestation what the floor reads; `atMs` on the relayer's clock. */
+export interface Reported {
+  readonly atMs: Millis;
+  readonly running: number;
+  readonly waiting: number;
+  readonly queuedTokens: Tokens;
+}
+
+interface Flight {
+  readonly node: number;
+  readonly inputTokens: Tokens;
+  readonly cachedTokens: Tokens;
+  readonly sentMs: Millis;
+  /** When its first token should come, and with which pace that was reckoned. */
+  readonly predictedMs: Millis;
+  readonly paceThen: number;
+  isRead: boolean;
+}
+
+/** Own load on a node from a moment on. */
+interface Held {
+  readonly atMs: Millis;
+  readonly inFlight: number;
+  readonly unreadTokens: Tokens;
+}
+
+/** Load that other relayers have put on a node. */
+interface Others {
+  readonly running: number;
+  readonly unreadTokens: Tokens;
+}
+
+const NOBODY: Others = { running: 0, unreadTokens: 0 };
+
+/** Nodes go by their place in the list, requests by any key. */
+export class Floor<Key> {
+  readonly models: readonly NodeModel[];
+  readonly mix = new SizeMix();
+  /** Own requests on each node. */
+  readonly inFlight: Int32Array;
+  readonly #unreadTokens: Float64Array;
+  readonly #inputTokens: Float64Array;
+  readonly #flights = new Map<Key, Flight>();
+  readonly #clocks: readonly ReadClock[];
+  readonly #paces: readonly Pace[];
+  readonly #others: Others[];
+  /** Own load since the last attestation but one: the next one tells of a moment that is past. */
+  readonly #held: Held[][];
+
+  constructor(models: readonly NodeModel[]) {
+    this.models = models;
+    this.inFlight = new Int32Array(models.length);
+    this.#unreadTokens = new Float64Array(models.length);
+    this.#inputTokens = new Float64Array(models.length);
+    this.#clocks = models.map(() => new ReadClock());
+    this.#paces = models.map(() => new Pace());
+    this.#others = models.map(() => NOBODY);
+    this.#held = models.map(() => []);
+  }
+
+  /** @param moreTokens prompt of one more request, null for none */
+  loadOf(node: number, moreTokens: Tokens | null = null): NodeLoad {
+    const others = this.#others[node]!.running;
+    const running = this.inFlight[node]! + others + (moreTokens === null ? 0 : 1);
+    return { running, contextTokens: this.#inputTokens[node]! + others * this.mix.inputTokens + (moreTokens ?? 0) + running * grownTokens(this.mix) };
+  }
+
+  /** Sequences on a node, everybody's. */
+  runningOn(node: number): number {
+    return this.inFlight[node]! + this.#others[node]!.running;
+  }
+
+  /** Time until a node has read the prompts that it was sent, by whomever. */
+  aheadMs(node: number, nowMs: Millis): Millis {
+    const { unreadTokens } = this.#others[node]!;
+    const othersMs = unreadTokens === 0 ? 0 : readMs(this.models[node]!, this.loadOf(node), unreadTokens, (unreadTokens * this.mix.inputSquared) / this.mix.inputTokens);
+    return this.#clocks[node]!.aheadMs(nowMs) + othersMs;
+  }
+
+  /** How much slower than it says a node has proved to be; 1 for as fast. */
+  pace(node: number, nowMs: Millis): number {
+    return this.#paces[node]!.factor(nowMs);
+  }
+
+  /** From now to the first token, were a request sent to the node. @param cachedTokens of its prompt that the node holds */
+  ttftMs(node: number, inputTokens: Tokens, cachedTokens: Tokens, nowMs: Millis): Millis {
+    const cached = Math.min(cachedTokens, inputTokens - 1);
+    return this.aheadMs(node, nowMs) + this.pace(node, nowMs) * readMs(this.models[node]!, this.loadOf(node), inputTokens - cached, inputTokens ** 2 - cached ** 2);
+  }
+
+  /** When the first token of a request in flight was predicted to come; Infinity where it is not in flight. */
+  predictedMs(key: Key): Millis {
+    return this.#flights.get(key)?.predictedMs ?? Infinity;
+  }
+
+  sent(key: Key, node: number, inputTokens: Tokens, cachedTokens: Tokens, nowMs: Millis): void {
+    const flight: Flight = {
+      node, inputTokens, cachedTokens: Math.min(cachedTokens, inputTokens - 1), sentMs: nowMs, predictedMs: nowMs + this.ttftMs(node, inputTokens, cachedTokens, nowMs),
+      paceThen: this.pace(node, nowMs), isRead: false,
+    };
+    this.#clocks[node]!.sent(this.models[node]!, this.loadOf(node), flight.paceThen, flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
+    this.#flights.set(key, flight);
+    this.inFlight[node]!++;
+    this.#unreadTokens[node]! += inputTokens;
+    this.#inputTokens[node]! += inputTokens;
+    this.#hold(node, nowMs);
+  }
+
+  firstToken(key: Key, nowMs: Millis): void {
+    const flight = this.#flights.get(key);
+    if (!flight || flight.isRead) return;
+    this.#paces[flight.node]!.observe(nowMs - flight.sentMs, flight.predictedMs - flight.sentMs, flight.paceThen, nowMs);
+    this.#read(flight, nowMs);
+    this.#hold(flight.node, nowMs);
+  }
+
+  /** Idempotent. @param outTokens of a whole answer; null where it was broken off and says nothing of its length */
+  ended(key: Key, outTokens: Tokens | null, nowMs: Millis): void {
+    const flight = this.#flights.get(key);
+    if (!flight) return;
+    this.#flights.delete(key);
+    this.inFlight[flight.node]!--;
+    this.#inputTokens[flight.node]! -= flight.inputTokens;
+    if (!flight.isRead) this.#read(flight, nowMs);
+    this.#hold(flight.node, nowMs);
+    if (outTokens !== null) this.mix.finished(flight.inputTokens, outTokens);
+  }
+
+  attested(node: number, reported: Reported): void {
+    const held = this.#held[node]!;
+    let then = 0;
+    while (then + 1 < held.length && held[then + 1]!.atMs <= reported.atMs) then++;
+    held.splice(0, then);
+    const own = held[0] && held[0].atMs <= reported.atMs ? held[0] : { inFlight: 0, unreadTokens: 0 };
+    this.#others[node] = {
+      running: Math.max(0, reported.running + reported.waiting - own.inFlight), unreadTokens: Math.max(0, reported.queuedTokens - own.unreadTokens),
+    };
+  }
+
+  #read(flight: Flight, nowMs: Millis): void {
+    const { node } = flight;
+    flight.isRead = true;
+    this.#unreadTokens[node]! -= flight.inputTokens;
+    this.#clocks[node]!.done(this.models[node]!, this.loadOf(node), this.pace(node, nowMs), flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
+  }
+
+  /** Bounded by what happens between two attestations; a node that attests no more keeps the last thousand. */
+  #hold(node: number, nowMs: Millis): void {
+    const held = this.#held[node]!;
+    if (held.length >= HELD_MAX) held.splice(0, HELD_MAX / 2);
+    held.push({ atMs: nowMs, inFlight: this.inFlight[node]!, unreadTokens: this.#unreadTokens[node]! });
+  }
+}
+
+const HELD_MAX = 1_000;
+
+const squaresOf = (flight: Flight): number => flight.inputTokens ** 2 - flight.cachedTokens ** 2;
