@@ -154,6 +154,8 @@ export interface Chain {
   tab(relayerId: number, nodeId: number): Promise<{ earned: TokenAmount; provenEarned: TokenAmount }>;
   /** The struct hash of a posted batch's header, or null where it is not posted. */
   batchHash(relayerId: number, batchId: bigint): Promise<Hash | null>;
+  /** What became of a node's claim for an acked receipt that no batch held. */
+  force(receiptHash: Hash): Promise<{ state: "none" | "open" | "answered" | "resolved"; openedAtSeconds: Seconds }>;
   /** What the relayer may still debit now: leverage x bond less its unmatured debits. */
   debitCapacity(relayerId: number): Promise<TokenAmount>;
   /** The newest final block's time, and the last batch as of that very block. */

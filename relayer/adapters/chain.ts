@@ -28,6 +28,8 @@ export interface ChainOptions {
 }
 
 const Party = { NODE: 0, RELAYER: 1 } as const;
+/** As IForces' enum. */
+const FORCE_STATES = ["none", "open", "answered", "resolved"] as const;
 const LOCAL_CHAIN_ID = 31_337;
 const NO_ADDRESS: Address = `0x${"0".repeat(40)}`;
 /** A lock is released so many W after closing. */
@@ -174,6 +176,11 @@ export class ViemChain implements Chain {
   async batchHash(relayerId: number, batchId: bigint): Promise<Hash | null> {
     const { batchHash } = await this.#read(() => this.#client.readContract({ ...this.#settlement, functionName: "batchOf", args: [relayerId, batchId] }));
     return batchHash === ZERO_HASH ? null : batchHash;
+  }
+
+  async force(receiptHash: Hash): ReturnType<Chain["force"]> {
+    const { state, openedAt } = await this.#read(() => this.#client.readContract({ ...this.#settlement, functionName: "forceOf", args: [receiptHash] }));
+    return { state: FORCE_STATES[state] ?? "resolved", openedAtSeconds: openedAt };
   }
 
   async tab(relayerId: number, nodeId: number): Promise<{ earned: TokenAmount; provenEarned: TokenAmount }> {

@@ -73,15 +73,33 @@ async function fitting(world: AssembleWorld, limits: AssembleLimits, due: readon
   for (let pages = 0; pages < PAGES_MAX; pages++) {
     const page = await journal.unsettledTasks(due, limits.tasksMax, after);
     // What was acked after the period's end belongs to a later one.
-    const tasks = [...fit.tasks, ...page.filter((task) => newestAck(task) <= periodEnd)];
+    const acked = page.filter((task) => newestAck(task) <= periodEnd);
+    const forced = await forcedAmong(world, acked, periodEnd);
+    const tasks = [...fit.tasks, ...acked.filter((task) => !forced.has(task.opened.taskId))];
     const gathered = await gather(world, tasks);
     const { taskIds, held } = fitTasks(tasks.map(planTask), due, { ...roomOf(gathered, periodEnd), debitCapacity, itemsMax: limits.itemsMax, tasksMax: limits.tasksMax });
     const taken = new Set(taskIds);
-    fit = { tasks: tasks.filter((task) => taken.has(task.opened.taskId)), books: gathered.books, held: [...fit.held, ...held] };
+    fit = { tasks: tasks.filter((task) => taken.has(task.opened.taskId)), books: gathered.books, held: [...fit.held, ...held, ...[...forced].map((taskId) => ({ taskId, reason: "forced" as const }))] };
     if (page.length < limits.tasksMax || taken.size > limits.tasksMax / 2 || held.some(({ reason }) => reason === "full" || reason === "leverage")) break;
     after = placeIn(page.at(-1)!);
   }
   return fit;
+}
+
+/**
+ * Tasks that no batch may hold any more: a force of a receipt was paid, or will be before a batch of this period is posted for
+ * sure. Paid twice, its charge would cost this relayer the double. Asked for old ones only: before W nothing can be forced.
+ */
+async function forcedAmong({ chain }: AssembleWorld, tasks: readonly EndedTask[], periodEnd: Seconds): Promise<Set<Hash>> {
+  const { windowSeconds } = chain.deployment;
+  const postBy = periodEnd + Math.floor(windowSeconds / 2);
+  const old = tasks.filter((task) => planTask(task).oldestAckSeconds + windowSeconds <= postBy);
+  const found = await Promise.all(old.map(async (task) => {
+    const forces = await Promise.all(task.attempts.flatMap(({ signed }) => (signed ? [chain.force(signed.receiptHash)] : [])));
+    const isForced = forces.some(({ state, openedAtSeconds }) => state === "resolved" || (state === "open" && openedAtSeconds + windowSeconds <= postBy));
+    return isForced ? [task.opened.taskId] : [];
+  }));
+  return new Set(found.flat());
 }
 
 interface Gathered {
@@ -180,7 +198,7 @@ const journalIsOlder = (onChain: bigint): TidelaneError => new TidelaneError(
 
 const nothingFits = (held: Assembled["held"]): TidelaneError => new TidelaneError(
   `${held.length} tasks are due, and the chain would take none of them now: ${[...new Set(held.map(({ reason }) => reason))].join(", ")}. ` +
-  "session_room: cap, lock or bucket of a session; tab_room: a node's running total; leverage: raise the relayer's bond.",
+  "session_room: cap, lock or bucket of a session; tab_room: a node's running total; leverage: raise the relayer's bond; forced: the node was paid by its claim.",
   { code: "settlement_blocked", retryable: true, details: { tasks: held.length, reason: held[0]!.reason } },
 );
 

@@ -58,7 +58,7 @@ export interface Room {
   readonly tasksMax: number;
 }
 
-export type HeldReason = "session_room" | "tab_room" | "leverage" | "full";
+export type HeldReason = "session_room" | "tab_room" | "leverage" | "full" | "forced";
 
 export interface Fitted {
   readonly taskIds: readonly Hash[];

@@ -1,5 +1,7 @@
 // Settlement in trouble: two journals, clocks that differ, a poster without gas, a contract that says no. Nobody pays twice, and it is told.
 import { expect } from "chai";
+import { encodeFunctionData } from "viem";
+import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlement.ts";
 import { Mode } from "../../../protocol/constants.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { signerOfKey } from "../../../protocol/signing.ts";
@@ -12,7 +14,7 @@ import { MemoryRecords } from "../../../relayer/adapters/records.ts";
 import { assemble } from "../../../relayer/loops/assemble.ts";
 import { Settlement } from "../../../relayer/loops/settle.ts";
 import { Watch } from "../../../relayer/loops/watch.ts";
-import type { Chain, Clock, Journal, Log } from "../../../relayer/ports.ts";
+import type { Chain, Clock, Journal, Log, SignedAttempt } from "../../../relayer/ports.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 import { HonestWork } from "./honestWork.ts";
 import { bent, clock, codeOf, crypto, metrics, never, until } from "./settleRig.ts";
@@ -23,7 +25,7 @@ const idOf = (authorization: SpendingAuthorization): Hash => hashStruct("Spendin
 const wallSeconds = (): Seconds => Math.floor(Date.now() / 1_000);
 
 describe("settlement in trouble", function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let local: LocalChain;
   let chain: ViemChain;
   /** The other process's: each has a nonce queue of its own. */
@@ -200,6 +202,31 @@ describe("settlement in trouble", function () {
     const assembled = (await assemble(world, { entryCost: 1n, itemsMax: 300, tasksMax: 2 }, () => true))!;
     expect(assembled.built.debits.map((debit) => [debit.sessionId, debit.change])).to.deep.equal([[idOf(good), charge]]);
     expect(assembled.held.map(({ reason }) => reason)).to.deep.equal(Array.from({ length: 9 }, () => "session_room"));
+  });
+
+  it("settles a task that a node has claimed while that answers the claim, and never once the claim was paid", async () => {
+    const journal = await begun();
+    const work = new HonestWork(local, journal);
+    const session = await work.session(chain, Mode.VOUCHER);
+    const acked = wallSeconds();
+    const [answered, paid] = [await work.task(session, 1, 500, 100, acked), await work.task(session, 2, 40, 100, acked)];
+    const { windowSeconds, domain } = chain.deployment;
+    const claim = ({ record, ack }: SignedAttempt): Promise<void> => local.send(accounts.nodeOwner, domain.verifyingContract, encodeFunctionData({
+      abi: BatchSettlementAbi, functionName: "openForce", args: [{ ...record, voucher: record.voucher! }, ack.ack, ack.signature, 0n],
+    }));
+    await local.rpc("evm_increaseTime", [windowSeconds + 1]);
+    await claim(paid);
+    await local.rpc("evm_increaseTime", [windowSeconds + 1]);
+    await local.send(accounts.nodeOwner, domain.verifyingContract, encodeFunctionData({ abi: BatchSettlementAbi, functionName: "resolveForce", args: [paid.receiptHash] }));
+    await claim(answered);
+    expect([(await chain.force(paid.receiptHash)).state, (await chain.force(answered.receiptHash)).state]).to.deep.equal(["resolved", "open"]);
+    const settlement = settlementOf(journal);
+    expect(await settlement.round(never)).to.equal(true);
+    expect(settlement.status()).to.include({ heldTasks: 1, heldFor: "forced" });
+    const found = (await chain.session(idOf(session)))!;
+    expect([found.charged, found.forced]).to.deep.equal([answered.charge, paid.record.receipt.body.fee]);
+    expect(await codeOf(settlement.round(never))).to.equal("settlement_blocked");
+    expect((await journal.task(paid.record.receipt.body.taskId))?.batch).to.equal(null);
   });
 
   it("names a poster that cannot pay for gas, and goes on when it can", async () => {
