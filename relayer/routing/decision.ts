@@ -1,6 +1,5 @@
 // The decision record: how a node came to be chosen, as one canonical text whose hash stands in the assignment.
 import { keccak256 as viemKeccak256, stringToHex } from "viem/utils";
-import { canonicalJson, type Canonical } from "./canonical.ts";
 import { GATES, OPEN, type DecideTask, type Scratch } from "./decide.ts";
 import { PARAMETERS, type RoutingParameters } from "./parameters.ts";
 import type { DrawnFor } from "./seeds.ts";
@@ -21,26 +20,29 @@ export interface DecisionContext {
   readonly task: DecideTask;
 }
 
-/** @returns the canonical text of what `scratch` holds after `decide` returned `chosenRow`; no prompt, no key, no conversation. */
+/**
+ * Written member by member in the order of canonical JSON, because it is on the path of every dispatch; a test holds it to that form.
+ * @returns the canonical text of what `scratch` holds after `decide` returned `chosenRow`; no prompt, no key, no conversation.
+ */
 export function decisionText(context: DecisionContext, shard: Shard, scratch: Scratch, chosenRow: number, parameters: RoutingParameters = PARAMETERS): string {
   const { drawnFor, task } = context;
-  return canonicalJson({
-    version: 1, parameters: parameters.version, processId: context.processId, sequence: context.sequence, table: context.tableRoot,
-    epoch: context.epoch, draw: context.draw, mode: drawnFor.mode, taskId: drawnFor.taskId, sessionId: drawnFor.sessionId,
-    nonce: String(drawnFor.nonce), subtask: drawnFor.subtask, attempt: drawnFor.attempt, cause: context.cause, modelId: shard.modelId,
-    inputTokens: task.inputTokens, expectedOutTokens: task.expectedOutTokens, affinityNode: task.affinityNodeId, cachedTokens: task.cachedTokens,
-    ageMs: task.ageMs, round: scratch.round, temperatureUs: scratch.temperatureUs,
-    candidates: Array.from({ length: scratch.count }, (_, i) => candidateOf(shard, scratch, i)), chosen: shard.rows[chosenRow]!.nodeId,
-  });
+  let candidates = "";
+  for (let i = 0; i < scratch.count; i++) candidates += `${i === 0 ? "" : ","}${candidateText(shard, scratch, i)}`;
+  return `{"affinityNode":${task.affinityNodeId},"ageMs":${task.ageMs},"attempt":${drawnFor.attempt},"cachedTokens":${task.cachedTokens},"candidates":[${candidates}],`
+    + `"cause":${JSON.stringify(context.cause)},"chosen":${shard.rows[chosenRow]!.nodeId},"draw":"${context.draw}","epoch":${context.epoch},`
+    + `"expectedOutTokens":${task.expectedOutTokens},"inputTokens":${task.inputTokens},"mode":${drawnFor.mode},"modelId":"${shard.modelId}","nonce":"${drawnFor.nonce}",`
+    + `"parameters":${parameters.version},"processId":"${context.processId}","round":${scratch.round},"sequence":${context.sequence},"sessionId":"${drawnFor.sessionId}",`
+    + `"subtask":${drawnFor.subtask},"table":"${context.tableRoot}","taskId":"${drawnFor.taskId}","temperatureUs":${scratch.temperatureUs},"version":1}`;
 }
 
 export const decisionHashOf = (text: string, keccak256: Keccak256 = viemKeccak256): Hash => keccak256(stringToHex(text));
 
 /** `own`: in flight, prefill and context tokens of this relayer, what replay rebuilds from earlier assignments. */
-function candidateOf(shard: Shard, scratch: Scratch, i: number): Canonical {
+function candidateText(shard: Shard, scratch: Scratch, i: number): string {
   const row = scratch.rows[i]!;
   const { inFlight, prefillTokens, contextTokens } = shard.own[row]!;
-  const own = [inFlight, prefillTokens, contextTokens];
   const node = shard.rows[row]!.nodeId;
-  return scratch.gates[i] === OPEN ? { node, own, costUs: scratch.costs[i]!, weight: scratch.weights[i]! } : { node, own, out: GATES[scratch.gates[i]!]! };
+  const own = `[${inFlight},${prefillTokens},${contextTokens}]`;
+  const gate = scratch.gates[i]!;
+  return gate === OPEN ? `{"costUs":${scratch.costs[i]!},"node":${node},"own":${own},"weight":${scratch.weights[i]!}}` : `{"node":${node},"out":"${GATES[gate]!}","own":${own}}`;
 }

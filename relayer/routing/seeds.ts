@@ -3,7 +3,7 @@
 //   anchor = keccak256(seed of firstEpoch);   keccak256(seed of epoch n + 1) = seed of epoch n;   the secret is the last seed
 //
 // Revealing one epoch's seed proves all earlier ones and tells nothing of later ones.
-import { keccak256 as viemKeccak256, numberToHex } from "viem/utils";
+import { keccak256 as viemKeccak256 } from "viem/utils";
 import { Mode } from "../../protocol/constants.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
 import type { Keccak256 } from "../../protocol/typedData.ts";
@@ -75,7 +75,7 @@ export function drawOf(epochSeed: Hash, task: DrawnFor, keccak256: Keccak256 = v
   return keccak256(`0x${epochSeed.slice(2)}${named.slice(2)}${word(task.subtask)}${word(task.attempt)}` as Hex);
 }
 
-const word = (value: number | bigint): string => numberToHex(value, { size: 32 }).slice(2);
+const word = (value: number | bigint): string => value.toString(16).padStart(64, "0");
 
 /** Epochs count from the unix epoch, as SaturationBoard.epochAt does. */
 export const epochAt = (unixMs: number, epochSeconds: number): number => Math.floor(unixMs / 1_000 / epochSeconds);
