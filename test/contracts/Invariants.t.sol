@@ -5,10 +5,11 @@ import {Bond, Party} from "../../contracts/interfaces/IBondVault.sol";
 import {KeyEpoch} from "../../contracts/interfaces/IKeyRing.sol";
 import {RelayerAccount, Session, Tab} from "../../contracts/interfaces/IEscrow.sol";
 import {Actors} from "./support/Actors.sol";
+import {Exits} from "./support/Exits.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice What holds after every act, whoever acts in whichever order. Numbers are those of the protocol's invariants.
-contract InvariantsTest is Actors {
+contract InvariantsTest is Exits {
     struct Act {
         bytes4 selector;
         bytes32 name;
@@ -42,6 +43,7 @@ contract InvariantsTest is Actors {
         _I20_keysAreUniqueAmongOpenEpochs();
         _I24_locksAreWithinDeposits();
         _I25_leverage();
+        _I16_I17_whatIsTakenIsOwedOrBurned();
         _noActBreachedItsBound();
     }
 
@@ -56,17 +58,24 @@ contract InvariantsTest is Actors {
             bytes32 id = sessionIds[i];
             Session memory session = escrow.sessionOf(id);
             Signed memory mine = signed[id];
-            vm.assertLe(uint256(session.charged) + session.forced, session.provenCap, "charged <= proven cap");
+            uint256 spent = uint256(session.charged) + session.forced - session.voidedCharge;
+            vm.assertLe(spent, session.provenCap, "charged + forced - voided <= proven cap");
+            vm.assertLe(spent, session.lock, "charged + forced - voided <= lock");
+            vm.assertLe(session.voidedCharge, session.charged, "voided <= charged");
+            vm.assertEq(session.forced, forcedOf[id], "forced is what resolved forces made it");
+            vm.assertEq(session.reserved, heldOf[id], "reserved is what open forces hold");
             vm.assertLe(session.provenCap, session.maxTotal, "proven cap <= maxTotal");
             vm.assertLe(session.charged, mine.cap, "charged <= what the payer signed");
             vm.assertEq(session.charged, mine.lastCharged, "charged is what batches made it");
-            vm.assertLe(session.charged, session.lock, "charged <= lock");
         }
         for (uint256 i = 0; i < NODES; ++i) {
             Tab memory tab = escrow.tabOf(relayerId, nodeIds[i]);
             vm.assertLe(tab.earned, tab.provenEarned, "earned <= proven");
             vm.assertEq(tab.provenEarned, greatestCumulative[nodeIds[i]], "proven = greatest signed");
             vm.assertEq(tab.earned, creditedBefore(nodeIds[i], type(uint256).max), "earned is what batches made it");
+            vm.assertEq(tab.forcedEarned, forcedFor[nodeIds[i]], "forced is what resolved forces made it");
+            uint256 gone = uint256(tab.voidedEarned) + tab.claimed;
+            vm.assertLe(gone, uint256(tab.earned) + tab.forcedEarned, "voided + claimed <= earned");
         }
     }
 
@@ -89,7 +98,7 @@ contract InvariantsTest is Actors {
             if (session.mode != 1) continue;
             Signed memory mine = signed[id];
             uint256 bound = 2 * uint256(session.maxPerDay) + uint256(session.maxPerDay) * (block.timestamp - mine.openedAt) / 1 days;
-            vm.assertLe(mine.drawn, bound, "drawn <= capacity + refill");
+            vm.assertLe(mine.drawn + forcedOf[id], bound, "drawn <= capacity + refill");
             vm.assertLe(session.bucketLevel, 2 * uint256(session.maxPerDay), "level <= capacity");
         }
     }
@@ -123,6 +132,16 @@ contract InvariantsTest is Actors {
         vm.assertLe(uint256(account.debited) - account.debitedMatured, 5 * whole, "unmatured <= leverage x bond");
     }
 
+    /// @dev The handlers know of each slash; here, that FraudProofs owes and burns exactly what it holds.
+    function _I16_I17_whatIsTakenIsOwedOrBurned() private view {
+        uint256 payOwed = proofs.owedTo(pay, CHALLENGER) + proofs.owedTo(pay, nodePayout);
+        vm.assertEq(payOwed + proofs.toBurn(pay), pay.balanceOf(fraudProofs), "of relayers");
+        uint256 stakeOwed = proofs.owedTo(stake, CHALLENGER) + proofs.owedTo(stake, relayerOwner);
+        vm.assertEq(stakeOwed + proofs.toBurn(stake), stake.balanceOf(fraudProofs), "of nodes");
+        vm.assertEq(vault.totalBonded(Party.RELAYER), pay.balanceOf(address(vault)), "bonds and tokens");
+        vm.assertEq(vault.totalBonded(Party.NODE), stake.balanceOf(address(vault)), "stakes and tokens");
+    }
+
     /// @dev I3, I10, I11, I15, I23: checked around each act.
     function _noActBreachedItsBound() private view {
         vm.assertEq(bytes(breach).length, 0, breach);
@@ -131,7 +150,7 @@ contract InvariantsTest is Actors {
     /// @dev The acts must really happen, or the invariants say nothing: one long run with fixed draws, the same every time.
     function test_everyActHappensOftenEnough() public {
         Act[] memory acts = _acts();
-        for (uint256 i = 0; i < 1_200; ++i) {
+        for (uint256 i = 0; i < 1_500; ++i) {
             Act memory act = acts[uint256(keccak256(abi.encode("act", i))) % acts.length];
             bytes memory draws = abi.encode(keccak256(abi.encode("a", i)), keccak256(abi.encode("b", i)));
             (bool ok,) = address(this).call(bytes.concat(act.selector, draws));
@@ -151,14 +170,14 @@ contract InvariantsTest is Actors {
     }
 
     function _acts() private pure returns (Act[] memory acts) {
-        acts = new Act[](21);
+        acts = new Act[](30);
         acts[0] = Act(Actors.deposit.selector, "deposit", 100);
         acts[1] = Act(Actors.withdraw.selector, "withdraw", 90);
-        acts[2] = Act(Actors.openSession.selector, "openSession", 5);
+        acts[2] = Act(Actors.openSession.selector, "openSession", 3);
         acts[3] = Act(Actors.topUp.selector, "topUp", 5);
         acts[4] = Act(Actors.closeSession.selector, "closeSession", 3);
         acts[5] = Act(Actors.releaseLock.selector, "releaseLock", 3);
-        acts[6] = Act(Actors.postBatch.selector, "postBatch", 30);
+        acts[6] = Act(Actors.postBatch.selector, "postBatch", 20);
         acts[7] = Act(Actors.claimTab.selector, "claimTab", 20);
         acts[8] = Act(Actors.claimRelayerFee.selector, "claimRelayerFee", 5);
         acts[9] = Act(Actors.unbond.selector, "unbond", 5);
@@ -174,5 +193,14 @@ contract InvariantsTest is Actors {
         acts[18] = acts[13];
         acts[19] = Act(Actors.rotateKey.selector, "rotateKey", 100);
         acts[20] = Act(Actors.attest.selector, "attest", 100);
+        acts[21] = Act(Exits.openForce.selector, "openForce", 100);
+        acts[22] = Act(Exits.resolveForce.selector, "resolveForce", 40);
+        acts[23] = Act(Exits.voidCredit.selector, "voidCredit", 100);
+        acts[24] = Act(Exits.voidDebit.selector, "voidDebit", 10);
+        acts[25] = Act(Exits.proveRelayer.selector, "proveRelayer", 15);
+        acts[26] = Act(Exits.proveNode.selector, "proveNode", 100);
+        acts[27] = Act(Exits.replayExit.selector, "replayExit", 90);
+        acts[28] = Act(Exits.meddle.selector, "meddle", 100);
+        acts[29] = acts[6];
     }
 }

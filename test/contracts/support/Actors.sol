@@ -56,6 +56,7 @@ abstract contract Actors is Ledger {
         bytes32 id = authorization.hash();
         escrow.openSession(authorization, _sign(PAYER_KEY + 0x1000 * who, id));
         sessionIds.push(id);
+        authorizations[id] = authorization;
         signed[id].openedAt = uint48(time);
         if (allowance) signed[id].cap = authorization.maxTotal;
         _did();
@@ -84,7 +85,8 @@ abstract contract Actors is Ledger {
         bytes32 id = sessionIds[which % sessionIds.length];
         uint48 since = escrow.closingSince(id);
         Session memory session = escrow.sessionOf(id);
-        if (since == 0 || time < since + 3 * W || session.lock == session.charged) return;
+        uint256 kept = uint256(session.charged) + session.forced + session.reserved - session.voidedCharge;
+        if (since == 0 || time < since + 3 * W || session.lock <= kept) return;
         escrow.releaseLock(id);
         _did();
     }
@@ -116,7 +118,8 @@ abstract contract Actors is Ledger {
         if (escrow.claimableTab(relayerId, id) == 0) return;
         escrow.claimTab(relayerId, id);
         // I18: never anything younger than three windows.
-        if (escrow.tabOf(relayerId, id).claimed > creditedBefore(id, time - 3 * W)) _breached("I18: an immature claim");
+        uint256 most = creditedBefore(id, time - 3 * W) + escrow.tabOf(relayerId, id).forcedEarned;
+        if (escrow.tabOf(relayerId, id).claimed > most) _breached("I18: an immature claim");
         _did();
     }
 
@@ -186,7 +189,7 @@ abstract contract Actors is Ledger {
         uint256 whole = uint256(bond.active) + bond.unbonding;
         uint96 amount = uint96(draw % (whole / 8 + 2));
         vm.prank(fraudProofs);
-        uint96 taken = vault.slash(party, id, amount, fraudProofs);
+        uint96 taken = vault.slash(party, id, amount, address(0xF00D));
         if (taken != (amount < whole ? amount : whole)) _breached("I15: a stake escaped, or more than it was taken");
         if (relayer) slashedFromRelayer += taken;
         _did();

@@ -4,6 +4,7 @@ pragma solidity ^0.8.27;
 import {Credit, Debit} from "../../../contracts/interfaces/IBatchSettlement.sol";
 import {Party} from "../../../contracts/interfaces/IBondVault.sol";
 import {RelayerAccount, Session, Tab} from "../../../contracts/interfaces/IEscrow.sol";
+import {SpendingAuthorization} from "../../../contracts/types/SpendingAuthorization.sol";
 import {vm} from "./Vm.sol";
 import {World} from "./World.sol";
 
@@ -13,6 +14,7 @@ abstract contract Ledger is World {
     uint256 internal constant PAYERS = 3;
     uint256 internal constant NODES = 3;
     uint256 internal constant SESSIONS_MAX = 12;
+    bytes32 internal constant POT = "pot";
 
     struct Signed {
         uint96 cap;
@@ -34,6 +36,7 @@ abstract contract Ledger is World {
     uint32[] internal nodeIds;
     bytes32[] internal sessionIds;
     mapping(bytes32 sessionId => Signed) internal signed;
+    mapping(bytes32 sessionId => SpendingAuthorization) internal authorizations;
     mapping(uint32 nodeId => uint96) internal greatestCumulative;
     mapping(uint32 nodeId => Credited[]) internal credited;
     uint256 internal deposited = 1_000e6;
@@ -79,21 +82,22 @@ abstract contract Ledger is World {
         }
     }
 
-    /// @return bookedSum free balances, what locks still hold, unclaimed credits and fees.
+    /// @return bookedSum free balances, what locks still hold, unclaimed credits and fees, what was voided and is not given back.
     /// @return tracked the Escrow's own count.
     /// @return held its tokens.
     function books() public view returns (uint256 bookedSum, uint256 tracked, uint256 held) {
         for (uint256 i = 0; i < PAYERS; ++i) bookedSum += escrow.freeBalanceOf(payers[i]);
         for (uint256 i = 0; i < sessionIds.length; ++i) {
             Session memory one = escrow.sessionOf(sessionIds[i]);
-            bookedSum += one.lock - one.charged - one.forced;
+            bookedSum += uint256(one.lock) + one.voidedCharge - one.charged - one.forced;
         }
         for (uint256 i = 0; i < NODES; ++i) {
             Tab memory one = escrow.tabOf(relayerId, nodeIds[i]);
-            bookedSum += one.earned - one.claimed;
+            bookedSum += uint256(one.earned) + one.forcedEarned - one.voidedEarned - one.claimed;
         }
         RelayerAccount memory own = escrow.relayerAccountOf(relayerId);
-        bookedSum += own.fees - own.feesClaimed;
+        bookedSum += own.fees - own.feesVoided - own.feesClaimed;
+        bookedSum += escrow.potOf(POT);
         return (bookedSum, escrow.trackedBalance(), pay.balanceOf(address(escrow)));
     }
 
@@ -107,15 +111,18 @@ abstract contract Ledger is World {
         uint256 count;
         for (uint256 i = 0; i < ids.length; ++i) {
             Session memory one = escrow.sessionOf(ids[i]);
-            uint256 most = one.lock - one.charged;
-            if (one.maxTotal - one.charged < most) most = one.maxTotal - one.charged;
+            // A batch does not count on what was voided.
+            uint256 spent = uint256(one.charged) + one.forced;
+            uint256 most = one.lock > spent ? one.lock - spent : 0;
+            if (spent >= one.maxTotal) continue;
+            if (one.maxTotal - spent < most) most = one.maxTotal - spent;
             if (one.mode == ALLOWANCE && one.bucketLevel < most) most = one.bucketLevel;
             if (room < most) most = room;
             if (most == 0) continue;
             uint96 change = uint96(1 + uint256(keccak256(abi.encode(seed, i))) % (1 + most / 3));
             if (change > most) change = uint96(most);
             room -= change;
-            debits[count++] = _debit(ids[i], change, one.mode == VOUCHER ? one.charged + change + uint96(seed % 1e6) : 0);
+            debits[count++] = _debit(ids[i], change, one.mode == VOUCHER ? uint96(spent) + change + uint96(seed % 1e6) : 0);
         }
         assembly ("memory-safe") {
             mstore(debits, count)
