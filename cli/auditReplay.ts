@@ -16,11 +16,13 @@ export function addReplay(audit: Command, exitCodeOf: (error: unknown) => ExitCo
   withPlace(replay)
     .option("--epoch <number>", "the decisions of one saturation epoch: unix seconds / epoch length", whole)
     .option("--batch <number>", "the decisions of one settlement batch", whole)
-    .action((options: Options) => run(options, () => work(options, replay), exitCodeOf));
+    .action((options: Options) => {
+      if (options.epoch !== undefined && options.batch !== undefined) replay.error("error: give --epoch or --batch, not both");
+      return run(options, () => work(options), exitCodeOf);
+    });
 }
 
-async function work(options: Options, command: Command): Promise<Report> {
-  if (options.epoch !== undefined && options.batch !== undefined) command.error("error: give --epoch or --batch, not both");
+async function work(options: Options): Promise<Report> {
   const place = placeOf(options);
   const audit = await step("replaying the decisions", auditRouting(scopeOf(options), relayerOf(place), place));
   return { json: jsonOf(audit), text: textOf(audit), exitCode: { verified: ExitCode.OK, wrong: ExitCode.FAILED, unchecked: ExitCode.TRY_AGAIN }[audit.verdict] };
