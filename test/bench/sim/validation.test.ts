@@ -1,5 +1,5 @@
 // The simulator against closed forms: the same node code with one slot and an iteration of 1 ms, geometric outputs of mean 1,000.
-// Quick mode states its tolerance; TIDELANE_DEEP=1 runs at least five million arrivals each and the tolerances of the design.
+// Quick mode states its tolerance; DEEP_TESTS=1 (no TIDELANE_ name: processes refuse those they do not know) runs at least five million arrivals each and the tolerances of the design.
 import { expect } from "chai";
 import { geometricSecondMoment, supermarketTail, waitOfServers, waitOfSingleServer } from "../../../bench/sim/closedForms.ts";
 import { chooser, powerOfTwo, random } from "../../../bench/sim/baselines/simple.ts";
@@ -8,7 +8,7 @@ import { ENDLESS, fleetOfOne, poisson, profileOf } from "./helpers.ts";
 import type { Job } from "../../../bench/sim/job.ts";
 import type { PolicyKind } from "../../../bench/sim/policy.ts";
 
-const isDeep = process.env["TIDELANE_DEEP"] === "1";
+const isDeep = process.env["DEEP_TESTS"] === "1";
 const MEAN_TOKENS = 1_000;
 
 /** One queue for all, first come, first served. */
