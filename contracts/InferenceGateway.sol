@@ -28,6 +28,8 @@ contract InferenceGateway is Commits {
     uint32 private constant CALLBACK_GAS_MAX = 500_000;
     /// @dev What the call itself and what follows it use beside the callback's own gas.
     uint256 private constant CALL_OVERHEAD_GAS = 32_000;
+    /// @dev Commit and fulfilment without the callback, as measured.
+    uint256 private constant DELIVERY_GAS = 250_000;
     uint8 private constant COMPLETE = 1;
 
     uint64 private lastSerial;
@@ -182,7 +184,7 @@ contract InferenceGateway is Commits {
     }
 
     function _leastGasPayment(uint32 callbackGas) private view returns (uint256) {
-        return uint256(callbackGas) * block.basefee;
+        return (DELIVERY_GAS + callbackGas) * block.basefee;
     }
 
     function _pendingId(Request memory asked) private view returns (bytes32 requestId) {

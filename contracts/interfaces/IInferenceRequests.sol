@@ -52,7 +52,7 @@ interface IInferenceRequests {
     error DeadlineNotPassed(bytes32 requestId, uint48 deadline);
     /// @notice A callback gets so much gas at most.
     error CallbackGasTooHigh(uint32 callbackGas, uint32 most);
-    /// @notice The native coin sent does not pay the callback's gas at the current base fee, or exceeds 96 bits.
+    /// @notice The native coin sent does not pay delivery and callback at the current base fee, or exceeds 96 bits.
     error GasPaymentOutOfRange(uint256 sent, uint256 least, uint256 most);
     /// @notice A prompt in the transaction has 1 to `most` bytes; a longer one goes by URI.
     error PromptLengthOutOfRange(uint256 length, uint256 most);
@@ -122,7 +122,7 @@ interface IInferenceRequests {
     /// @notice What an answer of that size would cost now, tide included.
     /// @param nodeId whose base prices count.
     /// @return maxFee covers exactly that many tokens at the relayer's fee.
-    /// @return gasPayment the least native coin for that callback at the current base fee; send more to be served in a rush.
+    /// @return gasPayment the least native coin for delivery and callback at the current base fee; send more where that may rise.
     function quote(
         uint32 relayerId,
         uint32 nodeId,

@@ -88,9 +88,9 @@ contract GatewayTest is GatewayWorld {
         gateway.requestByUri(MODEL, string(new bytes(513)), 0, 1, 1, 0, soon, 0);
     }
 
-    function test_callbackGasIsPaidAtTheBaseFee() public {
+    function test_deliveryIsPaidAtTheBaseFee() public {
         vm.fee(7 gwei);
-        uint256 least = 100_000 * 7 gwei;
+        uint256 least = 350_000 * 7 gwei;
         vm.prank(payer);
         vm.expectRevert(
             abi.encodeWithSelector(
