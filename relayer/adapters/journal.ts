@@ -5,6 +5,7 @@
 import { and, asc, desc, eq, gt, isNotNull, isNull, lt, ne, or, sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
+import { Mode } from "../../protocol/constants.ts";
 import { recordFromJson, type AttemptRecord } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
@@ -106,7 +107,7 @@ export class PostgresJournal implements Journal {
   }
 
   async sessions(): Promise<readonly StoredSession[]> {
-    return (await this.#database.query((db) => db.select().from(sessions).orderBy(sessions.sessionId))).map(sessionFromRow);
+    return (await this.#database.query((db) => db.select().from(sessions).orderBy(sessions.sessionId))).map(sessionFromRow).filter((session) => session.authorization.mode !== Mode.REQUEST);
   }
 
   async putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void> {
@@ -292,7 +293,9 @@ function refusalOf(error: unknown, write: Write): Error {
 const UNIQUE_VIOLATION = "23505";
 const RECEIPT_INDEXES = new Set(["attempts_by_node_seq", "attempts_receipt_hash_key"]);
 
-const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"));
+/** A contract's request is paid by its fulfilment, never by a batch. */
+const isOfSession = sql`not exists (select 1 from sessions where sessions.session_id = tasks.session_id and sessions."authorization" ->> 'mode' = ${String(Mode.REQUEST)})`;
+const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"), isOfSession);
 const isLive = (batchId: bigint) => and(eq(batches.batchId, String(batchId)), ne(batches.state, "abandoned"));
 
 async function attemptsOf(db: NodePgDatabase, taskIds: readonly Hash[]): Promise<Map<Hash, EndedAttempt[]>> {

@@ -1,4 +1,5 @@
 // The journal's twin in memory, for tests and for trying things out: the same promises but durability, the same suite.
+import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
@@ -45,7 +46,7 @@ export class MemoryJournal implements Journal {
 
   async sessions(): Promise<readonly StoredSession[]> {
     this.#requireUp();
-    return [...this.#sessions.values()];
+    return [...this.#sessions.values()].filter((session) => session.authorization.mode !== Mode.REQUEST);
   }
 
   async putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void> {
@@ -239,7 +240,7 @@ export class MemoryJournal implements Journal {
   }
 
   #waiting(): TaskRow[] {
-    return [...this.#tasks.values()].filter((task) => task.state !== "open" && task.batchHash === null);
+    return [...this.#tasks.values()].filter((task) => task.state !== "open" && task.batchHash === null && this.#sessions.get(task.opened.sessionId)?.authorization.mode !== Mode.REQUEST);
   }
 
   #live(batchId: bigint): StoredBatch | undefined {

@@ -125,6 +125,23 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect((await journal.unsettledFailures(10)).map((task) => [task.opened.taskId, task.state])).to.deep.equal([[failed.task.taskId, "failed"]]);
   });
 
+  it("keeps contracts' requests apart: asked for by id, never waiting for a batch", async () => {
+    const own = await ended({ order: { nonce: 1n } });
+    const answered = await ended({ authorization: { mode: Mode.REQUEST, salt: 7n }, order: { nonce: 0n } });
+    const failed = await ended({ authorization: { mode: Mode.REQUEST, salt: 8n }, order: { nonce: 0n } });
+    for (const one of [own, answered, failed]) await journal.putSession(one.session);
+    await journal.openTask(own.task, own.voucher);
+    for (const one of [answered, failed]) await journal.openTask(one.task, null);
+    for (const one of [own, answered]) await finish(one);
+    await journal.finishTask(failed.task.taskId, "failed", []);
+    expect((await journal.sessions()).map(({ sessionId }) => sessionId)).to.deep.equal([own.session.sessionId]);
+    expect((await journal.session(answered.session.sessionId))?.authorization).to.deep.equal(answered.session.authorization);
+    expect((await journal.task(answered.task.taskId))?.attempts).to.deep.equal([answered.attempt]);
+    expect((await journal.unsettledSessions()).map(({ sessionId }) => sessionId)).to.deep.equal([own.session.sessionId]);
+    expect((await journal.unsettledTasks([own, answered].map(({ session }) => session.sessionId), 10)).map(({ opened: { taskId } }) => taskId)).to.deep.equal([own.task.taskId]);
+    expect(await journal.unsettledFailures(10)).to.deep.equal([]);
+  });
+
   it("lists what was acked in one second once, in pages", async () => {
     const many = await Promise.all(Array.from({ length: 5 }, (_, i) => ended({ order: { nonce: BigInt(i) } })));
     for (const one of many) {
