@@ -152,7 +152,7 @@ export interface NodeChain {
   self(nodeId: number): Promise<ChainSelf | null>;
   nodeKey(nodeId: number, keyEpoch: number): Promise<ChainKey | null>;
   relayerKey(relayerId: number, relayerEpoch: number): Promise<ChainKey | null>;
-  /** Null where it was never opened. */
+  /** Null where it was never opened. A contract's pending request is a session too: its id binds every term, and all of it is paid. */
   session(sessionId: Hash): Promise<ChainSession | null>;
   /** The URL that the relayer registered last, or null where there is no such relayer. */
   relayerEndpoint(relayerId: number): Promise<string | null>;

@@ -80,7 +80,7 @@ export function checkCover(covered: CoveredOrder): string[] {
     if (voucher.taskId !== taskId) found.push("the voucher is for another order");
     if (voucher.cumulativeCap > authorization.maxTotal) found.push(`the voucher's cap ${voucher.cumulativeCap} exceeds the authorization's maxTotal ${authorization.maxTotal}`);
   } else if (voucher !== null) {
-    found.push("an ALLOWANCE session carries no voucher");
+    found.push("only orders of VOUCHER sessions carry a voucher");
   }
   return found;
 }
@@ -103,7 +103,9 @@ export function checkAssignment(covered: CoveredOrder, assignment: Assignment, k
   const { authorization, order } = covered;
   const found: string[] = [];
   if (assignment.taskId !== hashStruct("TaskOrder", order, keccak256)) found.push("the assignment is for another order");
-  if (assignment.relayerId !== authorization.relayerId) found.push("the assignment is another relayer's than the session's");
+  // A contract's request may be open to any relayer; no session is.
+  const isOpen = authorization.mode === Mode.REQUEST && authorization.relayerId === 0;
+  if (!isOpen && assignment.relayerId !== authorization.relayerId) found.push("the assignment is another relayer's than the session's");
   if (assignment.voucherHash !== voucherHashOf(covered, keccak256)) found.push("the assignment names another voucher");
   if (assignment.priceInPerMTok > authorization.maxPriceInPerMTok) found.push("the input price exceeds the payer's signed maximum");
   if (assignment.priceOutPerMTok > authorization.maxPriceOutPerMTok) found.push("the output price exceeds the payer's signed maximum");

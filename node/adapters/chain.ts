@@ -3,10 +3,12 @@ import { BaseError, createPublicClient, fallback, http, keccak256, stringToHex, 
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
+import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
-import type { Address, Seconds } from "../../protocol/units.ts";
+import { UINT96_MAX, type Address, type Seconds } from "../../protocol/units.ts";
 import type { ChainKey, ChainSelf, ChainSession, NodeChain } from "../ports.ts";
 
 export interface ChainAccess {
@@ -23,6 +25,8 @@ const SEARCH_BLOCKS = 10_000n;
 const SEARCHES_MAX = 1_000;
 const TIMEOUT_MS = 5_000;
 const SLOTS_MAX = 65_535n;
+const REQUEST_PENDING = 1;
+const SECONDS_MAX: Seconds = 2 ** 48 - 1;
 
 /** @throws TidelaneError `wrong_chain`, `incomplete_deployment`, retryable `chain_unreachable` */
 export async function openChain(access: ChainAccess): Promise<NodeChain> {
@@ -73,10 +77,25 @@ class ViemChain implements NodeChain {
       this.#client.readContract({ ...escrow, functionName: "sessionOf", args: [sessionId] }),
       this.#client.readContract({ ...escrow, functionName: "closingSince", args: [sessionId] }),
     ]));
-    if (isZero(session.payer)) return null;
+    if (isZero(session.payer)) return await this.#request(sessionId);
     return {
       mode: session.mode, relayerId: session.relayerId, lock: session.lock - session.charged - session.forced, reserved: session.reserved,
       charged: session.charged, maxTotal: session.maxTotal, bucketLevel: session.bucketLevel, validUntil: session.validUntil, closing: closingSince !== 0,
+    };
+  }
+
+  /**
+   * The gateway knows a request by the hash of its terms alone. While it is pending its whole maxFee lies there, so that the
+   * order's own maxFee, which the hash binds, is the only bound left.
+   */
+  async #request(requestId: Address): Promise<ChainSession | null> {
+    const gateway = this.#access.contracts["InferenceGateway"];
+    if (!gateway) return null;
+    const state = await reached(async () => this.#client.readContract({ address: lower(gateway), abi: InferenceGatewayAbi, functionName: "stateOf", args: [requestId] }));
+    if (state === 0) return null;
+    return {
+      mode: Mode.REQUEST, relayerId: 0, lock: UINT96_MAX, reserved: 0n, charged: 0n, maxTotal: UINT96_MAX, bucketLevel: 0n, validUntil: SECONDS_MAX,
+      closing: state !== REQUEST_PENDING,
     };
   }
 

@@ -6,7 +6,7 @@ import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { isSignedBy } from "../../protocol/signing.ts";
 import { saltedCommit } from "../../protocol/ids.ts";
 import { feeWithinDown } from "../../protocol/fees.ts";
-import { RefusalReason, Role, type RefusalReasonValue } from "../../protocol/constants.ts";
+import { Mode, RefusalReason, Role, type RefusalReasonValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { TOKENS_PER_PRICE, type Hash, type Hex, type Seconds, type Tokens } from "../../protocol/units.ts";
 import type { AttemptRequest } from "../../protocol/link.ts";
@@ -114,7 +114,9 @@ async function checkPayer(world: AdmissionWorld, { covered, assignment }: Attemp
   const [found] = [...checkCover(covered), ...checkAssignment(covered, assignment)];
   if (found) throw new RefusedError(UNPAID, found);
   const { authorization, order, voucher, voucherSignature } = covered;
-  if (nowSeconds < authorization.validAfter || nowSeconds >= authorization.validUntil) throw new RefusedError(UNPAID, "the authorization is not valid now");
+  // A request is valid from its block on, whose time may be ahead of this clock.
+  const isEarly = authorization.mode !== Mode.REQUEST && nowSeconds < authorization.validAfter;
+  if (isEarly || nowSeconds >= authorization.validUntil) throw new RefusedError(UNPAID, "the authorization is not valid now");
   if (order.deadline < nowSeconds) throw new RefusedError(UNPAID, "the order has expired");
   if (voucher && !await isSignedBy(authorization.sessionKey, world.domain, "Voucher", voucher, voucherSignature)) throw new RefusedError(UNPAID, "the voucher is not signed by the session key");
 }
@@ -122,7 +124,9 @@ async function checkPayer(world: AdmissionWorld, { covered, assignment }: Attemp
 function reserve(world: AdmissionWorld, { covered, assignment }: AttemptRequest, session: ChainSession | null): () => void {
   if (!session) throw new RefusedError(UNPAID, "the session is not open on chain");
   if (session.closing) throw new RefusedError(UNPAID, "the session is closing");
-  if (session.mode !== covered.authorization.mode || session.relayerId !== assignment.relayerId) throw new RefusedError(UNPAID, "the session on chain is another one");
+  // A request's relayer, where it names one, is checked against the authorization that its id is the hash of.
+  const isOther = session.mode !== Mode.REQUEST && session.relayerId !== assignment.relayerId;
+  if (session.mode !== covered.authorization.mode || isOther) throw new RefusedError(UNPAID, "the session on chain is another one");
   const reserved = world.exposure.reserve(covered.order.sessionId, session, covered.voucher?.cumulativeCap ?? null, assignment.shareCap);
   if (typeof reserved === "string") throw new RefusedError(UNPAID, reserved);
   return reserved;

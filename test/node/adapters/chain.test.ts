@@ -7,14 +7,16 @@ import { decodeFunctionData, encodeAbiParameters, encodeEventTopics, encodeFunct
 import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../../protocol/generated/abi/RelayerRegistry.ts";
 import { openChain } from "../../../node/adapters/chain.ts";
+import { Mode } from "../../../protocol/constants.ts";
 import { failure } from "../engines/suite.ts";
 import type { Address } from "../../../protocol/units.ts";
 
-const contracts: Record<string, Address> = Object.fromEntries(["BatchSettlement", "BondVault", "Escrow", "NodeRegistry", "RelayerRegistry"].map((name, i) => [name, `0x${String(i + 1).repeat(40)}`]));
-const abis: Record<string, Abi> = { BatchSettlement: BatchSettlementAbi as Abi, BondVault: BondVaultAbi as Abi, Escrow: EscrowAbi as Abi, NodeRegistry: NodeRegistryAbi as Abi, RelayerRegistry: RelayerRegistryAbi as Abi };
+const contracts: Record<string, Address> = Object.fromEntries(["BatchSettlement", "BondVault", "Escrow", "NodeRegistry", "RelayerRegistry", "InferenceGateway"].map((name, i) => [name, `0x${String(i + 1).repeat(40)}`]));
+const abis: Record<string, Abi> = { BatchSettlement: BatchSettlementAbi as Abi, BondVault: BondVaultAbi as Abi, Escrow: EscrowAbi as Abi, NodeRegistry: NodeRegistryAbi as Abi, RelayerRegistry: RelayerRegistryAbi as Abi, InferenceGateway: InferenceGatewayAbi as Abi };
 const zero: Address = `0x${"0".repeat(40)}`;
 const key: Address = getAddress(`0x${"ab".repeat(20)}`);
 const emptySession = {
@@ -58,7 +60,7 @@ after(() => {
   server.closeAllConnections();
   server.close();
 });
-beforeEach(() => { answers = { windowSeconds: 3_600 }; });
+beforeEach(() => { answers = { windowSeconds: 3_600, stateOf: 0 }; });
 
 function answer({ id, method, params }: { id: number; method: string; params: [{ to: Address; data: Hex }] }): object {
   if (method === "eth_chainId") return { jsonrpc: "2.0", id, result: "0x7a69" };
@@ -94,6 +96,22 @@ describe("chain adapter", () => {
     expect(await (await open()).self(1)).to.deep.equal({ hotKey: key.toLowerCase(), keyEpoch: 2, live: true, slots: 65_535 });
     answers = { ...answers, currentKeyOf: [0, { key: zero, openedAt: 0, closedAt: 0 }] };
     expect(await (await open()).self(1)).to.equal(null);
+  });
+
+  it("reads a contract's request where there is no session of that id", async () => {
+    answers = { ...answers, sessionOf: emptySession, closingSince: 0 };
+    const { InferenceGateway, ...others } = contracts;
+    const states = { none: 0, pending: 1, fulfilled: 2, refunded: 3 };
+    const read = async (stateOf: number) => {
+      answers = { ...answers, stateOf };
+      return await (await open()).session(`0x${"cd".repeat(32)}`);
+    };
+    expect(await read(states.none)).to.equal(null);
+    expect(await read(states.pending)).to.include({ mode: Mode.REQUEST, relayerId: 0, closing: false, charged: 0n });
+    expect(await read(states.fulfilled)).to.include({ closing: true });
+    expect(await read(states.refunded)).to.include({ closing: true });
+    answers = { ...answers, stateOf: states.pending };
+    expect(await (await open({ contracts: others as Record<string, Address> })).session(`0x${"cd".repeat(32)}`)).to.equal(null);
   });
 
   it("reads keys by epoch, null where there is none", async () => {

@@ -105,6 +105,30 @@ describe("refusals: by what the chain says", () => {
     "a session of another relayer": { relayerId: 9 }, "a lock that is used up": { lock: 9_999n }, "a lock that waits for forces": { reserved: 999_000n },
     "a session that was charged up to the voucher": { charged: 495_000n },
   };
+  it("takes a contract's pending request, open or its relayer's, and no other", async () => {
+    const chain = new TestChain();
+    const world = worldOf({}, { chain });
+    const request = { mode: Mode.REQUEST, relayerId: 0 };
+    chain.session_ = request;
+    for (const relayerId of [0, RELAYER_ID]) {
+      // Its block's time may be ahead of the node's clock.
+      const sent = await requestOf({ authorization: { mode: Mode.REQUEST, relayerId, validAfter: now() + 5 } });
+      expect(endOf(await world.send(sent)).finishReason).to.equal("stop");
+    }
+    const refused = async (bends: Bends): Promise<void> => {
+      const other = worldOf({}, { chain });
+      await expectRefused(other, await requestOf({ ...bends, authorization: { mode: Mode.REQUEST, relayerId: 0, ...bends.authorization } }), UNPAID);
+    };
+    await refused({ authorization: { relayerId: 4 } });
+    await refused({ authorization: { validUntil: now() } });
+    chain.session_ = { ...request, closing: true };
+    await refused({});
+    chain.session_ = null;
+    await refused({});
+    chain.session_ = {};
+    await refused({});
+  });
+
   for (const [what, session] of Object.entries(states)) {
     it(`refuses ${what}`, async () => {
       const chain = new TestChain();
