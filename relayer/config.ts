@@ -22,6 +22,8 @@ export interface RelayerConfig {
   readonly signerKey: Hex;
   readonly posterKey: Hex;
   readonly logLevel: LogLevel;
+  /** Where anyone reaches this process; null where nobody outside does. */
+  readonly publicUrl: string | null;
   /** URLs by which nodes reach this relayer's further processes. */
   readonly processes: readonly string[];
   /** Null where no page is served. */
@@ -49,6 +51,7 @@ export const ENVIRONMENT = {
   TIDELANE_SIGNER_KEY_FILE: "or a file that holds it",
   TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
   TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
+  TIDELANE_PUBLIC_URL: "where anyone reaches this process: contracts are told to fetch answers over 4 KB there (default: none, and such answers are not delivered)",
   TIDELANE_PROCESSES: "URLs by which nodes reach this relayer's further processes, separated by commas (default: none)",
   TIDELANE_LOG_LEVEL: `${LOG_LEVELS.join(", ")} (default info)`,
   TIDELANE_WEB_DIR: "folder of the status page; `off` for none (default: the one that comes with Tidelane)",
@@ -75,7 +78,7 @@ export function loadConfig(env: Environment): RelayerConfig {
     dataDir: resolve(env.TIDELANE_DATA_DIR || join(".tidelane", "relayer")), databaseUrl: databaseOf(env),
     rpcUrls: Object.freeze(urlsOf("TIDELANE_RPC_URLS", required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
     relayerId: wholeOf(env, "TIDELANE_RELAYER_ID", 0, 1, 2 ** 32 - 1), signerKey: keyOf(env, "TIDELANE_SIGNER_KEY"), posterKey: keyOf(env, "TIDELANE_POSTER_KEY"),
-    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
+    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), publicUrl: publicUrlOf(env.TIDELANE_PUBLIC_URL), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
     drainMs: 1_000 * secondsOf(env, "TIDELANE_DRAIN_SECONDS", 15), firstTokenMsMax: 1_000 * secondsOf(env, "TIDELANE_FIRST_TOKEN_SECONDS", 60),
     gapMsMax: 1_000 * secondsOf(env, "TIDELANE_STALL_SECONDS", 30),
   });
@@ -133,6 +136,12 @@ function databaseOf(env: Environment): string {
   const url = required(env, "DATABASE_URL");
   if (!/^postgres(ql)?:\/\//.test(url)) throw invalid(`DATABASE_URL must be ${ENVIRONMENT.DATABASE_URL}.`);
   return url;
+}
+
+function publicUrlOf(text: string | undefined): string | null {
+  if (!text) return null;
+  if (!URL.canParse(text) || !/^https?:/.test(text) || text.length > 256) throw invalid("TIDELANE_PUBLIC_URL must be an http(s) URL of at most 256 characters.");
+  return text.replace(/\/+$/, "");
 }
 
 function processesOf(text: string | undefined): string[] {

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { loadConfig, type RelayerConfig } from "./config.ts";
 import { createBoardReader } from "./adapters/boardReader.ts";
+import { createGatewayReader } from "./adapters/gatewayReader.ts";
 import { connectChain, type ViemChain } from "./adapters/chain.ts";
 import { systemClock } from "./adapters/clock.ts";
 import { createNativeCrypto, nativeSignerOfKey } from "./adapters/crypto.ts";
@@ -20,14 +21,16 @@ import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
+import { Requests } from "./loops/requests.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Watch } from "./loops/watch.ts";
 import { epochAt } from "./routing/seeds.ts";
+import { answerContract } from "./work/contractTask.ts";
 import { Fleet } from "./work/fleet.ts";
 import { SeedKeeper } from "./work/seedKeeper.ts";
 import { Sessions } from "./work/sessions.ts";
 import { Tabs } from "./work/tabs.ts";
-import { Tasks } from "./work/tasks.ts";
+import { Tasks, type TasksWorld } from "./work/tasks.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import type { Address, Millis } from "../protocol/units.ts";
@@ -93,7 +96,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const links = new LinkServer({ ...shared, events: fleet, processes: config.processes });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
-  const tasks = new Tasks({ ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits });
+  const tasksWorld: TasksWorld = { ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits };
+  const tasks = new Tasks(tasksWorld);
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));
   const app = buildApp({
@@ -106,7 +110,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -179,6 +183,17 @@ function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: 
     ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
     reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet, isLeading,
   });
+}
+
+/** None where the deployment has no gateway. */
+function requestsOf({ chain, config, ...shared }: World, fleet: Fleet, tasksWorld: TasksWorld, isLeading: () => boolean): Requests[] {
+  const gateway = chain.deployment.addresses.InferenceGateway;
+  if (!gateway) return [];
+  return [new Requests({
+    ...shared, clock: systemClock, dice: systemDice, chain, gateway, isLeading, reader: createGatewayReader(config.rpcUrls, gateway), models: () => fleet.models(),
+    answer: (one) => answerContract({ ...tasksWorld, journal: shared.journal, records: shared.records, gateway }, one),
+    recordsUrl: config.publicUrl === null ? null : `${config.publicUrl}/tidelane/v1/records`,
+  })];
 }
 
 /** Newest first; amounts as decimal strings. */

@@ -1,6 +1,7 @@
 // What the relayer needs of the world. Work (api, work, loops) knows these interfaces only; adapters implement them.
 import type { AttemptEvent, AttemptRequest, Cancel, NodeInfo, SignedAck, SignedAttestation } from "../protocol/link.ts";
 import type { AttemptRecord } from "../protocol/records.ts";
+import type { ContractRequest } from "../protocol/requests.ts";
 import type { BatchHeader, SpendingAuthorization, TaskOrder, Voucher } from "../protocol/generated/structs.ts";
 import type { Domain, Keccak256 } from "../protocol/typedData.ts";
 import type { DigestSigner, Recover } from "../protocol/signing.ts";
@@ -197,6 +198,26 @@ export interface BoardReader {
   lastEpoch(relayerId: number): Promise<number>;
 }
 
+/** A contract's request as its event told it; the prompt as bytes, or the place where it lies. */
+export interface SeenRequest {
+  readonly requestId: Hash;
+  readonly request: ContractRequest;
+  readonly prompt: Hex;
+  readonly uri: string;
+  readonly blockNumber: bigint;
+}
+
+export type RequestState = "none" | "pending" | "fulfilled" | "refunded";
+
+/** What the request loop asks of InferenceGateway. @throws retryable `chain_unreachable` */
+export interface GatewayReader {
+  /** Requests that this relayer may answer, made in these blocks, both included, in their order. */
+  requests(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly SeenRequest[]>;
+  state(requestId: Hash): Promise<RequestState>;
+  /** The commitment's first 20 bytes; null where the relayer has not committed. */
+  commit(requestId: Hash, relayerId: number): Promise<Hex | null>;
+}
+
 // ---------------------------------------------------------------- journal
 
 export interface StoredSession {
@@ -297,6 +318,7 @@ export interface StoredTask {
 export interface Journal {
   putSession(session: StoredSession): Promise<void>;
   session(sessionId: Hash): Promise<StoredSession | null>;
+  /** Payers' sessions; those that stand for contracts' requests are asked for by id only. */
   sessions(): Promise<readonly StoredSession[]>;
   putApiKey(keyHash: Hash, sessionId: Hash, expiresAtMs: Millis): Promise<void>;
   /** Null where it is unknown or expired. */
@@ -323,7 +345,7 @@ export interface Journal {
    * they reserved is free again. A process that was cut off may still end one with its receipt until it is in a batch. @returns how many.
    */
   expireTasks(openedBeforeMs: Millis, deadlineBeforeSeconds: Seconds): Promise<number>;
-  /** Sessions with receipts that are in no batch yet. */
+  /** Sessions with receipts that are in no batch yet. Contracts' requests never are: their fulfilment pays them. */
   unsettledSessions(): Promise<readonly UnsettledSession[]>;
   /** Their ended tasks with a receipt that are in no batch yet, by their oldest ack, then by id. @param after where an earlier list ended. */
   unsettledTasks(sessionIds: readonly Hash[], limit: number, after?: TaskPlace): Promise<readonly EndedTask[]>;

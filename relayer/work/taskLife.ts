@@ -68,10 +68,11 @@ export class TaskLife {
 
   /** @throws TidelaneError as Tasks.start and RunningTask.events say. Leaving early abandons the task: nothing is charged. */
   async *run(): AsyncGenerator<TaskEvent> {
+    const first = this.#plan.request.firstAttempt ?? 0;
     try {
       for (let attempt = 0, failure: AttemptFailed | null = null; ; attempt++) {
         const earlier: AttemptFailed | null = failure;
-        failure = yield* this.#attempt(attempt, earlier);
+        failure = yield* this.#attempt(first + attempt, earlier);
         if (!failure) return;
         if (attempt + 1 >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
       }
@@ -131,7 +132,7 @@ export class TaskLife {
       taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
       modelId: model.modelId, kind: model.kind, ...routed,
       maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
-      capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? null,
+      capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
       ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
     });
     if (choice.ok) return choice;

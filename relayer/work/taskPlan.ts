@@ -34,6 +34,8 @@ export interface TaskRequest {
   readonly conversation: string;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
+  /** Number of the first attempt where the task was tried before; no number is used twice. Default 0. */
+  readonly firstAttempt?: number;
 }
 
 export interface Plan {

@@ -3,6 +3,7 @@ import { BaseError, decodeErrorResult, type Abi } from "viem";
 import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../../protocol/generated/abi/RelayerRegistry.ts";
 import { SaturationBoardAbi } from "../../../protocol/generated/abi/SaturationBoard.ts";
@@ -11,7 +12,7 @@ import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
 
 /** Errors travel through calls between contracts, so any contract's may come back from any call. */
-const errors: Abi = [BatchSettlementAbi, EscrowAbi, BondVaultAbi, NodeRegistryAbi, RelayerRegistryAbi, SaturationBoardAbi, TideTokenAbi]
+const errors: Abi = [BatchSettlementAbi, EscrowAbi, BondVaultAbi, NodeRegistryAbi, RelayerRegistryAbi, SaturationBoardAbi, InferenceGatewayAbi, TideTokenAbi]
   .flatMap((abi) => (abi as Abi).filter((item) => item.type === "error"));
 
 /** A revert becomes `call_reverted` with the contract's error in words; everything else is the chain not answering. */
