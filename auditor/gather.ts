@@ -7,6 +7,7 @@ import { epochDataOf } from "./replay/attestations.ts";
 import { openBatches } from "./replay/batches.ts";
 import { Journal } from "./replay/journal.ts";
 import { readTable } from "./replay/tables.ts";
+import { missingUntil } from "./replay/tasks.ts";
 import type { BatchEvidence, EpochEvidence, Evidence, ReplayScope } from "./replay/evidence.ts";
 import type { BatchHeader } from "../protocol/generated/structs.ts";
 import type { PublishedSource, RoutingFacts, RoutingFactSource } from "./ports.ts";
@@ -14,6 +15,8 @@ import type { PublishedSource, RoutingFacts, RoutingFactSource } from "./ports.t
 /** A task ends within one window of its assignment, and is published within another half. */
 const PUBLISHED_WINDOWS = 2;
 const BATCHES_MAX = 2_000;
+/** So many further batches are looked into first where something is missing, then twice as many, and so on. */
+const MORE_BATCHES_MIN = 8;
 const TABLES_MAX = 20_000;
 const EPOCHS_MAX = 64;
 /** Asked for at once. */
@@ -27,10 +30,11 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const relayerId = await relayer.relayerId();
   const facts = await chain.routingFacts(relayerId);
   const scope = wanted ?? { kind: "batch", batchId: facts.lastBatchId };
-  const batches = await batchesFor(scope, facts, new Headers(relayer), relayer, (batchId) => chain.batchHash(relayerId, batchId));
-  const bare: Evidence = { ...facts, relayerId, scope, batches, tables: new Map(), seedChains: [], epochs: [] };
+  const batches = new Batches(relayer, (batchId) => chain.batchHash(relayerId, batchId));
+  const bare: Evidence = { ...facts, relayerId, scope, batches: await batchesFor(scope, facts, batches), tables: new Map(), seedChains: [], epochs: [] };
+  const published = { ...bare, batches: await withMissing(bare, facts, batches) };
   // What is wrong with the batches is told by the replay itself.
-  const { decisions } = openBatches(bare, new Journal());
+  const { decisions } = openBatches(published, new Journal());
   const judged = decisions.filter((one) => one.isJudged);
   const named = scope.kind === "epoch" ? [scope.epoch] : [...new Set(judged.map((one) => one.decision.epoch))].sort((a, b) => a - b).slice(-EPOCHS_MAX);
   const epochs = await inParallel(named, (epoch) => epochOf(epoch, relayerId, relayer, chain));
@@ -40,26 +44,37 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const relevant = decisions.map((one) => one.decision).filter((one) => processes.has(one.processId));
   for (const { processId, sequence } of relevant) leastOf.set(processId, Math.min(sequence, leastOf.get(processId) ?? Infinity));
   const newest = epochs.flatMap(({ data }) => (data === null ? [] : epochDataOf(data)?.tables ?? []));
-  return { ...bare, epochs, seedChains, tables: await tablesBack([...relevant.map((one) => one.table), ...newest], leastOf, relayer) };
+  return { ...published, epochs, seedChains, tables: await tablesBack([...relevant.map((one) => one.table), ...newest], leastOf, relayer) };
 }
 
 /** The batches in which decisions of the scope can stand, and those that were in flight beside them. */
-async function batchesFor(scope: ReplayScope, facts: RoutingFacts, headers: Headers, relayer: PublishedSource, storedHash: (batchId: bigint) => Promise<Hash | null>): Promise<BatchEvidence[]> {
+async function batchesFor(scope: ReplayScope, facts: RoutingFacts, batches: Batches): Promise<BatchEvidence[]> {
   const { lastBatchId, epochSeconds, windowSeconds } = facts;
   if (lastBatchId === 0n) throw notSettled("This relayer has settled nothing yet.");
   if (scope.kind === "batch" && (scope.batchId > lastBatchId || scope.batchId < 1n)) throw notSettled(`The chain holds no batch ${scope.batchId} of this relayer; the newest is ${lastBatchId}.`);
-  const load = async (batchId: bigint): Promise<BatchEvidence | null> => {
-    const header = await headers.of(batchId);
-    return header && { batchId, header, data: await relayer.batchData(batchId), storedHash: await storedHash(batchId) };
-  };
-  const [fromSeconds, toSeconds] = scope.kind === "epoch" ? [scope.epoch * epochSeconds, (scope.epoch + 1) * epochSeconds] : spanOf(await load(scope.batchId), scope.batchId);
-  const batches: BatchEvidence[] = [];
-  for (let batchId = await firstEndingAfter(fromSeconds, lastBatchId, headers); batchId <= lastBatchId && batches.length < BATCHES_MAX; batchId++) {
-    const batch = await load(batchId);
-    if (batch) batches.push(batch);
+  const [fromSeconds, toSeconds] = scope.kind === "epoch" ? [scope.epoch * epochSeconds, (scope.epoch + 1) * epochSeconds] : spanOf(await batches.of(scope.batchId), scope.batchId);
+  const found: BatchEvidence[] = [];
+  for (let batchId = await firstEndingAfter(fromSeconds, lastBatchId, batches); batchId <= lastBatchId && found.length < BATCHES_MAX; batchId++) {
+    const batch = await batches.of(batchId);
+    if (batch) found.push(batch);
     if (batch && batch.header.periodEnd >= toSeconds + PUBLISHED_WINDOWS * windowSeconds) break;
   }
-  return batches;
+  return found;
+}
+
+/** And later ones, as long as a nonce is missing that they may hold. */
+async function withMissing(evidence: Evidence, { lastBatchId, windowSeconds }: RoutingFacts, batches: Batches): Promise<readonly BatchEvidence[]> {
+  const found = [...evidence.batches];
+  for (let more = MORE_BATCHES_MIN; found.length > 0 && found.length < BATCHES_MAX; more *= 2) {
+    const until = missingUntil(openBatches({ ...evidence, batches: found }, new Journal()), windowSeconds);
+    const last = found.at(-1)!;
+    if (until === 0 || last.header.periodEnd >= until || last.batchId >= lastBatchId) break;
+    for (let batchId = last.batchId + 1n; batchId <= lastBatchId && batchId <= last.batchId + BigInt(more); batchId++) {
+      const batch = await batches.of(batchId);
+      if (batch) found.push(batch);
+    }
+  }
+  return found;
 }
 
 /** From the opening of its oldest task to its end. */
@@ -75,12 +90,12 @@ function spanOf(batch: BatchEvidence | null, batchId: bigint): [Seconds, Seconds
 }
 
 /** Periods follow each other, so the first batch that ends at or after a time is found by halving. */
-async function firstEndingAfter(seconds: Seconds, lastBatchId: bigint, headers: Headers): Promise<bigint> {
+async function firstEndingAfter(seconds: Seconds, lastBatchId: bigint, batches: Batches): Promise<bigint> {
   let [low, high] = [1n, lastBatchId];
   while (low < high) {
     const middle = (low + high) / 2n;
     // A journal that was begun anew does not know the oldest ones.
-    if (((await headers.of(middle))?.periodEnd ?? 0) >= seconds) high = middle;
+    if (((await batches.headerOf(middle))?.periodEnd ?? 0) >= seconds) high = middle;
     else low = middle + 1n;
   }
   return low;
@@ -114,19 +129,27 @@ async function tablesBack(roots: readonly Hash[], leastOf: ReadonlyMap<Hash, num
   return tables;
 }
 
-/** Headers, each asked for once. */
-class Headers {
+/** Batches as relayer and chain tell them; headers are asked for once. */
+class Batches {
   readonly #relayer: PublishedSource;
-  readonly #known = new Map<bigint, Promise<BatchHeader | null>>();
+  readonly #storedHash: (batchId: bigint) => Promise<Hash | null>;
+  readonly #headers = new Map<bigint, Promise<BatchHeader | null>>();
 
-  constructor(relayer: PublishedSource) {
+  constructor(relayer: PublishedSource, storedHash: (batchId: bigint) => Promise<Hash | null>) {
     this.#relayer = relayer;
+    this.#storedHash = storedHash;
   }
 
-  of(batchId: bigint): Promise<BatchHeader | null> {
-    const known = this.#known.get(batchId) ?? this.#relayer.batchHeader(batchId);
-    this.#known.set(batchId, known);
+  headerOf(batchId: bigint): Promise<BatchHeader | null> {
+    const known = this.#headers.get(batchId) ?? this.#relayer.batchHeader(batchId);
+    this.#headers.set(batchId, known);
     return known;
+  }
+
+  /** Null where the relayer does not know it. */
+  async of(batchId: bigint): Promise<BatchEvidence | null> {
+    const header = await this.headerOf(batchId);
+    return header && { batchId, header, data: await this.#relayer.batchData(batchId), storedHash: await this.#storedHash(batchId) };
   }
 }
 

@@ -99,11 +99,11 @@ class Replay {
     this.#checkNumbers(known, chain);
     this.#countUnpublished(known, chain);
     const load = new RebuiltLoad(chain, known, (one) => this.#wasOver(one, chain));
-    const liveTables = new Map<Hash, NodeTable>();
+    // Decisions in the order of the count go from table to table: one is enough to keep.
+    let kept: { readonly root: Hash; readonly table: NodeTable } | null = null;
     const live = (table: ReadTable): NodeTable => {
-      const made = liveTables.get(table.root) ?? tableWith(table, (nodeId) => load.on(nodeId));
-      liveTables.set(table.root, made);
-      return made;
+      if (kept?.root !== table.root) kept = { root: table.root, table: tableWith(table, (nodeId) => load.on(nodeId)) };
+      return kept.table;
     };
     const byTask = Map.groupBy(known, (one) => `${one.task.taskId}/${one.assignment.subtask}`);
     let next = 0;
@@ -163,8 +163,12 @@ class Replay {
     const row = shard?.rows.find((each) => each.nodeId === decision.chosen);
     if (!shard || !row) return this.#find("decision", one, `node ${decision.chosen} does not offer this model in the table that the decision names`);
     if (row.attestationHash !== assignment.attestationHash || row.keyEpoch !== assignment.keyEpoch) this.#find("attestation", one, "the assignment names another attestation or key than the table");
-    this.#checkRows(one, shard);
-    this.#makeAgain(one, shard, load, earlierNodes);
+    try {
+      this.#checkRows(one, shard);
+      this.#makeAgain(one, shard, load, earlierNodes);
+    } catch (error) {
+      this.#find("decision", one, `it cannot be made again from this table: ${(error as Error).message}`);
+    }
   }
 
   #makeAgain(one: PublishedDecision, shard: Shard, load: RebuiltLoad, earlierNodes: ReadonlySet<number>): void {

@@ -7,38 +7,54 @@ import type { Hash, Seconds } from "../../protocol/units.ts";
 
 /** A process that takes over a task after a crash does not know how many attempts there were: it counts on from here. */
 const RECOVERY_ATTEMPT = 128;
-/** A task ends within one window, and what it was is published within another half. */
-const PUBLISHED_WINDOWS = 2;
+/**
+ * A task whose process died stays open until its order's deadline (at most an hour after it was opened) and a while after it; then
+ * it is published as failed, with the next batch.
+ */
+const ORDER_SECONDS_MAX: Seconds = 3_600;
+const LOST_SECONDS_MAX: Seconds = 900;
 /** So many missing nonces are named one by one. */
 const NAMED_MAX = 20;
 
-/** Each ALLOWANCE session's nonces among and beside the judged tasks. @returns how many were looked at */
-export function checkNonces({ tasks, modes, publishedUntil }: OpenedBatches, windowSeconds: Seconds, journal: Journal): number {
-  const bySession = new Map<Hash, OpenedTask[]>();
-  for (const one of tasks) {
-    const { sessionId } = one.task.order;
-    if (modes.get(sessionId) === Mode.ALLOWANCE) bySession.set(sessionId, [...bySession.get(sessionId) ?? [], one]);
-  }
-  let looked = 0;
-  for (const [sessionId, session] of bySession) {
-    const sorted = session.toSorted((a, b) => (a.task.order.nonce < b.task.order.nonce ? -1 : a.task.order.nonce > b.task.order.nonce ? 1 : 0));
-    looked += sorted.filter((one) => one.isJudged).length;
-    for (const [i, next] of sorted.entries()) {
-      const before = sorted[i - 1];
-      if (before && (before.isJudged || next.isJudged)) checkStep(sessionId, before, next, publishedUntil - PUBLISHED_WINDOWS * windowSeconds, journal);
-    }
-  }
-  return looked;
+/** Two tasks of an ALLOWANCE session between which no other is published; at least one of them is judged. */
+interface Step {
+  readonly sessionId: Hash;
+  readonly before: OpenedTask;
+  readonly next: OpenedTask;
 }
 
-function checkStep(sessionId: Hash, before: OpenedTask, next: OpenedTask, ripeSeconds: Seconds, journal: Journal): void {
+/** Each ALLOWANCE session's nonces among and beside the judged tasks. @returns how many were looked at */
+export function checkNonces(opened: OpenedBatches, windowSeconds: Seconds, journal: Journal): number {
+  for (const step of stepsOf(opened)) checkStep(step, opened.publishedUntil >= dueSeconds(step, windowSeconds), journal);
+  return opened.tasks.filter((one) => one.isJudged && opened.modes.get(one.task.order.sessionId) === Mode.ALLOWANCE).length;
+}
+
+/** Until when later batches may still publish a task that is missing here; 0 where none is missing. */
+export const missingUntil = (opened: OpenedBatches, windowSeconds: Seconds): Seconds =>
+  Math.max(0, ...stepsOf(opened).filter(({ before, next }) => next.task.order.nonce - before.task.order.nonce > 1n).map((step) => dueSeconds(step, windowSeconds)));
+
+function stepsOf({ tasks, modes }: OpenedBatches): Step[] {
+  const bySession = Map.groupBy(tasks.filter((one) => modes.get(one.task.order.sessionId) === Mode.ALLOWANCE), (one) => one.task.order.sessionId);
+  return [...bySession].flatMap(([sessionId, session]) => {
+    const sorted = session.toSorted((a, b) => (a.task.order.nonce < b.task.order.nonce ? -1 : a.task.order.nonce > b.task.order.nonce ? 1 : 0));
+    return sorted.slice(1).map((next, i): Step => ({ sessionId, before: sorted[i]!, next })).filter(({ before, next }) => before.isJudged || next.isJudged);
+  });
+}
+
+/** When all orders before this step's later one must have been published. */
+function dueSeconds({ next: { task } }: Step, windowSeconds: Seconds): Seconds {
+  const openedSeconds = Math.floor(task.openedAtMs / 1_000);
+  return Math.min(task.order.deadline, openedSeconds + ORDER_SECONDS_MAX) + LOST_SECONDS_MAX + 2 * windowSeconds;
+}
+
+function checkStep({ sessionId, before, next }: Step, isDue: boolean, journal: Journal): void {
   const [low, high] = [before.task.order.nonce, next.task.order.nonce];
   const place = { batchId: next.batchId, taskId: next.task.taskId };
   if (low === high) return void journal.find("nonce", `session ${sessionId}: nonce ${low} stands in two tasks, the other is ${before.task.taskId}`, place);
   for (let missing = low + 1n; missing < high && missing <= low + BigInt(NAMED_MAX); missing++) {
     const rest = missing === low + BigInt(NAMED_MAX) && high - missing > 1n ? ` and the ${high - missing - 1n} after it` : "";
-    if (next.task.openedAtMs / 1_000 <= ripeSeconds) journal.find("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}`, place);
-    else journal.leave("nonce", `session ${sessionId}: nonce ${missing}${rest} is not published yet`);
+    if (isDue) journal.find("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}`, place);
+    else journal.leave("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}; a task that was lost in a crash is published after its deadline`);
   }
 }
 

@@ -69,6 +69,29 @@ describe("the evidence of a replay", () => {
     expect((await auditRouting({ kind: "batch", batchId: 5n }, relayer.url, access)).unchecked.map((one) => one.kind)).to.include("data");
   });
 
+  it("is looked for in later batches where a nonce is missing", async () => {
+    const lost = new ReplayWorld();
+    await lost.join(3);
+    await lost.serve();
+    const late = (await lost.ask())!;
+    await lost.serve();
+    await lost.endEpoch(3);
+    for (let i = 0; i < 12; i++) {
+      if (i === 11) lost.finish(late, "expired");
+      await lost.serve();
+      await lost.endEpoch(3);
+    }
+    const [honest, node] = await Promise.all([publishing(() => lost.evidence(), lost.records), boardChain(() => lost.evidence())]);
+    try {
+      const { findings, unchecked, evidence } = await auditRouting({ kind: "epoch", epoch: FIRST }, honest.url, { ...access, rpcUrls: [node.url] });
+      expect([findings, unchecked]).to.deep.equal([[], []]);
+      expect(evidence.batches.length).to.equal(13);
+    } finally {
+      honest.stop();
+      node.stop();
+    }
+  });
+
   it("is refused where another chain answers, nothing is settled, or nobody answers", async () => {
     expect(await codeOf(auditRouting(EPOCH, relayer.url, { ...access, rpcUrls: [chain.url], chainId: 1 }))).to.equal("wrong_chain");
     expect(await codeOf(auditRouting({ kind: "batch", batchId: 11n }, relayer.url, access))).to.equal("not_settled");

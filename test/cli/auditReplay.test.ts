@@ -52,7 +52,7 @@ describe("tidelane audit replay", function () {
     const wrong = await ran(["audit", "replay", "--epoch", String(FIRST), ...flags]);
     expect(wrong.exitCode).to.equal(1);
     expect(wrong.stdout).to.match(/WRONG {2}draw in batch 1, task 0x[0-9a-f]{64}, attempt 0: the draw does not come from epoch/).and.match(/WRONG {2}decision .*temperatureUs: 7, \d+/);
-    expect(wrong.stdout).to.match(/left {3}nonce: .*nonce 2 is not published yet/).and.include("did not decide as it had to");
+    expect(wrong.stdout).to.match(/left {3}nonce: .*nonce 2 is missing before 3/).and.include("did not decide as it had to");
     const json = (await ran(["audit", "replay", ...flags, "--json"])).json() as { verdict: string; findings: { kind: string; batchId: string }[] };
     expect([json.verdict, json.findings[0]!.batchId]).to.deep.equal(["wrong", "1"]);
   });

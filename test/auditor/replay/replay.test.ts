@@ -229,9 +229,14 @@ describe("replaying a relayer that lies", () => {
     await world.serve(101);
     await world.endEpoch(3);
     const early = replay(world.evidence());
-    expect(left(early)).to.match(/nonce: .*nonce 1 is not published yet/);
+    expect(left(early)).to.match(/nonce: .*nonce 1 is missing before 3; a task that was lost in a crash/);
     expect(kinds(early)).to.deep.equal(["nonce"]);
-    await world.goTo(world.epoch + 3, 3);
+    // The last order's deadline is 20 s after it was opened; a lost task is published within 15 minutes after that.
+    await world.goTo(world.epoch + 60, 3);
+    await world.serve();
+    await world.endEpoch(3);
+    expect(left(replay(world.evidence()))).to.match(/nonce 1 is missing/);
+    await world.goTo(world.epoch + 4, 3);
     await world.serve();
     await world.endEpoch(3);
     const late = replay(world.evidence());

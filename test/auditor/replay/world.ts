@@ -38,7 +38,7 @@ export const canonical = (value: unknown): string => {
 };
 
 export class ReplayWorld {
-  readonly chain = new SeedChain(`0x${"7a".repeat(32)}`, FIRST, 64);
+  readonly chain = new SeedChain(`0x${"7a".repeat(32)}`, FIRST, 128);
   readonly rig = new FleetRig({ seeds: this.chain });
   readonly batches: BatchEvidence[] = [];
   readonly epochs: EpochEvidence[] = [];
