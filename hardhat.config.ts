@@ -10,6 +10,9 @@ import { defineConfig } from "hardhat/config";
 
 const require = createRequire(import.meta.url);
 
+/** `npm run test:deep` */
+const isDeep = process.env.DEEP_TESTS === "1";
+
 export default defineConfig({
   plugins: [
     hardhatEthers,
@@ -30,8 +33,8 @@ export default defineConfig({
   typechain: { outDir: ".tidelane/build/typechain", dontOverrideCompile: false },
   test: {
     solidity: {
-      fuzz: { runs: 256 },
-      invariant: { runs: 48, depth: 128, failOnRevert: true },
+      fuzz: { runs: isDeep ? 10_000 : 256 },
+      invariant: { runs: isDeep ? 1_024 : 48, depth: 128, failOnRevert: true },
       eip712Types: { include: ["contracts/types/**"] },
     },
   },

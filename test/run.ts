@@ -1,5 +1,6 @@
 // `npm test`: every check in one run, two at a time, each with its own output, and one count at the end.
-// usage: npm test [-- <stage> ...]   with stages from the table below
+// usage: npm test [-- <stage> ...]      with stages from the table below
+//        npm run test:deep [-- --json]  the long runs: 10,000 fuzz runs, 1,024 x 128 invariant calls, millions of arrivals
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -40,7 +41,17 @@ const tracks: readonly (readonly Stage[])[] = [
 ];
 const e2e: Stage = { name: "e2e", args: [...mocha, "--timeout", "120000", "test/e2e/**/*.test.ts"], counts, minutesMax: 9 };
 
-async function main(wanted: readonly string[]): Promise<void> {
+const deep: readonly Stage[] = [
+  { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 240 },
+  { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
+];
+
+async function main(args: readonly string[]): Promise<void> {
+  const wanted = args.filter((arg) => !arg.startsWith("--"));
+  if (args.includes("--deep")) {
+    process.env.DEEP_TESTS = "1";
+    return report([await run(compile), ...await inOrder(deep)], args.includes("--json"));
+  }
   const known = [compile, ...tracks.flat(), e2e].map((stage) => stage.name);
   const unknown = wanted.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no stage is named ${unknown.join(", ")}; there are: ${known.join(", ")}`);
@@ -52,7 +63,7 @@ async function main(wanted: readonly string[]): Promise<void> {
     // Last and alone: real processes with real deadlines deserve both cores.
     if (isWanted(e2e)) results.push(await run(e2e));
   }
-  report(results);
+  report(results, args.includes("--json"));
 }
 
 async function inOrder(stages: readonly Stage[]): Promise<Result[]> {
@@ -89,7 +100,7 @@ function countsOf(stage: Stage, output: string, code: number | null): { passed: 
   return { passed, failed: failed === 0 && (code !== 0 || passed === 0) ? 1 : failed };
 }
 
-function report(results: readonly Result[]): void {
+function report(results: readonly Result[], isJson: boolean): void {
   console.log("\n=== summary");
   for (const { stage, passed, failed, seconds } of results) {
     console.log(`${stage.name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(1).padStart(7)} s`);
@@ -97,6 +108,7 @@ function report(results: readonly Result[]): void {
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   console.log(`\n${passed} passed, ${failed} failed`);
+  if (isJson) console.log(JSON.stringify({ passed, failed, stages: results.map(({ stage, ...counted }) => ({ name: stage.name, ...counted })) }));
   process.exitCode = failed === 0 ? 0 : 1;
 }
 
