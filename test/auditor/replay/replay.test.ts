@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { stringToHex, keccak256 } from "viem/utils";
 import { replay } from "../../../auditor/replay/replay.ts";
 import { Mode } from "../../../protocol/constants.ts";
+import { drawOf } from "../../../relayer/routing/seeds.ts";
 import { FIRST, ReplayWorld, canonical, type Asked } from "./world.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import type { Evidence, FindingKind, ReplayReport } from "../../../auditor/replay/evidence.ts";
@@ -151,6 +152,33 @@ describe("replaying a relayer that lies", () => {
     expect(details(report)).to.match(/does not come from epoch/);
     expect(kinds(await lied((decision) => ({ ...decision, mode: 0 })))).to.include("draw");
     expect(kinds(await lied((decision) => ({ ...decision, nonce: "99" })))).to.deep.equal(["decision"]);
+  });
+
+  it("names a draw for the task where the payer signed no order, though it comes from the seed", async () => {
+    const world = new ReplayWorld();
+    world.lie = (decision) => {
+      const taskId = decision.taskId as Hash;
+      return { ...decision, mode: Mode.VOUCHER, draw: drawOf(world.chain.seedOf(FIRST)!, { mode: Mode.VOUCHER, taskId, sessionId: taskId, nonce: 0n, subtask: 0, attempt: 0 }) };
+    };
+    await world.join(1);
+    await world.serve();
+    await world.endEpoch(1);
+    const report = replay(world.evidence());
+    expect([kinds(report), details(report)]).to.deep.equal([["draw"], "the decision is drawn for mode 0; the session's is 1"]);
+  });
+
+  it("names numbers of a process's count that are used twice", async () => {
+    const numbered = async (sequence: number): Promise<string> => {
+      const world = new ReplayWorld();
+      await world.join(3);
+      await world.serve();
+      world.lie = (decision) => ({ ...decision, sequence });
+      await world.serve();
+      await world.endEpoch(3);
+      return details(replay(world.evidence()));
+    };
+    expect(await numbered(1)).to.match(/number 1 of the process is used by two decisions/);
+    expect(await numbered(2)).to.match(/number 2 of the process is told as an event, too/);
   });
 
   it("names a decision drawn with another epoch's seed", async () => {
@@ -352,6 +380,35 @@ describe("what cannot be checked yet", () => {
     expect(left(replay(world.evidence(EPOCH, { batches: world.batches.map((batch) => ({ ...batch, data: null })) })))).to.match(/data: the data of batch 1 is not served/);
     expect(left(replay(world.evidence(EPOCH, { epochs: [{ epoch: FIRST, dataHash: null, data: null }] })))).to.match(/attestation: epoch \d+ is not committed/);
     expect(replay(world.evidence({ kind: "epoch", epoch: FIRST + 7 }))).to.deep.include({ verdict: "unchecked", decisions: 0 });
+  });
+
+  it("is a load while no table tells yet what ended", async () => {
+    const world = new ReplayWorld();
+    await world.join(3);
+    const first = (await world.ask())!;
+    first.choices[0]!.booking.firstToken(5);
+    await world.serve();
+    world.finish(first);
+    await world.endEpoch(3);
+    expect(replay(world.evidence()).verdict).to.equal("verified");
+    const early = replay(world.evidence(EPOCH, { tables: new Map(world.rig.tables.slice(0, 1).map(({ root, text }) => [root, text])) }));
+    expect([early.findings, early.recomputed]).to.deep.equal([[], 2]);
+    expect(early.unchecked.map((one) => [one.kind, one.count])).to.deep.equal([["load", 1]]);
+  });
+
+  it("is a load only as long as a dispatch that is kept back runs", async () => {
+    const world = new ReplayWorld();
+    await world.join(3);
+    const kept = (await world.ask())!;
+    await world.serve();
+    world.fail(kept, "stalled");
+    world.rig.clock.pass(1_100);
+    await world.serve();
+    await world.serve();
+    await world.endEpoch(3);
+    const report = replay(world.evidence());
+    expect([report.findings, report.recomputed]).to.deep.equal([[], 3]);
+    expect(report.unchecked.map((one) => [one.kind, one.count])).to.deep.equal([["data", 1], ["load", 1]]);
   });
 
   it("is a load while earlier dispatches are not published; what is impossible even so is named", async () => {
