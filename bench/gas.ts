@@ -11,6 +11,7 @@ import { Mode } from "../protocol/constants.ts";
 import { signStruct } from "../protocol/signing.ts";
 import type { SaturationAttestation } from "../protocol/generated/structs.ts";
 import { compile } from "../deploy/artifacts.ts";
+import { fraudCosts } from "./gas/fraud.ts";
 import { gatewayCosts } from "./gas/gateway.ts";
 import { addNode, addSession, createWorld, EPOCH_SECONDS, hashOf, postBatch, RELAYER_ID, WINDOW_SECONDS, type World } from "./gas/world.ts";
 
@@ -25,6 +26,7 @@ await batches(world, sessions);
 await exits(world);
 await board(world);
 Object.assign(gas, await gatewayCosts(world));
+Object.assign(gas, await fraudCosts());
 for (const [operation, amount] of Object.entries(gas)) console.log(`${operation.padEnd(44)} ${amount.toLocaleString("en-US").padStart(12)}`);
 console.log(JSON.stringify(gas));
 

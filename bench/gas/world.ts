@@ -8,7 +8,7 @@ import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
 import { TideTokenAbi } from "../../protocol/generated/abi/TideToken.ts";
 import { Mode } from "../../protocol/constants.ts";
-import { itemsHash } from "../../protocol/merkleSum.ts";
+import { itemsHash, type Item } from "../../protocol/merkleSum.ts";
 import { signerOfKey, signStruct, type DigestSigner } from "../../protocol/signing.ts";
 import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex, type Signature } from "../../protocol/units.ts";
@@ -19,13 +19,14 @@ export const WINDOW_SECONDS = 3_600;
 export const EPOCH_SECONDS = 300;
 export const RELAYER_ID = 1;
 /** Amounts of six decimals, of the size that a batch of chats comes to. */
-const CHARGE = 1_234_567n;
+export const CHARGE = 1_234_567n;
 const FEE = 1_200_345n;
-const LARGE = 10n ** 15n;
+export const LARGE = 10n ** 15n;
 
 export interface OpenSession {
   readonly sessionId: Hash;
   readonly mode: number;
+  readonly authorization: SpendingAuthorization;
   readonly key: DigestSigner;
   cap: bigint;
 }
@@ -96,12 +97,27 @@ export async function addSession(world: World, mode: number): Promise<number> {
   const payer = signerOfKey("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
   const signature = await signStruct(payer, world.domain, "SpendingAuthorization", authorization);
   const gas = await world.chain.call(world.owner, world.contracts["Escrow"]!, EscrowAbi, "openSession", [authorization, signature]);
-  world.sessions.push({ sessionId: hashStruct("SpendingAuthorization", authorization), mode, key, cap: 0n });
+  world.sessions.push({ sessionId: hashStruct("SpendingAuthorization", authorization), mode, authorization, key, cap: 0n });
   return gas;
 }
 
 /** Settles one change of each of those sessions and tabs. @returns gas used. */
 export async function postBatch(world: World, sessions: readonly OpenSession[], nodes: readonly BenchNode[], leafCount: number): Promise<number> {
+  return (await postWith(world, sessions, nodes, leafCount, () => ({}))).gas;
+}
+
+export interface PostedBatch {
+  readonly gas: number;
+  readonly header: BatchHeader;
+  readonly debits: readonly Item[];
+  readonly credits: readonly Item[];
+}
+
+/** The same with what a batch's totals call for in its header. */
+export async function postWith(
+  world: World, sessions: readonly OpenSession[], nodes: readonly BenchNode[], leafCount: number,
+  own: (totals: { readonly totalDebit: bigint; readonly totalCredit: bigint }) => Partial<BatchHeader>,
+): Promise<PostedBatch> {
   const { chain, contracts, owner, signer, domain } = world;
   const now = await chain.time();
   const byId = sessions.toSorted((a, b) => (a.sessionId < b.sessionId ? -1 : 1));
@@ -110,17 +126,19 @@ export async function postBatch(world: World, sessions: readonly OpenSession[], 
   // As much as the debits allow at 300 bps, in unequal shares, as tabs are.
   const totalCredit = (totalDebit * FEE) / CHARGE;
   const credits = await Promise.all(nodes.map((node, i) => creditOf(world, node, shareOf(totalCredit, nodes.length, i), now)));
+  const debitItems = debits.map((debit): Item => ({ id: debit.sessionId, change: debit.change }));
+  const creditItems = credits.map((credit): Item => ({ id: numberToHex(credit.nodeId, { size: 32 }), change: credit.change }));
   const header: BatchHeader = {
     relayerId: RELAYER_ID, relayerEpoch: 1, batchId: world.lastBatch.id + 1n, prevBatchHash: world.lastBatch.hash,
     sessionRoot: hashOf(world.lastBatch.id * 2n), tabRoot: hashOf(world.lastBatch.id * 2n + 1n), leafCount,
-    debitsHash: itemsHash(debits.map((debit) => ({ id: debit.sessionId, change: debit.change }))),
-    creditsHash: itemsHash(credits.map((credit) => ({ id: numberToHex(credit.nodeId, { size: 32 }), change: credit.change }))),
+    debitsHash: itemsHash(debitItems), creditsHash: itemsHash(creditItems),
     totalDebit, totalCredit, dataHash: hashOf(world.lastBatch.id + 77n), periodStart: now - 60, periodEnd: now, postBy: now + WINDOW_SECONDS / 2,
+    ...own({ totalDebit, totalCredit }),
   };
   const signature = await signStruct(signer, domain, "BatchHeader", header);
   const gas = await chain.call(owner, contracts["BatchSettlement"]!, [...BatchSettlementAbi, ...EscrowAbi], "postBatch", [header, signature, debits, credits]);
   world.lastBatch = { id: header.batchId, hash: hashStruct("BatchHeader", header) };
-  return gas;
+  return { gas, header, debits: debitItems, credits: creditItems };
 }
 
 async function debitOf(world: World, session: OpenSession) {
@@ -170,12 +188,19 @@ async function deployAll(chain: GasChain, owner: Address): Promise<Record<string
   const NodeRegistry = await create(chain, owner, "registry/NodeRegistry", ["address"], [settlement]);
   const RelayerRegistry = await create(chain, owner, "registry/RelayerRegistry", ["address"], [settlement]);
   const BondVault = await create(chain, owner, "BondVault", ["address", "address", "address", "address", "address", "uint48", "uint96"],
-    [token, token, NodeRegistry, RelayerRegistry, zero, WINDOW_SECONDS, 100_000_000n]);
+    [token, token, NodeRegistry, RelayerRegistry, at(10n), WINDOW_SECONDS, 100_000_000n]);
   const Escrow = await create(chain, owner, "Escrow", [...Array<string>(9).fill("address"), "uint48", "uint8"],
-    [token, NodeRegistry, RelayerRegistry, BondVault, settlement, at(5n), zero, zero, owner, WINDOW_SECONDS, 5]);
+    [token, NodeRegistry, RelayerRegistry, BondVault, settlement, at(5n), at(10n), zero, owner, WINDOW_SECONDS, 5]);
   const BatchSettlement = await create(chain, owner, "BatchSettlement", ["address"], [Escrow]);
   const SaturationBoard = await create(chain, owner, "SaturationBoard", ["address", "uint48"], [BatchSettlement, EPOCH_SECONDS]);
-  return { token, NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard };
+  const judge = (name: string, types: readonly string[], values: readonly unknown[]): Promise<Address> => create(chain, owner, `fraud/${name}`, types, values);
+  const NodeJudge = await judge("NodeJudge", ["address"], [BatchSettlement]);
+  const LeafJudge = await judge("LeafJudge", ["address", "uint96"], [BatchSettlement, 50_000_000n]);
+  const TreeJudge = await judge("TreeJudge", ["address"], [BatchSettlement]);
+  const RelayerJudge = await judge("RelayerJudge", ["address", "address"], [BatchSettlement, SaturationBoard]);
+  const FraudProofs = await create(chain, owner, "FraudProofs", [...Array<string>(5).fill("address"), "uint96"],
+    [BatchSettlement, NodeJudge, LeafJudge, TreeJudge, RelayerJudge, 2_000_000n]);
+  return { token, NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, FraudProofs };
 }
 
 /** The constructor's static arguments, flat: a struct of static members is laid out like its members. */
