@@ -38,9 +38,9 @@ contract LeafJudge is Judge {
         verdict = _voiding(relayerId, batchId, batch, leafHash, record.receipt.body.sessionId, uint96(leaf.charge));
         verdict.key = keccak256(abi.encode("F4", relayerId, batchId, leafHash));
         verdict.penaltyLeast = _threeTimes(uint96(leaf.fee));
-        if (!Records.isNodes(fault)) return verdict;
+        if (!Records.isNodes(fault) || !_isSignedByNode(record)) return verdict;
         verdict.nodeId = record.receipt.nodeId;
-        verdict.fromTab = uint96(leaf.fee);
+        verdict.fromTab = leaf.fee < record.receipt.body.fee ? uint96(leaf.fee) : record.receipt.body.fee;
     }
 
     /// @notice F13.
@@ -112,6 +112,12 @@ contract LeafJudge is Judge {
         bool holds = leaf.fee == fee && leaf.charge == Fees.chargeDown(fee, record.assignment.feeBps)
             && (leaf.voucherHash != 0 || leaf.voucherSigHash == 0);
         return holds ? Fault.NONE : Fault.LEAF_SUMS;
+    }
+
+    /// @dev A tab pays for what its node signed. A signature that is not the node's is easily put into a leaf to rob it.
+    function _isSignedByNode(Record calldata record) private view returns (bool) {
+        address key = nodeRegistry.keyAddressOf(record.receipt.nodeId, record.receipt.keyEpoch);
+        return Records.isSigned(key, record.receipt.hash(), record.receiptSignature, _keys());
     }
 
     /// @dev The whole charge goes back, as long as it can be kept from being paid out.

@@ -92,10 +92,9 @@ library Records {
         if (fault == Fault.NONE) fault = _signatures(record, voucherHash, keys);
     }
 
-    /// @notice Whether it is the node that signed, or was credited for, what it must not.
+    /// @notice Whether it is a fault of what the node states. It is the node's own only where the node has signed it.
     function isNodes(Fault fault) internal pure returns (bool) {
-        return fault == Fault.STATUS || fault == Fault.TOKENS || fault == Fault.FEE || fault == Fault.CUMULATIVE
-            || fault == Fault.NODE_SIGNATURE;
+        return fault == Fault.STATUS || fault == Fault.TOKENS || fault == Fault.FEE || fault == Fault.CUMULATIVE;
     }
 
     /// @notice Whether a key speaks for that time: from W before its opening to W after its closing.

@@ -52,6 +52,20 @@ contract FraudLeavesTest is Trials {
         vm.assertEq(escrow.claimTab(relayerId, nodeId), FEE, "the honest part");
     }
 
+    /// @dev A relayer that puts a false receipt with a false signature into a leaf does not get at the tab of the node it names.
+    function test_F4_noTabPaysForWhatItsNodeDidNotSign() public {
+        _settle(sessionId, 10e6, 10e6);
+        for (uint256 i = 0; i < 2; ++i) {
+            Record memory record = _attempt();
+            record.receipt.body.fee += uint96(i);
+            _seal(record);
+            record.receiptSignature = _sign(0xBAD, record.receipt.hash());
+            _prove(_f4(_postRows(_rows(record)), 0));
+            vm.assertEq(escrow.tabOf(relayerId, nodeId).voidedEarned, 0, "the node keeps what it earned");
+        }
+        vm.assertGe(proofs.owedTo(pay, payer), 2 * FEE, "the relayer's bond gives the charges back");
+    }
+
     function test_F4_threeTimesTheFeeWhereThatIsMore() public {
         SpendingAuthorization memory own = _authorization(VOUCHER, LOCK);
         (own.salt, own.maxPerTask, own.maxPriceInPerMTok) = (9, 60e6, 40e6);
