@@ -54,7 +54,7 @@ class Replay {
     const judged = opened.decisions.filter((one) => one.isJudged);
     for (const one of judged) this.#checkDraw(one, opened);
     const tables = this.#readTables();
-    if (judged.length === 0) this.#journal.leave("data", "no decision of it is published (yet)");
+    if (judged.length === 0 && !this.#isAllPublished(opened)) this.#journal.leave("data", "no decision of it is published (yet)");
     for (const processId of new Set(judged.map((one) => one.decision.processId))) this.#replayProcess(processId, opened.decisions, tables);
     checkAttempts(opened.decisions, this.#journal);
     const nonces = checkNonces(opened, windowSeconds, this.#journal);
@@ -67,6 +67,12 @@ class Replay {
       verdict: findings.length > 0 ? "wrong" : unchecked.length > 0 ? "unchecked" : "verified", decisions, recomputed: this.#recomputed, openDraws: this.#openDraws,
       nonces, tables, atItsWord: Object.fromEntries(this.#atItsWord), findings, unchecked,
     };
+  }
+
+  /** Batches reach so far beyond the epoch that what was decided in it would stand in one. */
+  #isAllPublished({ publishedUntil }: OpenedBatches): boolean {
+    const { scope, epochSeconds, windowSeconds } = this.#evidence;
+    return scope.kind === "epoch" && publishedUntil >= (scope.epoch + 1) * epochSeconds + 2 * windowSeconds;
   }
 
   #checkDraw(one: PublishedDecision, { modes }: OpenedBatches): void {

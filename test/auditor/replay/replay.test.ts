@@ -382,6 +382,18 @@ describe("what cannot be checked yet", () => {
     expect(replay(world.evidence({ kind: "epoch", epoch: FIRST + 7 }))).to.deep.include({ verdict: "unchecked", decisions: 0 });
   });
 
+  it("is an idle epoch, until batches reach beyond it", async () => {
+    const world = await busyEpoch();
+    const idle = { kind: "epoch", epoch: FIRST + 1 } as const;
+    await world.commitEpochs();
+    const idleEpoch = (): ReplayReport => replay(world.evidence(idle, { epochs: [] }));
+    expect(idleEpoch().verdict).to.equal("unchecked");
+    await world.goTo(FIRST + 6, 5);
+    await world.serve();
+    await world.endEpoch(5);
+    expect(idleEpoch()).to.deep.include({ verdict: "verified", decisions: 0 });
+  });
+
   it("is a load while no table tells yet what ended", async () => {
     const world = new ReplayWorld();
     await world.join(3);
