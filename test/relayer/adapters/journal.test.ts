@@ -161,6 +161,12 @@ describe("the journal", function () {
   });
 
   describe("while the database is away", () => {
+    // The databases of the tests above are thousands of files to sync: here, rather than inside a stop that is to be quick.
+    before(async function () {
+      this.timeout(120_000);
+      await admin.query("checkpoint");
+    });
+
     let url = "";
     let one: Ended;
     let other: Ended;
