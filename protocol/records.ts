@@ -1,6 +1,6 @@
 // The record of an attempt: everything that was signed about it, and the checks that anyone can make from it alone.
 import { chargeDown, feeOf } from "./fees.ts";
-import { Mode, Status } from "./constants.ts";
+import { Mode, Status, Tier } from "./constants.ts";
 import { leafHash, type SumNode } from "./merkleSum.ts";
 import { structFromJson, structToJson } from "./json.ts";
 import { digest, hashStruct, type Domain, type Keccak256 } from "./typedData.ts";
@@ -73,6 +73,7 @@ export function checkCover(covered: CoveredOrder): string[] {
   const taskId = hashStruct("TaskOrder", order);
   const found: string[] = [];
   if (order.sessionId !== sessionId) found.push("the order's sessionId is not the authorization's hash");
+  if (!Object.values(Tier).includes(order.tier as 0)) found.push(`tier ${order.tier} is none`);
   if (order.maxFee > authorization.maxPerTask) found.push(`the order's maxFee ${order.maxFee} exceeds the authorization's maxPerTask ${authorization.maxPerTask}`);
   if (authorization.mode === Mode.VOUCHER) {
     if (voucher === null) return [...found, "a VOUCHER session needs a voucher for each order"];
