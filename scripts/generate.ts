@@ -54,9 +54,18 @@ function abiOf(name: string): readonly AbiItem[] {
 }
 
 function abiFile(name: string): string {
-  const items = abiOf(name).map((item) => `  ${JSON.stringify(item)},`).join("\n");
+  const items = abiOf(name).map((item) => `  ${JSON.stringify(named(item, name))},`).join("\n");
   return `${header}export const ${name}Abi = [\n${items}\n] as const;\n`;
 }
+
+/** Arguments that a contract hands on unread have their names in its interface only. */
+function named(item: AbiItem, contract: string): AbiItem {
+  if (item.type !== "function" || (item.inputs ?? []).every((input) => input.name !== "")) return item;
+  const declared = abiOf(`I${contract}`).find((other) => other.name === item.name && typesOf(other) === typesOf(item));
+  return declared ? { ...item, inputs: declared.inputs ?? [] } : item;
+}
+
+const typesOf = (item: AbiItem): string => JSON.stringify(item.inputs ?? [], (key, value: unknown) => (key === "name" || key === "internalType" ? undefined : value));
 
 /** Structs become interfaces with viem's value types, and field lists from which EIP-712 hashes are made. */
 function structsFile(abi: readonly AbiItem[]): string {
