@@ -71,13 +71,22 @@ abstract contract EscrowBase is IEscrow, TidelaneDomain, ReentrancyGuardTransien
     }
 
     modifier onlyBatchSettlement() {
-        if (msg.sender != batchSettlement) revert NotBatchSettlement(msg.sender);
+        _checkBatchSettlement();
         _;
     }
 
     modifier onlyFraudProofs() {
-        if (msg.sender != fraudProofs) revert NotFraudProofs(msg.sender);
+        _checkFraudProofs();
         _;
+    }
+
+    /// @dev Apart from the modifiers, whose code stands in each function again: the Escrow is near the limit of its size.
+    function _checkBatchSettlement() private view {
+        if (msg.sender != batchSettlement) revert NotBatchSettlement(msg.sender);
+    }
+
+    function _checkFraudProofs() private view {
+        if (msg.sender != fraudProofs) revert NotFraudProofs(msg.sender);
     }
 
     function _least(uint256 one, uint256 other) internal pure returns (uint96) {
