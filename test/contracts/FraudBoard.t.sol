@@ -66,6 +66,21 @@ contract FraudBoardTest is Trials {
         );
     }
 
+    /// @dev The greatest of the four dimensions counts, and never as more than all of it.
+    function test_F12_anyDimensionMayBeTheGreatest() public {
+        for (uint256 i = 0; i < 4; ++i) {
+            (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _board(uint64(i));
+            if (i == 0) attestation.computeBps = 8_000;
+            if (i == 1) attestation.queueBps = 8_000;
+            if (i == 2) attestation.networkBps = 8_000;
+            if (i == 3) attestation.networkBps = 20_000;
+            entries[1].slotBps = uint96(8) * (i == 3 ? 10_000 : 8_000);
+            entries[1].attestationHash = attestation.hash();
+            _commit(commitment, entries);
+            _expectNothingWrong(_f12Bad(commitment, entries[1], attestation));
+        }
+    }
+
     function test_F12_aLaterAttestationThatWasReliedOn() public {
         (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _board(0);
         _commit(commitment, entries);
@@ -188,6 +203,8 @@ contract FraudBoardTest is Trials {
         _expectNothingWrong(_f12Pool(commitment, bounds, true, true));
         _expectNotProven(_f12Pool(commitment, bounds, true, false), NEIGHBOURS);
         _expectNotProven(_f12Pool(commitment, bounds, false, true), NEIGHBOURS);
+        bounds[1] = entries[2];
+        _expectNotProven(_f12Pool(commitment, bounds, true, true), NEIGHBOURS);
         (bounds[0], bounds[1]) = (entries[1], entries[2]);
         _expectNothingWrong(_f12Pool(commitment, bounds, false, true));
         _expectNotProven(_f12Pool(commitment, bounds, true, true), NEIGHBOURS);

@@ -63,6 +63,9 @@ contract FraudDataTest is Trials {
         proofs.challengeData(relayerId, 1, 1);
         vm.stopPrank();
         vm.assertEq(pay.balanceOf(fraudProofs), CHALLENGE_BOND, "one bond");
+        vm.assertEq(proofs.challengeOf(relayerId, 1, 0).challenger, challenger, "kept");
+        vm.assertEq(proofs.challengeOf(relayerId, 1, 0).openedAt, START + W, "since");
+        vm.assertEq(proofs.challengeOf(relayerId, 1, 1).challenger, address(0), "none");
     }
 
     function test_F9_onlyTheRecordItselfAnswers() public {

@@ -78,8 +78,25 @@ abstract contract World {
     }
 
     function _deploy() internal {
+        _makeTokens();
+        _deployBooks();
+        proofs = new FraudProofs(
+            settlement,
+            new NodeJudge(settlement),
+            new LeafJudge(settlement, MINIMUM_PENALTY),
+            new TreeJudge(settlement),
+            new RelayerJudge(settlement, board),
+            CHALLENGE_BOND
+        );
+    }
+
+    function _makeTokens() internal virtual {
         pay = new TideToken("Test dollar", "tUSD");
         stake = new TideToken("Test stake", "TIDE");
+    }
+
+    /// @notice Everything but judges and FraudProofs, which is to come five contracts later.
+    function _deployBooks() internal {
         uint64 nonce = vm.getNonce(address(this));
         address foretoldSettlement = vm.computeCreateAddress(address(this), nonce + 4);
         address foretoldBoard = vm.computeCreateAddress(address(this), nonce + 5);
@@ -105,14 +122,6 @@ abstract contract World {
         settlement = new BatchSettlement(escrow);
         board = new SaturationBoard(settlement, EPOCH);
         receipts = new TaskReceipts(settlement);
-        proofs = new FraudProofs(
-            settlement,
-            new NodeJudge(settlement),
-            new LeafJudge(settlement, MINIMUM_PENALTY),
-            new TreeJudge(settlement),
-            new RelayerJudge(settlement, board),
-            CHALLENGE_BOND
-        );
     }
 
     /// @notice Whether this deployment's fees are paid only once the routing seeds are revealed.
