@@ -34,7 +34,6 @@ abstract contract DataChallenges is Penalties {
 
     mapping(uint32 relayerId => mapping(uint64 batchId => uint48)) public override condemnedAt;
     mapping(bytes32 place => DataChallenge) private challenges;
-    mapping(bytes32 entry => uint256) private voidedOf;
 
     constructor(LeafJudge leafJudge_, uint96 challengeBond_) {
         if (challengeBond_ == 0) revert ZeroAmount();
@@ -133,7 +132,7 @@ abstract contract DataChallenges is Penalties {
     /// @dev A debit is given back as far as the pot reaches, and the rest when more credits are voided.
     function _voidEntry(uint32 relayerId, uint64 batchId, bool isDebit, Item calldata item) private returns (uint96 voided) {
         bytes32 pot = _potOf(relayerId, batchId);
-        bytes32 entry = keccak256(abi.encode(pot, isDebit, item.id));
+        bytes32 entry = _entryOf(relayerId, batchId, isDebit, item.id);
         uint256 before = voidedOf[entry];
         if (before >= item.change) return 0;
         uint96 left = uint96(item.change - before);

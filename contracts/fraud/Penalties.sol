@@ -49,6 +49,8 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
     mapping(IERC20 token => uint256) public override toBurn;
     mapping(uint32 relayerId => mapping(uint64 batchId => mapping(bytes32 leafHash => bool))) public override isVoided;
     mapping(uint32 nodeId => Repeats) private repeats;
+    /// @dev How much of each debit and credit of a batch is voided already, whichever proof did it: none is voided beyond itself.
+    mapping(bytes32 entry => uint256) internal voidedOf;
 
     constructor(BatchSettlement batchSettlement_) {
         batchSettlement = batchSettlement_;
@@ -135,10 +137,16 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
         uint96 fromTab;
         if (verdict.fromTab != 0 && (refund != 0 || verdict.sessionId == 0)) {
             fromTab = escrow.voidCredit(verdict.key, verdict.relayerId, verdict.nodeId, verdict.fromTab);
+            voidedOf[_entryOf(verdict.relayerId, verdict.batchId, false, bytes32(uint256(verdict.nodeId)))] += fromTab;
         }
         if (refund == 0) return 0;
         if (refund > fromTab) escrow.voidCredit(verdict.key, verdict.relayerId, 0, refund - fromTab);
-        return escrow.voidDebit(verdict.key, verdict.sessionId, refund);
+        given = escrow.voidDebit(verdict.key, verdict.sessionId, refund);
+        voidedOf[_entryOf(verdict.relayerId, verdict.batchId, true, verdict.sessionId)] += given;
+    }
+
+    function _entryOf(uint32 relayerId, uint64 batchId, bool isDebit, bytes32 id) internal pure returns (bytes32) {
+        return keccak256(abi.encode(relayerId, batchId, isDebit, id));
     }
 
     function _split(IERC20 token, uint256 taken, address challenger, address harmed) private {

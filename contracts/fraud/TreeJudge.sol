@@ -42,6 +42,7 @@ contract TreeJudge is Judge {
         verdict = _ofRelayer(
             keccak256(abi.encode("F5", header.relayerId, header.batchId, claim.tree, claim.id)), header.relayerId, TENTH_BPS
         );
+        verdict.batchId = header.batchId;
         uint96 excess = uint96(claim.isOver ? change - ofLeaves : ofLeaves - change);
         _name(verdict, batch, claim.tree, claim.id, excess, claim.isOver);
     }
@@ -63,6 +64,7 @@ contract TreeJudge is Judge {
         if (to < from || to - from <= order.maxFee) revert NothingWrong();
         uint96 excess = uint96(to - from - order.maxFee);
         verdict = _ofRelayer(keccak256(abi.encode("F5 task", relayerId, batchId, taskId)), relayerId, TENTH_BPS);
+        verdict.batchId = batchId;
         verdict.sessionId = order.sessionId;
         verdict.harmed = _payerOf(order.sessionId);
         verdict.extra = excess;

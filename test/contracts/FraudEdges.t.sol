@@ -7,7 +7,8 @@ import {LeafJudge} from "../../contracts/fraud/LeafJudge.sol";
 import {NodeJudge} from "../../contracts/fraud/NodeJudge.sol";
 import {RelayerJudge} from "../../contracts/fraud/RelayerJudge.sol";
 import {TreeJudge} from "../../contracts/fraud/TreeJudge.sol";
-import {Entry} from "../../contracts/fraud/Evidence.sol";
+import {ChangeClaim, Entry} from "../../contracts/fraud/Evidence.sol";
+import {Credit} from "../../contracts/interfaces/IBatchSettlement.sol";
 import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Item, Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
@@ -104,6 +105,36 @@ contract FraudEdgesTest is Trials {
         _prove(call);
         vm.assertEq(escrow.sessionOf(sessionId).voidedCharge, voided, "not twice");
         vm.assertEq(proofs.owedTo(pay, payer), owed + MINIMUM_PENALTY / 5 + bond / 5, "but its part of the penalty");
+    }
+
+    /// @dev Credited 700 too much, which is taken from the tab; then the batch is condemned: what the node earned before stays.
+    function test_aCreditIsNotVoidedBeyondItself() public {
+        _settle(sessionId, 10e6, 10e6);
+        Row[] memory rows = _rows(_attempt(), _attemptOf(_addNode(0xB7), authorization));
+        Row[] memory byTab = _sorted(rows, Tree.TAB);
+        Credit[] memory credits = _creditsOf(byTab);
+        (credits[0].change, credits[1].change) = (FEE + 700, FEE - 700);
+        rows = _sorted(rows, Tree.SESSION);
+        Posted memory posted = _postChanges(rows, byTab, _debitsOf(rows), credits);
+        Item[] memory items = new Item[](2);
+        for (uint256 i = 0; i < 2; ++i) items[i] = Item(bytes32(uint256(credits[i].nodeId)), credits[i].change);
+        bytes32[] memory groups = new bytes32[](1);
+        groups[0] = _hash(items);
+        ItemsOpening memory opening = _open(items, groups, 0, 1);
+        Entry[] memory bounds = new Entry[](1);
+        bounds[0] = _entry(posted, Tree.TAB, 1);
+        ChangeClaim memory claim = ChangeClaim(Tree.TAB, items[0].id, true, false, bounds);
+        _prove(abi.encodeCall(IFraudProofs.proveWrongChange, (posted.header, opening, claim, SALT)));
+        vm.assertEq(escrow.tabOf(relayerId, nodeId).voidedEarned, 700, "the excess");
+        pay.mint(address(this), CHALLENGE_BOND);
+        pay.approve(fraudProofs, CHALLENGE_BOND);
+        proofs.challengeData(relayerId, 2, 0);
+        vm.warp(START + W + 1);
+        proofs.condemn(relayerId, 2, 0);
+        proofs.voidEntries(posted.header, false, opening);
+        vm.assertEq(escrow.tabOf(relayerId, nodeId).voidedEarned, FEE + 700, "the batch's credit, once");
+        vm.warp(START + 6 * W);
+        vm.assertEq(escrow.claimTab(relayerId, nodeId), 10e6, "what it had earned before");
     }
 
     function test_aLeafIsShownWithItsOwnReceipt() public {
