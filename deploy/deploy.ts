@@ -66,6 +66,8 @@ async function expectTokens({ rpcUrl, parameters }: DeployOptions): Promise<void
 export async function isDeployed(rpcUrl: string, addresses: Addresses): Promise<boolean> {
   const chainId = hexToNumber(await rpc(rpcUrl, "eth_chainId", []) as Hex);
   if (chainId !== addresses.chainId) return false;
+  // An addresses file of an earlier version names fewer contracts.
+  if (CONTRACT_NAMES.some((name) => addresses.contracts[name] === undefined)) return false;
   const codes = await Promise.all(CONTRACT_NAMES.map(async (name) => {
     const address = addresses.contracts[name];
     return address ? rpc(rpcUrl, "eth_getCode", [address, "latest"]) : "0x";

@@ -212,7 +212,7 @@ export class Devnet {
     const known = JSON.parse(readFileSync(this.layout.addressesFile, "utf8")) as Addresses;
     if (await isDeployed(this.rpcUrl, known)) return;
     throw new TidelaneError(
-      `the chain is older than the database: the contracts of this network are not on it. Put ${this.layout.chainStateFile} back as it was, or move ${this.layout.root} away to start anew.`,
+      `the chain is older than the database, or another version of Tidelane started this network: its contracts are not on the chain. Put ${this.layout.chainStateFile} back as it was, or move ${this.layout.root} away to start anew.`,
       { code: "chain_older_than_database" },
     );
   }

@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { createPublicClient, http, type PublicClient } from "viem";
 import { privateKeyToAddress } from "viem/accounts";
+import { isDeployed } from "../../deploy/deploy.ts";
 import { deployLocal, readParameters } from "../../deploy/deployLocal.ts";
 import { signingProvider } from "../../deploy/provider.ts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
@@ -45,6 +46,9 @@ describe("deployLocal", function () {
 
     expect(await deployLocal(options)).to.deep.equal(addresses);
     expect(await client.getTransactionCount({ address: deployer })).to.equal(TRANSACTIONS);
+
+    const { FraudProofs: _later, ...earlier } = addresses.contracts;
+    expect(await isDeployed(url, { ...addresses, contracts: earlier }), "an earlier version's addresses").to.equal(false);
   });
 
   it("starts anew where the chain was reset", async () => {
@@ -116,7 +120,8 @@ describe("deployLocal", function () {
 
   /** Ends a deployment in another process as soon as the registries are on the chain. */
   async function killedHalfWay(url: string, client: PublicClient, deploymentDir: string): Promise<void> {
-    const script = `import { deployLocal, readParameters } from ${JSON.stringify(join(import.meta.dirname, "../../deploy/deployLocal.ts"))};
+    const script = `import { isDeployed } from "../../deploy/deploy.ts";
+import { deployLocal, readParameters } from ${JSON.stringify(join(import.meta.dirname, "../../deploy/deployLocal.ts"))};
       await deployLocal({ rpcUrl: ${JSON.stringify(url)}, deployerKey: "${deployerKey}", parameters: readParameters("local"), deploymentDir: ${JSON.stringify(deploymentDir)} });`;
     const child = spawn(process.execPath, ["--input-type=module-typescript", "--eval", script], { stdio: ["ignore", "ignore", "inherit"] });
     started.push(child);
