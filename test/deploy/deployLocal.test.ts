@@ -120,8 +120,7 @@ describe("deployLocal", function () {
 
   /** Ends a deployment in another process as soon as the registries are on the chain. */
   async function killedHalfWay(url: string, client: PublicClient, deploymentDir: string): Promise<void> {
-    const script = `import { isDeployed } from "../../deploy/deploy.ts";
-import { deployLocal, readParameters } from ${JSON.stringify(join(import.meta.dirname, "../../deploy/deployLocal.ts"))};
+    const script = `import { deployLocal, readParameters } from ${JSON.stringify(join(import.meta.dirname, "../../deploy/deployLocal.ts"))};
       await deployLocal({ rpcUrl: ${JSON.stringify(url)}, deployerKey: "${deployerKey}", parameters: readParameters("local"), deploymentDir: ${JSON.stringify(deploymentDir)} });`;
     const child = spawn(process.execPath, ["--input-type=module-typescript", "--eval", script], { stdio: ["ignore", "ignore", "inherit"] });
     started.push(child);
