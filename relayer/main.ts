@@ -34,7 +34,9 @@ import { Tasks, type TasksWorld } from "./work/tasks.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import type { Address, Millis } from "../protocol/units.ts";
-import type { Crypto, Identity, Journal, Log, Metrics, NodeLinks, StoredBatch } from "./ports.ts";
+import type { Crypto, Identity, Log, Metrics } from "./ports/world.ts";
+import type { NodeLinks } from "./ports/nodes.ts";
+import type { Journal, StoredBatch } from "./ports/journal.ts";
 
 const START_TRIES = 30;
 const START_RETRY_MS: Millis = 1_000;

@@ -3,7 +3,7 @@ import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard
 import { clientOf } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import type { Address } from "../../protocol/units.ts";
-import type { BoardReader } from "../ports.ts";
+import type { BoardReader } from "../ports/readers.ts";
 
 /** @param rpcUrls tried in order */
 export function createBoardReader(rpcUrls: readonly string[], board: Address): BoardReader {

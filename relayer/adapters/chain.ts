@@ -10,7 +10,7 @@ import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex, type Seconds, type TokenAmount } from "../../protocol/units.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
-import type { Chain, ChainNode, ChainSession, ChainTransaction, Deployment, TransactionReceipt } from "../ports.ts";
+import type { Chain, ChainNode, ChainSession, ChainTransaction, Deployment, TransactionReceipt } from "../ports/chain.ts";
 import { clientOf, nextTimestampOf, type Client } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import { Poster } from "./chain/poster.ts";

@@ -1,6 +1,6 @@
 // The machine's clock behind the Clock port.
 import { setTimeout as delay } from "node:timers/promises";
-import type { Clock } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
 
 export const systemClock: Clock = {
   nowMs: () => Date.now(),

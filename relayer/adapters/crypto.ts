@@ -3,7 +3,7 @@ import { createKeccak } from "hash-wasm";
 import secp256k1 from "secp256k1";
 import { isCanonicalSignature, signerOfKey, type DigestSigner } from "../../protocol/signing.ts";
 import type { Address, Hash, Hex } from "../../protocol/units.ts";
-import type { Crypto } from "../ports.ts";
+import type { Crypto } from "../ports/world.ts";
 
 /**
  * Compiles the hash once; afterwards every call is synchronous work on the caller's thread (about 50 us for a recovery).

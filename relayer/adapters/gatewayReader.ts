@@ -3,7 +3,7 @@ import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGatew
 import { clientOf } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import type { Address, Hex } from "../../protocol/units.ts";
-import type { GatewayReader, RequestState, SeenRequest } from "../ports.ts";
+import type { GatewayReader, RequestState, SeenRequest } from "../ports/readers.ts";
 
 /** As RequestState in Solidity. */
 const STATES: readonly RequestState[] = ["none", "pending", "fulfilled", "refunded"];

@@ -13,7 +13,9 @@ import {
   acksToJson, attemptToJson, attestationFromJson, authAnswerSchema, eventFromJson, linkDigest, nodeInfoSchema,
   type AttemptEvent, type AttemptRequest, type Cancel, type SignedAck,
 } from "../../protocol/link.ts";
-import type { Chain, ChainNode, Clock, ConnectedNode, Crypto, Dice, Identity, Log, Metrics, NodeLinkEvents, NodeLinks } from "../ports.ts";
+import type { Clock, Crypto, Dice, Identity, Log, Metrics } from "../ports/world.ts";
+import type { ConnectedNode, NodeLinkEvents, NodeLinks } from "../ports/nodes.ts";
+import type { Chain, ChainNode } from "../ports/chain.ts";
 import { NodeConnection } from "./link/connection.ts";
 import { answerRefusal, FailureLimit, helloOf, refused, switchProtocols, type Hello } from "./link/gate.ts";
 import { protocolError } from "./link/lines.ts";

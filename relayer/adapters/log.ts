@@ -1,6 +1,6 @@
 // Structured log lines as JSON on standard error: standard output belongs to the one line that says a process is ready.
 import pino from "pino";
-import type { Log } from "../ports.ts";
+import type { Log } from "../ports/world.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

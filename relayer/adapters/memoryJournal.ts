@@ -3,9 +3,7 @@ import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type {
-  BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, TaskState, UnsettledSession,
-} from "../ports.ts";
+import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, TaskState, UnsettledSession } from "../ports/journal.ts";
 import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
 

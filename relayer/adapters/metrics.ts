@@ -1,6 +1,6 @@
 // Prometheus metrics behind the Metrics port: a metric is registered when it is first used, and the number of series is bounded.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Metrics } from "../ports.ts";
+import type { Metrics } from "../ports/world.ts";
 
 const PREFIX = "tidelane_";
 /** A label that takes unbounded values would otherwise eat the process's memory. */

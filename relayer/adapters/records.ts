@@ -3,7 +3,7 @@ import { open, mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash } from "../../protocol/units.ts";
-import type { RecordStore } from "../ports.ts";
+import type { RecordStore } from "../ports/journal.ts";
 
 export class DiskRecords implements RecordStore {
   readonly #dir: string;

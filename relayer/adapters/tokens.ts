@@ -1,6 +1,6 @@
 // Exact token counts for the tokenizers that are at hand; a name that is not known gives null, and bounds count instead.
 import llama2 from "llama-tokenizer-js";
-import type { TokenCounter } from "../ports.ts";
+import type { TokenCounter } from "../ports/world.ts";
 
 /** The 32,000-entry SentencePiece vocabulary of Llama 2, which the embedded model uses too. */
 export const LLAMA_2 = "llama-2-spm";

@@ -10,7 +10,9 @@ import { proofsOfTask, recordsOf, treesOf, type BatchTrees } from "../settlement
 import { route } from "./http.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { Hash } from "../../protocol/units.ts";
-import type { Clock, Crypto, Deployment, Journal, RecordStore, StoredBatch } from "../ports.ts";
+import type { Clock, Crypto } from "../ports/world.ts";
+import type { Deployment } from "../ports/chain.ts";
+import type { Journal, RecordStore, StoredBatch } from "../ports/journal.ts";
 
 export interface AuditServices {
   readonly journal: Pick<Journal, "task" | "batch">;

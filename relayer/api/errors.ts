@@ -1,7 +1,7 @@
 // The one table from error codes to HTTP, and the two forms in which an error is told: OpenAI's object and problem+json.
 import type { ErrorRequestHandler, Request, Response } from "express";
 import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
-import type { Log } from "../ports.ts";
+import type { Log } from "../ports/world.ts";
 
 type ErrorType = "invalid_request_error" | "authentication_error" | "permission_error" | "insufficient_quota" | "rate_limit_error" | "server_error";
 

@@ -2,7 +2,7 @@
 import type { RequestHandler, Router } from "express";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ResponseHeader } from "../../protocol/payment.ts";
-import type { Clock, Dice, Metrics } from "../ports.ts";
+import type { Clock, Dice, Metrics } from "../ports/world.ts";
 
 type Method = "GET" | "POST";
 

@@ -1,5 +1,7 @@
 // Whether this relayer can take new work, and what is missing where it cannot. Asked often, so the chain's answer is kept a moment.
-import type { Chain, Clock, Journal } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { Journal } from "../ports/journal.ts";
 import type { Millis } from "../../protocol/units.ts";
 import type { Fleet } from "../work/fleet.ts";
 import type { Readiness } from "./services.ts";

@@ -6,7 +6,7 @@ import { parse } from "../../protocol/json.ts";
 import { Tier, type TierValue } from "../../protocol/constants.ts";
 import type { Tokens } from "../../protocol/units.ts";
 import type { Prompt } from "../work/recount.ts";
-import type { OpenedTask } from "../ports.ts";
+import type { OpenedTask } from "../ports/journal.ts";
 import type { JsonBody } from "./body.ts";
 
 const MESSAGES_MAX = 4_096;

@@ -1,7 +1,9 @@
 // What the HTTP API stands on. The app is built from these and nothing global, so tests run it over real HTTP with fakes.
 import type { Router } from "express";
 import type { Address } from "../../protocol/units.ts";
-import type { Crypto, Clock, Deployment, Dice, Identity, Journal, Log, Metrics } from "../ports.ts";
+import type { Crypto, Clock, Dice, Identity, Log, Metrics } from "../ports/world.ts";
+import type { Deployment } from "../ports/chain.ts";
+import type { Journal } from "../ports/journal.ts";
 import type { Fleet } from "../work/fleet.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Tabs } from "../work/tabs.ts";

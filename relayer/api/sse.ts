@@ -1,6 +1,6 @@
 // Server-sent events with a slow reader in mind: what a client does not read is not produced for it.
 import type { Response } from "express";
-import type { Clock } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
 import type { Millis } from "../../protocol/units.ts";
 
 /** Proxies give up silent connections after about a minute. */

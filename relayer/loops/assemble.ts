@@ -8,7 +8,9 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import type { BatchDataTask } from "../../protocol/batchData.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, Crypto, EndedTask, Identity, Journal, StoredBatch, StoredSession, TaskPlace } from "../ports.ts";
+import type { Clock, Crypto, Identity } from "../ports/world.ts";
+import type { Chain, ChainSession } from "../ports/chain.ts";
+import type { EndedTask, Journal, StoredBatch, StoredSession, TaskPlace } from "../ports/journal.ts";
 
 export interface AssembleWorld {
   readonly chain: Chain;

@@ -14,7 +14,9 @@ import { epochAt, provesSeed, type SeedChain } from "../routing/seeds.ts";
 import type { HeldAttestation } from "../work/epochAttestations.ts";
 import type { SeedKeeper } from "../work/seedKeeper.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
-import type { BoardReader, BoardSeeds, Clock, Crypto, Log, Metrics, RecordStore } from "../ports.ts";
+import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
+import type { BoardReader, BoardSeeds } from "../ports/readers.ts";
+import type { RecordStore } from "../ports/journal.ts";
 
 /** The chain's clock may lag; an epoch counts as over this much after its end. */
 const GRACE_MS: Millis = 2_000;

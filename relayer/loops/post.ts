@@ -11,7 +11,9 @@
 import { parseTransaction } from "viem";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
-import type { Chain, ChainTransaction, Clock, Identity, Journal, Log, StoredBatch } from "../ports.ts";
+import type { Clock, Identity, Log } from "../ports/world.ts";
+import type { Chain, ChainTransaction } from "../ports/chain.ts";
+import type { Journal, StoredBatch } from "../ports/journal.ts";
 
 export interface PostWorld {
   readonly chain: Chain;

@@ -18,7 +18,10 @@ import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
 import { contractTaskOf, type ContractTry } from "../work/contractTask.ts";
 import type { FleetModel } from "../work/fleet.ts";
-import type { Chain, Clock, Dice, EndedAttempt, GatewayReader, Identity, Journal, Log, Metrics, RecordStore, RequestState, SeenRequest } from "../ports.ts";
+import type { Clock, Dice, Identity, Log, Metrics } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { GatewayReader, RequestState, SeenRequest } from "../ports/readers.ts";
+import type { EndedAttempt, Journal, RecordStore } from "../ports/journal.ts";
 
 export interface RequestsOptions {
   readonly clock: Clock;

@@ -11,7 +11,8 @@ import { assemble, type AssembleLimits, type Assembled } from "./assemble.ts";
 import { post, recover, type Outcome, type PostWorld } from "./post.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { Crypto, Lead, Metrics, RecordStore, StoredBatch } from "../ports.ts";
+import type { Crypto, Metrics } from "../ports/world.ts";
+import type { Lead, RecordStore, StoredBatch } from "../ports/journal.ts";
 
 export interface SettlementOptions extends PostWorld {
   readonly crypto: Crypto;

@@ -9,7 +9,9 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { chainIsOlder, FIRST_BATCH_FACT, firstBatchFact, knownBatch } from "./assemble.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Millis } from "../../protocol/units.ts";
-import type { Chain, Clock, Identity, Journal, Log, Metrics, StoredBatch } from "../ports.ts";
+import type { Clock, Identity, Log, Metrics } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { Journal, StoredBatch } from "../ports/journal.ts";
 
 export interface WatchOptions {
   readonly chain: Chain;

@@ -1,7 +1,8 @@
 // API keys of ALLOWANCE sessions: 32 random bytes each, of which only the hash is kept, so that a copy of the database spends nothing.
 import { API_KEY_PREFIX } from "../../protocol/payment.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
-import type { Crypto, Dice, Journal } from "../ports.ts";
+import type { Crypto, Dice } from "../ports/world.ts";
+import type { Journal } from "../ports/journal.ts";
 
 const CACHED_MAX = 10_000;
 

@@ -5,7 +5,9 @@ import { voucherHashOf, type CoveredOrder } from "../../protocol/records.ts";
 import { digestOfHash, hashStruct } from "../../protocol/typedData.ts";
 import { ZERO_HASH, type Hash, type Millis, type Signature } from "../../protocol/units.ts";
 import type { Assignment } from "../../protocol/generated/structs.ts";
-import type { Crypto, Deployment, Identity, OpenedTask } from "../ports.ts";
+import type { Crypto, Identity } from "../ports/world.ts";
+import type { Deployment } from "../ports/chain.ts";
+import type { OpenedTask } from "../ports/journal.ts";
 import type { Choice } from "./routingRequest.ts";
 
 export interface SignedAssignment {

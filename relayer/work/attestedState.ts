@@ -4,7 +4,7 @@ import { digestOfHash, hashStruct, type Domain } from "../../protocol/typedData.
 import { SLOTS_MAX, clamp } from "../routing/parameters.ts";
 import { BPS, type Address, type Hash, type Millis } from "../../protocol/units.ts";
 import type { Attested, OwnLoad } from "../routing/saturation.ts";
-import type { Crypto } from "../ports.ts";
+import type { Crypto } from "../ports/world.ts";
 
 export class AttestedState {
   readonly signed: SignedAttestation;

@@ -1,7 +1,7 @@
 // A place on a node: counted from the choice on, given back once, and what it taught about the node kept.
 import type { FleetNode } from "./fleetNode.ts";
 import type { Booking, ChooseRequest, Outcome } from "./routingRequest.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
 import type { CurveFit } from "../routing/fit.ts";
 import type { LoadEvent } from "../routing/table.ts";
 import type { Deed } from "../routing/score.ts";

@@ -23,7 +23,9 @@ import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatu
 import type { Shard } from "../routing/table.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
-import type { ChainNode, Clock, ConnectedNode, Crypto, Deployment, Log, Metrics, NodeLinkEvents } from "../ports.ts";
+import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
+import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
+import type { ChainNode, Deployment } from "../ports/chain.ts";
 
 export type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Outcome, Unavailable, UnavailableReason } from "./routingRequest.ts";
 

@@ -8,7 +8,9 @@ import type { ModelInfo, NodeInfo, SignedAttestation } from "../../protocol/link
 import type { OwnLoad } from "../routing/saturation.ts";
 import type { TableRow } from "../routing/table.ts";
 import type { Address, Bps, Hash, Millis } from "../../protocol/units.ts";
-import type { ChainNode, ConnectedNode, Crypto } from "../ports.ts";
+import type { Crypto } from "../ports/world.ts";
+import type { ConnectedNode } from "../ports/nodes.ts";
+import type { ChainNode } from "../ports/chain.ts";
 
 /** A model on a node. */
 export interface ServedModel {

@@ -2,7 +2,7 @@
 // high are refused: a low one costs nobody but the node.
 import { inputTokensMax, HIDDEN_OUTPUT_TOKENS_MAX, outputTokensMax, TOKENS_PER_MESSAGE_OVERHEAD } from "../../protocol/bounds.ts";
 import { BPS, type Bps, type Tokens } from "../../protocol/units.ts";
-import type { TokenCounter } from "../ports.ts";
+import type { TokenCounter } from "../ports/world.ts";
 
 /** A model may spell a text with more tokens than the tokenizer would; on top of this come the hidden ones of protocol/bounds.ts. */
 export const OUTPUT_TOLERANCE_BPS: Bps = 500;

@@ -3,7 +3,8 @@ import { SeedChain, SEED_CHAIN_LENGTH_MAX } from "../routing/seeds.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { EpochSeeds } from "./fleet.ts";
 import type { Hash } from "../../protocol/units.ts";
-import type { Crypto, Dice, Journal } from "../ports.ts";
+import type { Crypto, Dice } from "../ports/world.ts";
+import type { Journal } from "../ports/journal.ts";
 
 /** A new chain begins this many epochs ahead, so that its anchor is on chain before its first epoch. */
 const LEAD_EPOCHS = 2;

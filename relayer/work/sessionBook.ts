@@ -9,7 +9,9 @@ import { SessionLedger } from "../settlement/ledger.ts";
 import type { ModeValue } from "../../protocol/constants.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, StoredSession } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
+import type { Chain, ChainSession } from "../ports/chain.ts";
+import type { StoredSession } from "../ports/journal.ts";
 
 const FRESH_MS: Millis = 10_000;
 const STALE_MS: Millis = 30_000;

@@ -1,7 +1,9 @@
 // The sessions that this process holds: found in memory, else in the journal, and forgotten when they are over.
 import { SessionBook } from "./sessionBook.ts";
 import type { Hash } from "../../protocol/units.ts";
-import type { Chain, Clock, Journal } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { Journal } from "../ports/journal.ts";
 
 /** A lock is released so many W after its session ended. */
 const LOCK_WINDOWS = 3;

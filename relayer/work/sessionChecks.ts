@@ -4,7 +4,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { checkCover, type CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
 import type { Bps, Hash, Hex, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { ChainSession } from "../ports.ts";
+import type { ChainSession } from "../ports/chain.ts";
 
 /** An order that may be used for longer could be replayed for longer after the journal was lost. */
 const ORDER_SECONDS_MAX = 24 * 3_600;

@@ -17,7 +17,9 @@ import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requireP
 import type { CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, Millis, Seconds, Signature, TokenAmount } from "../../protocol/units.ts";
-import type { Chain, Clock, Crypto, Dice, Identity, Journal, Log, OpenedTask, SignedVoucher } from "../ports.ts";
+import type { Clock, Crypto, Dice, Identity, Log } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { Journal, OpenedTask, SignedVoucher } from "../ports/journal.ts";
 
 /** What a request says about its payment; the request itself is already parsed and its model resolved. */
 export interface CoverRequest {

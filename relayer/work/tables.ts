@@ -4,7 +4,7 @@ import { PARAMETERS, TABLE_EVERY_MS } from "../routing/parameters.ts";
 import { ZERO_HASH, type Hash, type Millis } from "../../protocol/units.ts";
 import type { AttestedState } from "./attestedState.ts";
 import type { FleetNode } from "./fleetNode.ts";
-import type { Clock, Crypto } from "../ports.ts";
+import type { Clock, Crypto } from "../ports/world.ts";
 
 /** A table with the live states it was made of. */
 export interface Picture {

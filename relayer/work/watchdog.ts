@@ -1,6 +1,6 @@
 // Barks when what is expected does not come in time. Cheap to start over, for it is started over with every token.
 import type { Millis } from "../../protocol/units.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock } from "../ports/world.ts";
 
 /** A time that is set shorter while the dog sleeps is noticed within this. */
 const SLEEP_MS_MAX = 500;

@@ -3,7 +3,7 @@ import { leafOf } from "../../protocol/records.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { signStruct } from "../../protocol/signing.ts";
 import { domain, honestRecord, relayer, type Bends } from "../protocol/honest.ts";
-import type { EndedAttempt, OpenedTask, SignedVoucher, StoredSession } from "../../relayer/ports.ts";
+import type { EndedAttempt, OpenedTask, SignedVoucher, StoredSession } from "../../relayer/ports/journal.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 
 export interface Ended {

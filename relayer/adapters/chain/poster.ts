@@ -3,7 +3,7 @@ import { keccak256, parseTransaction } from "viem";
 import { privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Address, Hash, Hex, Millis } from "../../../protocol/units.ts";
-import type { ChainTransaction, TransactionReceipt } from "../../ports.ts";
+import type { ChainTransaction, TransactionReceipt } from "../../ports/chain.ts";
 import { failureOf, reverted } from "./failures.ts";
 import { nextTimestampOf, type Client } from "./client.ts";
 

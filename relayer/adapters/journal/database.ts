@@ -1,7 +1,7 @@
 // Connections to Postgres, and whether it answers: a failure is noticed by the query that meets it, recovery by a probe.
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import type { Log } from "../../ports.ts";
+import type { Log } from "../../ports/world.ts";
 import { journalErrors } from "./errors.ts";
 
 const POOL_MAX = 8;

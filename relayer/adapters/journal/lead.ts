@@ -5,7 +5,7 @@
 import { sql } from "drizzle-orm";
 import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import type pg from "pg";
-import type { Lead } from "../../ports.ts";
+import type { Lead } from "../../ports/journal.ts";
 import { journalErrors } from "./errors.ts";
 
 const LEAD_LOCK = 0x71de_0002;

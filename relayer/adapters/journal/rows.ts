@@ -5,7 +5,7 @@ import { structFromJson, structToJson } from "../../../protocol/json.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Item } from "../../../protocol/merkleSum.ts";
 import type { Hash } from "../../../protocol/units.ts";
-import type { EndedAttempt, OpenedTask, SignedAttempt, StoredBatch, StoredSession } from "../../ports.ts";
+import type { EndedAttempt, OpenedTask, SignedAttempt, StoredBatch, StoredSession } from "../../ports/journal.ts";
 import type { attempts, batches, sessions, tasks } from "./schema.ts";
 
 type SessionRow = typeof sessions.$inferSelect;

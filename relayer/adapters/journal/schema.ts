@@ -1,7 +1,7 @@
 // The journal's tables as queries see them; what they are is said by the numbered migrations beside this file.
 import { bigint, boolean, integer, jsonb, numeric, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import type { Hash, Hex } from "../../../protocol/units.ts";
-import type { BatchState, TaskState } from "../../ports.ts";
+import type { BatchState, TaskState } from "../../ports/journal.ts";
 
 type Json = Record<string, unknown>;
 

@@ -4,7 +4,7 @@ import type { NodePgDatabase } from "drizzle-orm/node-postgres";
 import { recordToJson, type AttemptRecord } from "../../../protocol/records.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import type { Hash, TokenAmount } from "../../../protocol/units.ts";
-import type { EndedAttempt, OpenedTask, SignedVoucher } from "../../ports.ts";
+import type { EndedAttempt, OpenedTask, SignedVoucher } from "../../ports/journal.ts";
 import { journalErrors } from "./errors.ts";
 import { attemptToRow, taskToRow } from "./rows.ts";
 import { attempts, sessions, tabs, tasks } from "./schema.ts";

@@ -6,7 +6,7 @@ import { createNativeCrypto, nativeSignerOfKey } from "../../../relayer/adapters
 import { digest } from "../../../protocol/typedData.ts";
 import { recoverWithViem, signerOfKey } from "../../../protocol/signing.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
-import type { Crypto } from "../../../relayer/ports.ts";
+import type { Crypto } from "../../../relayer/ports/world.ts";
 import { domain, honestRecord, node } from "../../protocol/honest.ts";
 
 const GROUP_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;

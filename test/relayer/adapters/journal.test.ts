@@ -11,7 +11,7 @@ import { Spool } from "../../../relayer/adapters/journal/spool.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import { recordToJson } from "../../../protocol/records.ts";
 import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
-import type { Log } from "../../../relayer/ports.ts";
+import type { Log } from "../../../relayer/ports/world.ts";
 import { ended, type Ended } from "../ended.ts";
 import { codeOf, journalSuite } from "./journalSuite.ts";
 

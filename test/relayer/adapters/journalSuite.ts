@@ -5,7 +5,7 @@ import { Mode } from "../../../protocol/constants.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import type { BatchHeader } from "../../../protocol/generated/structs.ts";
-import type { Journal, Lead, StoredBatch, TaskPlace } from "../../../relayer/ports.ts";
+import type { Journal, Lead, StoredBatch, TaskPlace } from "../../../relayer/ports/journal.ts";
 import { ended, type Ended } from "../ended.ts";
 
 export interface OpenedJournal {

@@ -15,7 +15,8 @@ import { eventToJson, linkDigest, LINE_BYTES_MAX, LinkHeader, type AttemptEvent,
 import { recoverWithViem, signerOfKey } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
-import type { ChainNode, ConnectedNode, Deployment } from "../../../relayer/ports.ts";
+import type { ConnectedNode } from "../../../relayer/ports/nodes.ts";
+import type { ChainNode, Deployment } from "../../../relayer/ports/chain.ts";
 import { domain, honestRecord, node as nodeSigner, relayer as relayerSigner } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
 import { selfSigned } from "./selfSigned.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { DiskRecords, MemoryRecords } from "../../../relayer/adapters/records.ts";
-import type { RecordStore } from "../../../relayer/ports.ts";
+import type { RecordStore } from "../../../relayer/ports/journal.ts";
 import type { Hash } from "../../../protocol/units.ts";
 import { codeOf } from "./journalSuite.ts";
 

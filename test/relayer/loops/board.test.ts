@@ -10,7 +10,7 @@ import { epochRoot, leavesOf } from "../../../relayer/routing/pool.ts";
 import { provesSeed } from "../../../relayer/routing/seeds.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { EPOCH_SECONDS, FleetRig, MODEL, RELAYER, START_MS } from "../work/fleetRig.ts";
-import type { BoardSeeds } from "../../../relayer/ports.ts";
+import type { BoardSeeds } from "../../../relayer/ports/readers.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
 
 const FIRST = START_MS / 1_000 / EPOCH_SECONDS;

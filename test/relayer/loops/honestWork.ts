@@ -6,7 +6,8 @@ import { Mode, Role, Status } from "../../../protocol/constants.ts";
 import { signerOfKey, signStruct } from "../../../protocol/signing.ts";
 import { ZERO_HASH, type Hash, type Hex } from "../../../protocol/units.ts";
 import type { SpendingAuthorization, TaskOrder, Voucher } from "../../../protocol/generated/structs.ts";
-import type { Chain, Journal, SignedAttempt } from "../../../relayer/ports.ts";
+import type { Chain } from "../../../relayer/ports/chain.ts";
+import type { Journal, SignedAttempt } from "../../../relayer/ports/journal.ts";
 import { accounts, keys, type LocalChain } from "../localChain.ts";
 
 const bytes32 = (n: number): Hash => `0x${n.toString(16).padStart(64, "0")}`;

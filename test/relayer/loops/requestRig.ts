@@ -25,7 +25,7 @@ import { Requests } from "../../../relayer/loops/requests.ts";
 import { answerContract } from "../../../relayer/work/contractTask.ts";
 import { Tabs } from "../../../relayer/work/tabs.ts";
 import type { AttemptEvent, AttemptRequest } from "../../../protocol/link.ts";
-import type { GatewayReader } from "../../../relayer/ports.ts";
+import type { GatewayReader } from "../../../relayer/ports/readers.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 

@@ -2,7 +2,8 @@
 import { keccak256 } from "viem/utils";
 import { recoverWithViem } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
-import type { Chain, Clock, Metrics } from "../../../relayer/ports.ts";
+import type { Clock, Metrics } from "../../../relayer/ports/world.ts";
+import type { Chain } from "../../../relayer/ports/chain.ts";
 
 export const crypto = { keccak256, recover: recoverWithViem };
 export const metrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {}, text: async () => "" };

@@ -1,5 +1,5 @@
 // A journal's small facts in memory, as far as the keeper of seeds needs them.
-import type { Journal } from "../../../relayer/ports.ts";
+import type { Journal } from "../../../relayer/ports/journal.ts";
 
 export const factsIn = (facts: Map<string, string>): Pick<Journal, "getFact" | "replaceFact"> => ({
   getFact: async (name) => facts.get(name) ?? null,

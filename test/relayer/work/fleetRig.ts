@@ -7,7 +7,8 @@ import { modelIdOf } from "../../../protocol/ids.ts";
 import { recoverWithViem, signStruct, signerOfKey } from "../../../protocol/signing.ts";
 import type { Hash, Millis } from "../../../protocol/units.ts";
 import type { SaturationAttestation } from "../../../protocol/generated/structs.ts";
-import type { Clock, Deployment } from "../../../relayer/ports.ts";
+import type { Clock } from "../../../relayer/ports/world.ts";
+import type { Deployment } from "../../../relayer/ports/chain.ts";
 
 export const NAME = "tidelane/stories15m@q8_0";
 export const MODEL = modelIdOf(NAME);

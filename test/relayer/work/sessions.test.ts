@@ -12,7 +12,8 @@ import { hashStruct, type Domain } from "../../../protocol/typedData.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../../protocol/generated/structs.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
-import type { Chain, ChainSession, Clock, Crypto, Log } from "../../../relayer/ports.ts";
+import type { Clock, Crypto, Log } from "../../../relayer/ports/world.ts";
+import type { Chain, ChainSession } from "../../../relayer/ports/chain.ts";
 import { domain, payer, relayer, session } from "../../protocol/honest.ts";
 
 const bytes32 = (n: number): Hash => `0x${n.toString(16).padStart(64, "0")}`;

@@ -4,7 +4,7 @@ import { hashStruct } from "../../../protocol/typedData.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { RunningTask } from "../../../relayer/work/tasks.ts";
 import type { TaskEnd, TaskEvent } from "../../../relayer/work/taskLife.ts";
-import type { StoredTask } from "../../../relayer/ports.ts";
+import type { StoredTask } from "../../../relayer/ports/journal.ts";
 import type { TestWorld } from "./world.ts";
 
 export const textOf = (events: readonly TaskEvent[]): string => events.map((event) => (event.type === "delta" ? event.text : "")).join("");

@@ -23,7 +23,7 @@ import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import type { ChooseRequest, Choice, Outcome, Unavailable } from "../../../relayer/work/routingRequest.ts";
 import type { TaskRequest } from "../../../relayer/work/taskPlan.ts";
 import type { Cover, CoverRequest } from "../../../relayer/work/sessions.ts";
-import type { Deployment } from "../../../relayer/ports.ts";
+import type { Deployment } from "../../../relayer/ports/chain.ts";
 import { domain, honestRecord, node as nodeSigner, relayer as relayerSigner } from "../../protocol/honest.ts";
 
 export const model: FleetModel = {

@@ -1,0 +1,40 @@
+// What single loops ask of single contracts.
+import type { ContractRequest } from "../../protocol/requests.ts";
+import type { Hash, Hex } from "../../protocol/units.ts";
+
+/** A relayer's seed chain as SaturationBoard knows it; epochs 0 and zero hashes where there is none. */
+export interface BoardSeeds {
+  readonly firstEpoch: number;
+  readonly lastRevealed: number;
+  /** The seed last revealed, or the anchor. */
+  readonly reached: Hash;
+  readonly nextFirstEpoch: number;
+  readonly nextAnchor: Hash;
+}
+
+/** What the board loop asks of SaturationBoard. @throws retryable `chain_unreachable` */
+export interface BoardReader {
+  seeds(relayerId: number): Promise<BoardSeeds>;
+  /** The epoch last committed, 0 for none. */
+  lastEpoch(relayerId: number): Promise<number>;
+}
+
+/** A contract's request as its event told it; the prompt as bytes, or the place where it lies. */
+export interface SeenRequest {
+  readonly requestId: Hash;
+  readonly request: ContractRequest;
+  readonly prompt: Hex;
+  readonly uri: string;
+  readonly blockNumber: bigint;
+}
+
+export type RequestState = "none" | "pending" | "fulfilled" | "refunded";
+
+/** What the request loop asks of InferenceGateway. @throws retryable `chain_unreachable` */
+export interface GatewayReader {
+  /** Requests that this relayer may answer, made in these blocks, both included, in their order. */
+  requests(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly SeenRequest[]>;
+  state(requestId: Hash): Promise<RequestState>;
+  /** The commitment's first 20 bytes; null where the relayer has not committed. */
+  commit(requestId: Hash, relayerId: number): Promise<Hex | null>;
+}
