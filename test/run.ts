@@ -1,4 +1,4 @@
-// `npm test`: every check in one run, two at a time, each with its own output, and one count at the end.
+// `npm test`: every check in one run, three at a time, each with its own output, and one count at the end.
 // usage: npm test [-- <stage> ...]      with stages from the table below
 //        npm run test:deep [-- --json]  the long runs: 10,000 fuzz runs, 1,024 x 128 invariant calls, millions of arrivals
 import { spawn } from "node:child_process";
@@ -38,8 +38,10 @@ const tracks: readonly (readonly Stage[])[] = [
     { name: "types", args: ["node_modules/typescript/bin/tsc", "--noEmit"], minutesMax: 3 },
     { name: "units", args: [...mocha, ...units], counts, minutesMax: 8 },
   ],
+  // Mostly waiting for blocks: the cores are free for the others meanwhile.
+  [{ name: "journeys", args: [...mocha, "--timeout", "120000", "--ignore", "test/e2e/network*.test.ts", "test/e2e/**/*.test.ts"], counts, minutesMax: 8 }],
 ];
-const e2e: Stage = { name: "e2e", args: [...mocha, "--timeout", "120000", "test/e2e/**/*.test.ts"], counts, minutesMax: 9 };
+const network: Stage = { name: "network", args: [...mocha, "--timeout", "120000", "test/e2e/network*.test.ts"], counts, minutesMax: 9 };
 
 const deep: readonly Stage[] = [
   { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 240 },
@@ -52,7 +54,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.env.DEEP_TESTS = "1";
     return report([await run(compile), ...await inOrder(deep)], args.includes("--json"));
   }
-  const known = [compile, ...tracks.flat(), e2e].map((stage) => stage.name);
+  const known = [compile, ...tracks.flat(), network].map((stage) => stage.name);
   const unknown = wanted.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no stage is named ${unknown.join(", ")}; there are: ${known.join(", ")}`);
   const isWanted = (stage: Stage): boolean => wanted.length === 0 || wanted.includes(stage.name);
@@ -61,7 +63,7 @@ async function main(args: readonly string[]): Promise<void> {
     const perTrack = await Promise.all(tracks.map((track) => inOrder(track.filter(isWanted))));
     results.push(...perTrack.flat());
     // Last and alone: real processes with real deadlines deserve both cores.
-    if (isWanted(e2e)) results.push(await run(e2e));
+    if (isWanted(network)) results.push(await run(network));
   }
   report(results, args.includes("--json"));
 }
