@@ -18,7 +18,7 @@ function layerOf(path: string): Layer {
   if (/\/(adapters|engines)\//.test(path) || path.startsWith("auditor/sources") || (part === "bench" && folder !== "sim")) return 4;
   if (part === "relayer" && ["routing", "lobby", "planner", "settlement"].includes(folder)) return 2;
   if (part === "node" && ["gauge", "attest"].includes(folder)) return 2;
-  if (part === "auditor" && /^(verify|replay)/.test(folder)) return 2;
+  if (part === "auditor" && /^(verify|replay|watch|proofs)/.test(folder)) return 2;
   if (part === "bench" && folder === "sim") return 2;
   return 3;
 }
