@@ -24,7 +24,7 @@ interface Holder {
 
 export class FrontDesk {
   readonly #world: World;
-  readonly #floor: Floor<number>;
+  readonly #floor: Pick<Floor<unknown>, "models" | "pace">;
   readonly #own: OwnLoad[];
   readonly #attested: (Attested & { atMs: number })[];
   readonly #kinds: readonly NodeProfile[];
@@ -36,7 +36,7 @@ export class FrontDesk {
   #shard: Shard | null = null;
   #tableAtMs = -Infinity;
 
-  constructor(world: World, floor: Floor<number>) {
+  constructor(world: World, floor: Pick<Floor<unknown>, "models" | "pace">) {
     this.#world = world;
     this.#floor = floor;
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));

@@ -72,12 +72,17 @@ export class Lobby<Request extends LobbyRequest> {
     return this.#queue.size / rate;
   }
 
+  /** When one who is turned away now had better come again. */
+  retryAfterMs(nowMs: Millis): Millis {
+    return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.expectedWaitMs(nowMs))));
+  }
+
   /** Takes a request into the line, or says why not; one who waits however long it takes is only refused where there is no room. */
   offer(request: Request, nowMs: Millis): Verdict<Request> {
     const { waitingMax, waitingPerPayerMax } = this.#parameters;
     const waitMs = this.expectedWaitMs(nowMs);
     this.#thinning.observe(waitMs, nowMs);
-    const refused = (reason: Refusal): Verdict<Request> => ({ admitted: false, reason, retryAfterMs: Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(waitMs))) });
+    const refused = (reason: Refusal): Verdict<Request> => ({ admitted: false, reason, retryAfterMs: this.retryAfterMs(nowMs) });
     if (this.#queue.size >= waitingMax) return refused("lobby_full");
     if (this.#queue.sizeOf(request.payer) >= waitingPerPayerMax) return refused("payer_full");
     if (nowMs > request.latestStartMs) return refused("too_late");
