@@ -34,7 +34,7 @@ export interface Addresses {
 
 export const CONTRACT_NAMES = [
   "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "SaturationBoard", "TaskReceipts",
-  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs", "InferenceGateway",
+  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs", "InferenceGateway", "DepositBoxes",
 ] as const;
 
 const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;

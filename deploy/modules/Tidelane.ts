@@ -7,7 +7,7 @@
 //   5  SaturationBoard                checks the same
 //   6  TaskReceipts, the four judges
 //   7  FraudProofs                    checks that it is where 2 and 3 expect it
-//   8  InferenceGateway               nobody needs to be told of it: it keeps its own money
+//   8  InferenceGateway, DepositBoxes nobody needs to be told of them: the one keeps its own money, the other none
 //
 // Contracts name each other in immutables, so some must be told an address before it exists: deploy/plan.ts works it out from
 // the deployer's next nonce, and every contract that was foretold refuses to be created anywhere else.
@@ -54,9 +54,10 @@ function contracts(m: Builder, payToken: ArgumentType, stakeToken: ArgumentType,
     "FraudProofs", [BatchSettlement, NodeJudge, LeafJudge, TreeJudge, RelayerJudge, m.getParameter("challengeBond")], { after: [TaskReceipts] },
   );
   const InferenceGateway = m.contract("InferenceGateway", [BatchSettlement, SaturationBoard, m.getParameter("minimumPenalty")], { after: [FraudProofs] });
+  const DepositBoxes = m.contract("DepositBoxes", [Escrow], { after: [InferenceGateway] });
   return {
     NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, TaskReceipts,
-    NodeJudge, LeafJudge, TreeJudge, RelayerJudge, FraudProofs, InferenceGateway,
+    NodeJudge, LeafJudge, TreeJudge, RelayerJudge, FraudProofs, InferenceGateway, DepositBoxes,
   };
 }
 
