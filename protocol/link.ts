@@ -57,10 +57,12 @@ export interface Offer {
   readonly priceOutPerMTok: TokenAmount;
 }
 
-/** keccak256 of the ABI-encoded (modelId, slots, priceIn, priceOut) words in the order of the list. */
-export const offersHash = (offers: readonly Offer[]): Hash => keccak256(concatHex(offers.flatMap((offer) => [
+/** (modelId, slots, priceIn, priceOut) words of each, in the order of the list. */
+export const offersBytes = (offers: readonly Offer[]): Hex => concatHex(offers.flatMap((offer) => [
   offer.modelId, numberToHex(offer.slots, { size: 32 }), numberToHex(offer.priceInPerMTok, { size: 32 }), numberToHex(offer.priceOutPerMTok, { size: 32 }),
-])) as Hash);
+]));
+
+export const offersHash = (offers: readonly Offer[]): Hash => keccak256(offersBytes(offers));
 
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/).transform((value) => value as Hash);
 const count = z.number().int().min(0).max(2 ** 32 - 1);

@@ -107,14 +107,19 @@ export interface Item {
 /** debitsHash and creditsHash hash the hashes of groups of 16 (id, change): a proof opens one group, not the whole list. */
 export const ITEM_GROUP_SIZE = 16;
 
-/** keccak256 over the concatenated group hashes; a group is its (bytes32 id, uint96 change as uint256) pairs, ABI-encoded. */
-export function itemsHash(items: readonly Item[], keccak256: Keccak256 = viemKeccak256): Hash {
-  const groups: string[] = [];
-  for (let start = 0; start < items.length; start += ITEM_GROUP_SIZE) {
-    const pairs = items.slice(start, start + ITEM_GROUP_SIZE).map((item) => item.id.slice(2) + numberToHex(item.change, { size: 32 }).slice(2));
-    groups.push(keccak256(`0x${pairs.join("")}`).slice(2));
-  }
-  return keccak256(`0x${groups.join("")}`);
+/** A list cut into its groups; the last may be shorter. */
+export function itemGroups(items: readonly Item[]): (readonly Item[])[] {
+  const groups: (readonly Item[])[] = [];
+  for (let start = 0; start < items.length; start += ITEM_GROUP_SIZE) groups.push(items.slice(start, start + ITEM_GROUP_SIZE));
+  return groups;
 }
+
+/** keccak256 of a group's (bytes32 id, uint96 change as uint256) pairs, ABI-encoded. */
+export const itemGroupHash = (group: readonly Item[], keccak256: Keccak256 = viemKeccak256): Hash =>
+  keccak256(`0x${group.map((item) => item.id.slice(2) + numberToHex(item.change, { size: 32 }).slice(2)).join("")}`);
+
+/** keccak256 over the concatenated group hashes. */
+export const itemsHash = (items: readonly Item[], keccak256: Keccak256 = viemKeccak256): Hash =>
+  keccak256(`0x${itemGroups(items).map((group) => itemGroupHash(group, keccak256).slice(2)).join("")}`);
 
 const uint128 = (value: bigint): Hex => numberToHex(value, { size: 16 });

@@ -2,6 +2,7 @@
 //
 // Shapes are those of contracts/fraud/Evidence.sol and contracts/interfaces/IBoardEvidence.sol, so that a finding can be kept on
 // disk and sent as it stands. `auditor/proofs` makes them from records, trees and lists, and the call from a finding.
+import type { LeafStruct, PathStruct } from "../../protocol/evidence.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Assignment, BatchHeader, Refusal, SaturationAttestation, TaskOrder, TaskReceipt } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, TokenAmount } from "../../protocol/units.ts";
@@ -10,28 +11,10 @@ import type { Hash, Hex, TokenAmount } from "../../protocol/units.ts";
 export const Tree = { SESSION: 0, TAB: 1 } as const;
 export type TreeKind = (typeof Tree)[keyof typeof Tree];
 
-/** `Leaf` of MerkleSum.sol: hashes of the signatures, zeros for the voucher in ALLOWANCE mode. */
-export interface LeafEvidence {
-  readonly receiptHash: Hash;
-  readonly fee: TokenAmount;
-  readonly charge: TokenAmount;
-  readonly nodeSigHash: Hash;
-  readonly voucherHash: Hash;
-  readonly voucherSigHash: Hash;
-  readonly assignmentSigHash: Hash;
-}
-
-/** `SumProof` of MerkleSum.sol: siblings from the leaf's level up. */
-export interface PathEvidence {
-  readonly index: number;
-  readonly hashes: readonly Hash[];
-  readonly sums: readonly bigint[];
-}
-
 /** `Entry`: a leaf, its place in one tree of a batch, and the receipt that it stands for. */
 export interface EntryEvidence {
-  readonly leaf: LeafEvidence;
-  readonly proof: PathEvidence;
+  readonly leaf: LeafStruct;
+  readonly proof: PathStruct;
   readonly receipt: TaskReceipt;
 }
 
@@ -39,7 +22,7 @@ export interface EntryEvidence {
 export interface BadSumEvidence {
   readonly level: number;
   readonly index: number;
-  readonly leaf: LeafEvidence;
+  readonly leaf: LeafStruct;
   readonly leftHash: Hash;
   readonly leftSum: bigint;
   readonly rightHash: Hash;
@@ -81,7 +64,7 @@ export interface BoardEntryEvidence {
   readonly attestationHash: Hash;
   readonly slots: number;
   readonly slotBps: bigint;
-  readonly proof: PathEvidence;
+  readonly proof: PathStruct;
 }
 
 /** Two messages of one signer about one thing. */
@@ -106,7 +89,7 @@ export type Finding =
     readonly assignment: Assignment; readonly assignmentSignature: Hex;
     readonly refusal: Refusal; readonly refusalSignature: Hex;
   }>
-  | Offence<"F4", "proveInvalidLeaf", OfBatch & { readonly leaf: LeafEvidence; readonly sessionProof: PathEvidence; readonly record: AttemptRecord }>
+  | Offence<"F4", "proveInvalidLeaf", OfBatch & { readonly leaf: LeafStruct; readonly sessionProof: PathStruct; readonly record: AttemptRecord }>
   | Offence<"F5", "proveWrongChange", { readonly header: BatchHeader; readonly opening: OpeningEvidence; readonly claim: ChangeEvidence }>
   | Offence<"F5", "proveTaskAboveMaxFee", OfBatch & { readonly order: TaskOrder; readonly first: EntryEvidence; readonly last: EntryEvidence }>
   | Offence<"F6", "proveBadSum", OfBatch & { readonly tree: TreeKind; readonly badSum: BadSumEvidence }>

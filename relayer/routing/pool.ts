@@ -55,9 +55,13 @@ export function epochRoot(leaves: readonly BoardLeaf[], keccak256: Keccak256 = v
 }
 
 /** hash = keccak256(0x00 || modelId || uint32 nodeId || attestationHash), sum = slots << 96 | slots x saturation. */
-export function boardLeaf(leaf: BoardLeaf, keccak256: Keccak256 = viemKeccak256): SumNode {
+export const boardLeaf = (leaf: BoardLeaf, keccak256: Keccak256 = viemKeccak256): SumNode =>
+  boardNode(leaf, leaf.slots, slotBpsOf(leaf), keccak256);
+
+/** The same of figures that need not be those of an attestation. */
+export function boardNode(leaf: Pick<BoardLeaf, "modelId" | "nodeId" | "attestationHash">, slots: number, slotBps: bigint, keccak256: Keccak256 = viemKeccak256): SumNode {
   const hash = keccak256(`0x00${leaf.modelId.slice(2)}${numberToHex(leaf.nodeId, { size: 4 }).slice(2)}${leaf.attestationHash.slice(2)}` as Hex);
-  return { hash, sum: (BigInt(leaf.slots) << SLOT_BPS_BITS) | slotBpsOf(leaf) };
+  return { hash, sum: (BigInt(slots) << SLOT_BPS_BITS) | slotBps };
 }
 
 const slotBpsOf = (leaf: BoardLeaf): bigint => BigInt(leaf.slots) * BigInt(leaf.saturationBps);

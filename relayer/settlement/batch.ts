@@ -12,7 +12,7 @@ import { hashStruct, type Keccak256 } from "../../protocol/typedData.ts";
 import { leafOf, sessionLeaf, tabLeaf, type AttemptRecord, type Leaf } from "../../protocol/records.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
 import { ZERO_HASH, type Hash, type Hex, type Seconds, type Signature, type TokenAmount } from "../../protocol/units.ts";
-import type { BatchHeader, Voucher } from "../../protocol/generated/structs.ts";
+import type { BatchHeader, TaskReceipt, Voucher } from "../../protocol/generated/structs.ts";
 
 /** What the chain holds of a session, and the greatest voucher that the journal holds. */
 export interface SessionBooks {
@@ -119,8 +119,8 @@ export const recordsOf = (tasks: readonly BatchDataTask[]): AttemptRecord[] =>
 /** Both trees over the same leaves. @throws InvalidValueError for no record or too many. */
 export function treesOf(records: readonly AttemptRecord[], keccak256: Keccak256): BatchTrees {
   const entries = records.map((record): Entry => ({ record, leaf: leafOf(record, keccak256) }));
-  const bySession = entries.toSorted((a, b) => compareBy(a, b, sessionPlace));
-  const byTab = entries.toSorted((a, b) => compareBy(a, b, tabPlace));
+  const bySession = entries.toSorted((a, b) => comparePlaces(sessionPlace(a.record.receipt), sessionPlace(b.record.receipt)));
+  const byTab = entries.toSorted((a, b) => comparePlaces(tabPlace(a.record.receipt), tabPlace(b.record.receipt)));
   return {
     session: new MerkleSumTree(bySession.map((entry) => sessionLeaf(entry.leaf)), keccak256),
     tab: new MerkleSumTree(byTab.map((entry) => tabLeaf(entry.leaf)), keccak256), bySession, byTab,
@@ -138,13 +138,15 @@ export function proofsOfTask(trees: BatchTrees, taskId: Hash, keccak256: Keccak2
   return proofs;
 }
 
-const sessionPlace = ({ record: { receipt } }: Entry) => [receipt.body.sessionId, receipt.body.taskId, receipt.body.subtask, receipt.body.attempt] as const;
-const tabPlace = ({ record: { receipt } }: Entry) => [receipt.nodeId, receipt.nodeSeq] as const;
+/** Where a receipt's leaf stands in the order of a tree, compared member by member. */
+export type Place = readonly (string | number | bigint)[];
 
-/** Hashes are lowercase hex of one length, so their text order is their numeric order. */
-function compareBy(a: Entry, b: Entry, place: (entry: Entry) => readonly (string | number | bigint)[]): number {
-  const [placeA, placeB] = [place(a), place(b)];
-  for (const [i, part] of placeA.entries()) if (part !== placeB[i]) return part < placeB[i]! ? -1 : 1;
+export const sessionPlace = ({ body }: TaskReceipt): Place => [body.sessionId, body.taskId, body.subtask, body.attempt];
+export const tabPlace = ({ nodeId, nodeSeq }: TaskReceipt): Place => [nodeId, nodeSeq];
+
+/** Hashes are lowercase hex of one length, so their text order is their numeric order. @returns below zero where `a` stands first */
+export function comparePlaces(a: Place, b: Place): number {
+  for (const [i, part] of a.entries()) if (part !== b[i]) return part < b[i]! ? -1 : 1;
   return 0;
 }
 
