@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { loadConfig, type RelayerConfig } from "./config.ts";
 import { createBoardReader } from "./adapters/boardReader.ts";
+import { createForceReader } from "./adapters/forceReader.ts";
 import { createGatewayReader } from "./adapters/gatewayReader.ts";
 import { connectChain, type ViemChain } from "./adapters/chain.ts";
 import { systemClock } from "./adapters/clock.ts";
@@ -21,6 +22,7 @@ import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
+import { Forces } from "./loops/forces.ts";
 import { Requests } from "./loops/requests.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Watch } from "./loops/watch.ts";
@@ -112,7 +114,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -185,6 +187,10 @@ function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: 
     ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
     reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet, isLeading,
   });
+}
+
+function forcesOf({ chain, config, ...shared }: World, isLeading: () => boolean): Forces {
+  return new Forces({ ...shared, clock: systemClock, chain, isLeading, reader: createForceReader(config.rpcUrls, chain.deployment.domain.verifyingContract) });
 }
 
 /** None where the deployment has no gateway. */

@@ -10,7 +10,7 @@ import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex, type Seconds, type TokenAmount } from "../../protocol/units.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
-import type { Chain, ChainNode, ChainSession, ChainTransaction, Deployment, TransactionReceipt } from "../ports/chain.ts";
+import type { Chain, ChainForce, ChainNode, ChainSession, ChainTransaction, Deployment, TransactionReceipt } from "../ports/chain.ts";
 import { clientOf, nextTimestampOf, type Client } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import { Poster } from "./chain/poster.ts";
@@ -178,9 +178,9 @@ export class ViemChain implements Chain {
     return batchHash === ZERO_HASH ? null : batchHash;
   }
 
-  async force(receiptHash: Hash): ReturnType<Chain["force"]> {
-    const { state, openedAt } = await this.#read(() => this.#client.readContract({ ...this.#settlement, functionName: "forceOf", args: [receiptHash] }));
-    return { state: FORCE_STATES[state] ?? "resolved", openedAtSeconds: openedAt };
+  async force(receiptHash: Hash): Promise<ChainForce> {
+    const { state, taskId, openedAt, resolvedAt } = await this.#read(() => this.#client.readContract({ ...this.#settlement, functionName: "forceOf", args: [receiptHash] }));
+    return { state: FORCE_STATES[state] ?? "resolved", taskId, openedAtSeconds: openedAt, resolvedAtSeconds: resolvedAt };
   }
 
   async tab(relayerId: number, nodeId: number): Promise<{ earned: TokenAmount; provenEarned: TokenAmount }> {

@@ -179,6 +179,11 @@ export class PostgresJournal implements Journal {
     });
   }
 
+  async markForced(taskId: Hash): Promise<boolean> {
+    const marked = await this.#database.query((db) => db.update(tasks).set({ forced: true }).where(and(eq(tasks.taskId, taskId), isNull(tasks.batchHash))));
+    return marked.rowCount === 1;
+  }
+
   async lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>> {
     const rows = await this.#database.query((db) => db.select().from(tabs));
     return new Map(rows.map((row) => [row.nodeId, recordFromJson(row.record)]));
@@ -296,7 +301,7 @@ const RECEIPT_INDEXES = new Set(["attempts_by_node_seq", "attempts_receipt_hash_
 
 /** A contract's request is paid by its fulfilment, never by a batch. */
 const isOfSession = sql`not exists (select 1 from sessions where sessions.session_id = tasks.session_id and sessions."authorization" ->> 'mode' = ${String(Mode.REQUEST)})`;
-const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"), isOfSession);
+const isWaiting = and(isNull(tasks.batchHash), ne(tasks.state, "open"), eq(tasks.forced, false), isOfSession);
 const isLive = (batchId: bigint) => and(eq(batches.batchId, String(batchId)), ne(batches.state, "abandoned"));
 
 async function attemptsOf(db: NodePgDatabase, taskIds: readonly Hash[]): Promise<Map<Hash, EndedAttempt[]>> {

@@ -13,6 +13,7 @@ interface TaskRow {
   attempts: readonly EndedAttempt[];
   batchHash: Hash | null;
   isExpired: boolean;
+  isForced: boolean;
 }
 
 export class MemoryJournal implements Journal {
@@ -71,7 +72,7 @@ export class MemoryJournal implements Journal {
     this.#sessions.set(task.sessionId, {
       ...session, nextNonce: voucher === null ? session.nextNonce + 1n : session.nextNonce, voucher: isGreatest ? voucher : session.voucher,
     });
-    this.#tasks.set(task.taskId, { opened: task, state: "open", attempts: [], batchHash: null, isExpired: false });
+    this.#tasks.set(task.taskId, { opened: task, state: "open", attempts: [], batchHash: null, isExpired: false, isForced: false });
   }
 
   async finishTask(taskId: Hash, state: "finished" | "failed", attempts: readonly EndedAttempt[]): Promise<void> {
@@ -134,6 +135,14 @@ export class MemoryJournal implements Journal {
     return this.#waiting().filter((task) => oldestAck(task) === null).sort((a, b) => a.opened.openedAtMs - b.opened.openedAtMs).slice(0, limit).map(endedTask);
   }
 
+  async markForced(taskId: Hash): Promise<boolean> {
+    this.#requireUp();
+    const task = this.#tasks.get(taskId);
+    if (!task || task.batchHash !== null) return false;
+    task.isForced = true;
+    return true;
+  }
+
   async lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>> {
     this.#requireUp();
     return new Map(this.#tabs);
@@ -160,7 +169,7 @@ export class MemoryJournal implements Journal {
     if (lead.fence !== this.#fence || !lead.isHeld()) throw journalErrors.leadLost(lead.fence);
     if (this.#live(batch.header.batchId)) throw journalErrors.alreadyBatched(`batch ${batch.header.batchId} exists`);
     const tasks = taskIds.map((taskId) => this.#tasks.get(taskId));
-    const taken = tasks.findIndex((task) => !task || task.state === "open" || task.batchHash !== null);
+    const taken = tasks.findIndex((task) => !task || task.state === "open" || task.isForced || task.batchHash !== null);
     if (taken >= 0) throw journalErrors.alreadyBatched(`task ${taskIds[taken]} cannot be claimed`);
     this.#batches.push(batch);
     for (const task of tasks) task!.batchHash = batch.headerHash;
@@ -238,7 +247,7 @@ export class MemoryJournal implements Journal {
   }
 
   #waiting(): TaskRow[] {
-    return [...this.#tasks.values()].filter((task) => task.state !== "open" && task.batchHash === null && this.#sessions.get(task.opened.sessionId)?.authorization.mode !== Mode.REQUEST);
+    return [...this.#tasks.values()].filter((task) => task.state !== "open" && task.batchHash === null && !task.isForced && this.#sessions.get(task.opened.sessionId)?.authorization.mode !== Mode.REQUEST);
   }
 
   #live(batchId: bigint): StoredBatch | undefined {

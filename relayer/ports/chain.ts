@@ -46,6 +46,15 @@ export interface ChainNode {
   readonly live: boolean;
 }
 
+/** A claim for one receipt; state "none" and zeros where nobody made one. */
+export interface ChainForce {
+  readonly state: "none" | "open" | "answered" | "resolved";
+  readonly taskId: Hash;
+  readonly openedAtSeconds: Seconds;
+  /** 0 until it was paid. */
+  readonly resolvedAtSeconds: Seconds;
+}
+
 export interface ChainTransaction {
   readonly hash: Hash;
   readonly raw: Hex;
@@ -78,7 +87,7 @@ export interface Chain {
   /** The struct hash of a posted batch's header, or null where it is not posted. */
   batchHash(relayerId: number, batchId: bigint): Promise<Hash | null>;
   /** What became of a node's claim for an acked receipt that no batch held. */
-  force(receiptHash: Hash): Promise<{ state: "none" | "open" | "answered" | "resolved"; openedAtSeconds: Seconds }>;
+  force(receiptHash: Hash): Promise<ChainForce>;
   /** What the relayer may still debit now: leverage x bond less its unmatured debits. */
   debitCapacity(relayerId: number): Promise<TokenAmount>;
   /** The newest final block's time, and the last batch as of that very block. */

@@ -137,13 +137,18 @@ export interface Journal {
   unsettledTasks(sessionIds: readonly Hash[], limit: number, after?: TaskPlace): Promise<readonly EndedTask[]>;
   /** Ended tasks without any receipt that are in no batch yet, by their opening: published with the next batch. */
   unsettledFailures(limit: number): Promise<readonly EndedTask[]>;
+  /**
+   * Takes a task out of what waits for a batch, for good: a force of one of its receipts was paid, and that is final.
+   * @returns false where the task is not known, or stands in a batch already.
+   */
+  markForced(taskId: Hash): Promise<boolean>;
   /** The greatest receipt of each tab that was journaled. */
   lastReceipts(): Promise<ReadonlyMap<number, AttemptRecord>>;
   /** Takes the right to post batches, which one process holds at a time. Null while another one holds it. */
   lead(): Promise<Lead | null>;
   /**
    * Stores the batch with its raw transaction and claims its tasks, before anything is sent.
-   * @throws `already_batched` where a task or the batch id is taken, `lead_lost` where another process leads.
+   * @throws `already_batched` where a task or the batch id is taken, or a task was paid by a force, `lead_lost` where another process leads.
    */
   putBatch(batch: StoredBatch, taskIds: readonly Hash[], lead: Lead): Promise<void>;
   /** `abandoned` frees the batch's tasks for a later one. A new transaction goes before it is sent. */

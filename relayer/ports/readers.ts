@@ -28,6 +28,18 @@ export interface SeenRequest {
   readonly blockNumber: bigint;
 }
 
+/** A node's claim for an acked receipt as its event told it. */
+export interface SeenForce {
+  readonly receiptHash: Hash;
+  readonly blockNumber: bigint;
+}
+
+/** What the loop of forces asks of BatchSettlement's events. @throws retryable `chain_unreachable` */
+export interface ForceReader {
+  /** Claims against this relayer that were made in these blocks, both included, in their order. */
+  opened(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly SeenForce[]>;
+}
+
 export type RequestState = "none" | "pending" | "fulfilled" | "refunded";
 
 /** What the request loop asks of InferenceGateway. @throws retryable `chain_unreachable` */

@@ -49,6 +49,7 @@ export const tasks = pgTable("tasks", {
   charge: numeric("charge").notNull().default("0"),
   batchHash: text("batch_hash").$type<Hash>(),
   expired: boolean("expired").notNull().default(false),
+  forced: boolean("forced").notNull().default(false),
 });
 
 export const attempts = pgTable("attempts", {

@@ -164,7 +164,7 @@ async function raiseTabs(db: NodePgDatabase, records: readonly AttemptRecord[]):
 /** Claims ended tasks for a batch. @returns how many could be claimed. */
 export async function claimTasks(db: NodePgDatabase, headerHash: Hash, taskIds: readonly Hash[]): Promise<number> {
   const claimed = await db.update(tasks).set({ batchHash: headerHash })
-    .where(and(sql`${tasks.taskId} = any(${sql.param([...taskIds])}::text[])`, sql`${tasks.batchHash} is null`, sql`${tasks.state} <> 'open'`));
+    .where(and(sql`${tasks.taskId} = any(${sql.param([...taskIds])}::text[])`, sql`${tasks.batchHash} is null`, sql`${tasks.state} <> 'open'`, sql`not ${tasks.forced}`));
   return claimed.rowCount ?? 0;
 }
 

@@ -254,6 +254,21 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect((await journal.task(other.task.taskId))?.batch).to.equal(null);
   });
 
+  it("keeps a task that a force paid out of every batch, and leaves one that stands in a batch there", async () => {
+    const [paid, settled] = await Promise.all([ended(), ended({ order: { nonce: 2n } })]);
+    for (const each of [paid, settled]) {
+      await begin(each);
+      await finish(each);
+    }
+    const right = await lead();
+    await journal.putBatch(await batchOf(1n), [settled.task.taskId], right);
+    expect([await journal.markForced(paid.task.taskId), await journal.markForced(paid.task.taskId), await journal.markForced(settled.task.taskId), await journal.markForced(hash(9))])
+      .to.deep.equal([true, true, false, false]);
+    expect([await journal.unsettledSessions(), await journal.unsettledTasks([paid.session.sessionId], 10)]).to.deep.equal([[], []]);
+    expect(await codeOf(journal.putBatch(await batchOf(2n), [paid.task.taskId], right))).to.equal("already_batched");
+    expect((await journal.task(settled.task.taskId))?.batch).to.not.equal(null);
+  });
+
   it("does not batch a task that is still open", async () => {
     const one = await ended();
     await begin(one);
