@@ -1,13 +1,17 @@
 // Our policy: the relayer's own guide and lobby in front, the relayer's own `decide` for the choice, fed what the relayer would know.
 import { FrontDesk } from "./frontDesk.ts";
-import { floorOf } from "./view.ts";
-import { Guide, type Errand } from "../../relayer/lobby/guide.ts";
+import { Floor } from "../../relayer/lobby/floor.ts";
+import { modelOf } from "./view.ts";
+import { Guide } from "../../relayer/lobby/guide.ts";
+import type { Errand } from "../../relayer/lobby/errand.ts";
 import { LOBBY, type LobbyParameters } from "../../relayer/lobby/lobby.ts";
+import { GATES, OPEN } from "../../relayer/routing/decide.ts";
 import type { Job } from "./job.ts";
 import type { Snapshot } from "./node.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
 
 const WAKE_EVERY_MS = 50;
+const UNFIT = GATES.indexOf("unfit");
 
 export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world, false, LOBBY) };
 
@@ -24,13 +28,13 @@ class Tidelane implements Policy {
   #isWakeSet = false;
 
   constructor(world: World, allWait: boolean, parameters: LobbyParameters) {
-    const floor = floorOf<Job>(world);
+    const floor = new Floor<Job>();
     const profiles = [...new Set(world.profiles)];
     this.#world = world;
     this.#allWait = allWait;
     this.#desk = new FrontDesk(world, floor);
-    this.#guide = new Guide<Job>(floor, world.profiles.map((profile) => profiles.indexOf(profile)), {
-      fits: (node, { key }) => world.fits(node, key),
+    this.#guide = new Guide<Job>(floor, {
+      gate: (node, { key }) => (world.fits(node, key) ? OPEN : UNFIT),
       cachedTokensOn: (node, { key }) => this.#desk.cachedTokensOn(node, key),
       choose: ({ key }, expectedOutTokens, nowMs, gate) => this.#desk.decide(key, expectedOutTokens, nowMs, gate),
       start: ({ key }, node, expectedOutTokens) => {
@@ -40,12 +44,13 @@ class Tidelane implements Policy {
       refuse: ({ key }) => world.refuse(key),
       bestTtftMs: (inputTokens) => this.#desk.bestTtftOf(inputTokens),
     }, parameters);
+    for (const profile of world.profiles) this.#guide.join(modelOf(profile), profiles.indexOf(profile));
   }
 
   arrived(job: Job, nowMs: number): void {
-    const expectedStartMs = this.#guide.arrived(this.#errandOf(job), nowMs);
-    if (expectedStartMs === null) return;
-    job.announcedStartMs = expectedStartMs;
+    const announced = this.#guide.arrived(this.#errandOf(job), nowMs);
+    if (announced === null) return;
+    job.announcedStartMs = announced.expectedStartMs;
     this.#wake(nowMs);
   }
 
@@ -88,6 +93,7 @@ class Tidelane implements Policy {
     return {
       key: job, payer: String(job.payer), arrivalMs: job.arrivalMs, inputTokens: job.inputTokens, maxOutTokens: job.maxOutTokens, ttftTargetMs: job.ttftTargetMs,
       tpotTargetMs: job.tpotTargetMs, bestTtftMs: this.#desk.bestTtftMs(job), isPatient: this.#allWait,
+      waitMsMax: Infinity, dueMs: null, weight: 1,
     };
   }
 

@@ -12,5 +12,5 @@ export const modelOf = (profile: NodeProfile): NodeModel => ({
   slots: profile.batchLimit, kvTokens: profile.kvTokens, chunkTokens: profile.chunkTokens,
 });
 
-/** Requests go by any key: their job, or its id. */
-export const floorOf = <Key = number>(world: World): Floor<Key> => new Floor(world.profiles.map(modelOf));
+/** Requests go by their job's id. */
+export const floorOf = (world: World): Floor<number> => new Floor(world.profiles.map(modelOf));

@@ -62,6 +62,41 @@ export class FairQueue<Item> {
     return entry;
   }
 
+  /** How many would start before the next one that this payer pushes, if each took its cost. */
+  aheadOfNext(payer: string): number {
+    const owner = this.#payers.get(payer);
+    const least = this.#heap[0]?.counter ?? this.#floor;
+    const own = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, least);
+    return this.#startingBefore(owner?.waiting.reduce((sum, entry) => sum + entry.cost, own) ?? own, owner ?? null);
+  }
+
+  /** Everybody, in the order in which they would start if each took its cost. */
+  inOrder(): Waiting<Item>[] {
+    const virtual: { entry: Waiting<Item>; counter: number }[] = [];
+    for (const { waiting, counter } of this.#heap) {
+      let before = counter;
+      for (const entry of waiting) {
+        virtual.push({ entry, counter: before });
+        before += entry.cost;
+      }
+    }
+    return virtual.sort((one, other) => one.counter - other.counter || one.entry.order - other.entry.order).map(({ entry }) => entry);
+  }
+
+  /** Those of other payers that start below a counter, and all of the payer's own. */
+  #startingBefore(counter: number, owner: Payer<Item> | null): number {
+    let count = 0;
+    for (const payer of this.#heap) {
+      let before = payer.counter;
+      for (const entry of payer.waiting) {
+        if (payer !== owner && before > counter) break;
+        count++;
+        before += entry.cost;
+      }
+    }
+    return count;
+  }
+
   /** The first so many in the order in which they would start if each took its cost; nothing is taken out. */
   first(count: number): Waiting<Item>[] {
     const popped: Payer<Item>[] = [];

@@ -44,46 +44,64 @@ const NOBODY: Others = { running: 0, unreadTokens: 0 };
 
 /** Nodes go by their place in the list, requests by any key. */
 export class Floor<Key> {
-  readonly models: readonly NodeModel[];
   readonly mix = new SizeMix();
-  /** Own requests on each node. */
-  readonly inFlight: Int32Array;
-  readonly #unreadTokens: Float64Array;
-  readonly #inputTokens: Float64Array;
+  readonly #models: NodeModel[] = [];
+  readonly #inFlight: number[] = [];
+  readonly #unreadTokens: number[] = [];
+  readonly #inputTokens: number[] = [];
   readonly #flights = new Map<Key, Flight>();
-  readonly #clocks: readonly ReadClock[];
-  readonly #paces: readonly Pace[];
-  readonly #others: Others[];
+  readonly #clocks: ReadClock[] = [];
+  readonly #paces: Pace[] = [];
+  readonly #others: Others[] = [];
   /** Own load since the last attestation but one: the next one tells of a moment that is past. */
-  readonly #held: Held[][];
+  readonly #held: Held[][] = [];
 
-  constructor(models: readonly NodeModel[]) {
-    this.models = models;
-    this.inFlight = new Int32Array(models.length);
-    this.#unreadTokens = new Float64Array(models.length);
-    this.#inputTokens = new Float64Array(models.length);
-    this.#clocks = models.map(() => new ReadClock());
-    this.#paces = models.map(() => new Pace());
-    this.#others = models.map(() => NOBODY);
-    this.#held = models.map(() => []);
+  constructor(models: readonly NodeModel[] = []) {
+    for (const model of models) this.add(model);
+  }
+
+  /** @returns the node's place, for good */
+  add(model: NodeModel): number {
+    this.#inFlight.push(0);
+    this.#unreadTokens.push(0);
+    this.#inputTokens.push(0);
+    this.#clocks.push(new ReadClock());
+    this.#paces.push(new Pace());
+    this.#others.push(NOBODY);
+    this.#held.push([]);
+    return this.#models.push(model) - 1;
+  }
+
+  /** The node says something else of itself now, or more was learnt of it; no slots where it is gone. */
+  restate(node: number, model: NodeModel): void {
+    this.#models[node] = model;
+  }
+
+  get models(): readonly NodeModel[] {
+    return this.#models;
+  }
+
+  /** Own requests on each node. */
+  get inFlight(): readonly number[] {
+    return this.#inFlight;
   }
 
   /** @param moreTokens prompt of one more request, null for none */
   loadOf(node: number, moreTokens: Tokens | null = null): NodeLoad {
     const others = this.#others[node]!.running;
-    const running = this.inFlight[node]! + others + (moreTokens === null ? 0 : 1);
+    const running = this.#inFlight[node]! + others + (moreTokens === null ? 0 : 1);
     return { running, contextTokens: this.#inputTokens[node]! + others * this.mix.inputTokens + (moreTokens ?? 0) + running * grownTokens(this.mix) };
   }
 
   /** Sequences on a node, everybody's. */
   runningOn(node: number): number {
-    return this.inFlight[node]! + this.#others[node]!.running;
+    return this.#inFlight[node]! + this.#others[node]!.running;
   }
 
   /** Time until a node has read the prompts that it was sent, by whomever. */
   aheadMs(node: number, nowMs: Millis): Millis {
     const { unreadTokens } = this.#others[node]!;
-    const othersMs = unreadTokens === 0 ? 0 : readMs(this.models[node]!, this.loadOf(node), unreadTokens, (unreadTokens * this.mix.inputSquared) / this.mix.inputTokens);
+    const othersMs = unreadTokens === 0 ? 0 : readMs(this.#models[node]!, this.loadOf(node), unreadTokens, (unreadTokens * this.mix.inputSquared) / this.mix.inputTokens);
     return this.#clocks[node]!.aheadMs(nowMs) + othersMs;
   }
 
@@ -95,7 +113,7 @@ export class Floor<Key> {
   /** From now to the first token, were a request sent to the node. @param cachedTokens of its prompt that the node holds */
   ttftMs(node: number, inputTokens: Tokens, cachedTokens: Tokens, nowMs: Millis): Millis {
     const cached = Math.min(cachedTokens, inputTokens - 1);
-    return this.aheadMs(node, nowMs) + this.pace(node, nowMs) * readMs(this.models[node]!, this.loadOf(node), inputTokens - cached, inputTokens ** 2 - cached ** 2);
+    return this.aheadMs(node, nowMs) + this.pace(node, nowMs) * readMs(this.#models[node]!, this.loadOf(node), inputTokens - cached, inputTokens ** 2 - cached ** 2);
   }
 
   /** When the first token of a request in flight was predicted to come; Infinity where it is not in flight. */
@@ -108,9 +126,9 @@ export class Floor<Key> {
       node, inputTokens, cachedTokens: Math.min(cachedTokens, inputTokens - 1), sentMs: nowMs, predictedMs: nowMs + this.ttftMs(node, inputTokens, cachedTokens, nowMs),
       paceThen: this.pace(node, nowMs), isRead: false,
     };
-    this.#clocks[node]!.sent(this.models[node]!, this.loadOf(node), flight.paceThen, flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
+    this.#clocks[node]!.sent(this.#models[node]!, this.loadOf(node), flight.paceThen, flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
     this.#flights.set(key, flight);
-    this.inFlight[node]!++;
+    this.#inFlight[node]!++;
     this.#unreadTokens[node]! += inputTokens;
     this.#inputTokens[node]! += inputTokens;
     this.#hold(node, nowMs);
@@ -129,19 +147,20 @@ export class Floor<Key> {
     const flight = this.#flights.get(key);
     if (!flight) return;
     this.#flights.delete(key);
-    this.inFlight[flight.node]!--;
+    this.#inFlight[flight.node]!--;
     this.#inputTokens[flight.node]! -= flight.inputTokens;
     if (!flight.isRead) this.#read(flight, nowMs);
     this.#hold(flight.node, nowMs);
     if (outTokens !== null) this.mix.finished(flight.inputTokens, outTokens);
   }
 
-  attested(node: number, reported: Reported): void {
+  /** @param doubtMs the figures may be older than they say by so much: of the own load in that time the most counts, or it would pass for others' */
+  attested(node: number, reported: Reported, doubtMs: Millis = 0): void {
     const held = this.#held[node]!;
     let then = 0;
-    while (then + 1 < held.length && held[then + 1]!.atMs <= reported.atMs) then++;
+    while (then + 1 < held.length && held[then + 1]!.atMs <= reported.atMs - doubtMs) then++;
     held.splice(0, then);
-    const own = held[0] && held[0].atMs <= reported.atMs ? held[0] : { inFlight: 0, unreadTokens: 0 };
+    const own = mostOf(held, reported.atMs);
     this.#others[node] = {
       running: Math.max(0, reported.running + reported.waiting - own.inFlight), unreadTokens: Math.max(0, reported.queuedTokens - own.unreadTokens),
     };
@@ -151,17 +170,27 @@ export class Floor<Key> {
     const { node } = flight;
     flight.isRead = true;
     this.#unreadTokens[node]! -= flight.inputTokens;
-    this.#clocks[node]!.done(this.models[node]!, this.loadOf(node), this.pace(node, nowMs), flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
+    this.#clocks[node]!.done(this.#models[node]!, this.loadOf(node), this.pace(node, nowMs), flight.inputTokens - flight.cachedTokens, squaresOf(flight), nowMs);
   }
 
   /** Bounded by what happens between two attestations; a node that attests no more keeps the last thousand. */
   #hold(node: number, nowMs: Millis): void {
     const held = this.#held[node]!;
     if (held.length >= HELD_MAX) held.splice(0, HELD_MAX / 2);
-    held.push({ atMs: nowMs, inFlight: this.inFlight[node]!, unreadTokens: this.#unreadTokens[node]! });
+    held.push({ atMs: nowMs, inFlight: this.#inFlight[node]!, unreadTokens: this.#unreadTokens[node]! });
   }
 }
 
 const HELD_MAX = 1_000;
+
+function mostOf(held: readonly Held[], untilMs: Millis): Omit<Held, "atMs"> {
+  let [inFlight, unreadTokens] = [0, 0];
+  for (const one of held) {
+    if (one.atMs > untilMs) break;
+    inFlight = Math.max(inFlight, one.inFlight);
+    unreadTokens = Math.max(unreadTokens, one.unreadTokens);
+  }
+  return { inFlight, unreadTokens };
+}
 
 const squaresOf = (flight: Flight): number => flight.inputTokens ** 2 - flight.cachedTokens ** 2;

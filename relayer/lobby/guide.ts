@@ -6,58 +6,16 @@
 //
 // A node has room while it is below its slots, is not broken, and has read nearly all of what it was given: prompts wait in the
 // lobby, where they can still go anywhere. It is open to a request whose targets it is predicted to meet, and that of those it has.
-import { fullTpotMs, hasMemory } from "./predict.ts";
+import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker } from "./pace.ts";
-import { Lobby, LOBBY, type LobbyParameters, type LobbyRequest, type Refusal } from "./lobby.ts";
+import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
-import { GATES } from "../routing/decide.ts";
+import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
+import { GATES, OPEN } from "../routing/decide.ts";
+import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
 import type { Waiting } from "./fairQueue.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
-
-/** A request as it comes. */
-export interface Errand<Key> {
-  readonly key: Key;
-  readonly payer: string;
-  readonly arrivalMs: Millis;
-  readonly inputTokens: Tokens;
-  readonly maxOutTokens: Tokens;
-  /** From arrival to the first token, and from token to token. */
-  readonly ttftTargetMs: Millis;
-  readonly tpotTargetMs: Millis;
-  /** First token on the node that would be quickest if it were idle; Infinity where none could take it. */
-  readonly bestTtftMs: Millis;
-  /** Waits however long it takes: it is never refused for being late. */
-  readonly isPatient: boolean;
-}
-
-/** An errand in the lobby. */
-export interface Admitted<Key> extends LobbyRequest {
-  readonly errand: Errand<Key>;
-  /** How well it suits each kind of node. */
-  readonly fits: readonly number[];
-}
-
-/** What the guide asks of whoever holds the nodes. */
-export interface Premises<Key> {
-  /** False where the node could never take it: memory, model, price. */
-  fits(node: number, errand: Errand<Key>): boolean;
-  /** Prompt tokens that the node holds already. */
-  cachedTokensOn(node: number, errand: Errand<Key>): Tokens;
-  /** The soft choice among the nodes whose gate (a number of GATES) is open. @returns -1 where none is */
-  choose(errand: Errand<Key>, expectedOutTokens: Tokens, nowMs: Millis, gate: (node: number) => number): number;
-  /** Sends it; the floor has counted it. */
-  start(errand: Errand<Key>, node: number, expectedOutTokens: Tokens): void;
-  refuse(errand: Errand<Key>, reason: Refusal, retryAfterMs: Millis): void;
-  /** First token of a prompt of so many tokens on the node that is quickest when idle. */
-  bestTtftMs(inputTokens: Tokens): Millis;
-}
-
-/** A first target's least length, and how many idle readings of the prompt it is at least. */
-const [TTFT_TARGET_MS_MIN, TTFT_TARGET_TIMES] = [2_000, 3] as const;
-export const TPOT_TARGET_MS: Millis = 100;
-/** The promise for a prompt that the quickest idle node would answer after so long. */
-export const ttftTargetMs = (bestTtftMs: Millis): Millis => Math.max(TTFT_TARGET_MS_MIN, TTFT_TARGET_TIMES * bestTtftMs);
 
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
 const TTFT_PART = 0.95;
@@ -76,7 +34,14 @@ const RATE_MS = 10_000;
 const [REPRICE_FIRST_MS, REPRICE_EVERY_MS] = [5_000, 10_000] as const;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
-const [OPEN, FULL, UNFIT] = [GATES.indexOf("open"), GATES.indexOf("full"), GATES.indexOf("unfit")];
+/** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
+const OVERDUE_PART = 0.25;
+/** Deferred work fills slots up to this part of them: the rest is for who comes next. */
+const EBB_SLOTS_PART = 0.6;
+/** Of a larger fleet so many nodes are looked over in turn for who may be next; the choice itself draws from all. */
+const LOOKED_OVER_MAX = 1_024;
+const gateOf = (name: (typeof GATES)[number]): number => GATES.indexOf(name);
+const [FULL, BUSY, BROKEN] = [gateOf("full"), gateOf("busy"), gateOf("broken")];
 
 /** Sent, and no token yet. */
 interface Silent<Key> {
@@ -89,33 +54,44 @@ export class Guide<Key> {
   readonly floor: Floor<Key>;
   readonly #premises: Premises<Key>;
   readonly #lobby: Lobby<Admitted<Key>>;
-  readonly #breakers: readonly Breaker[];
-  readonly #kindOf: readonly number[];
-  readonly #kinds: readonly Kind[];
+  readonly #breakers: Breaker[] = [];
+  readonly #kindOf: number[] = [];
+  #kinds: Kind[] = [];
   readonly #silent = new Map<Key, Silent<Key>>();
   readonly #started = new Map<Key, Admitted<Key>>();
+  readonly #entries = new Map<Key, Waiting<Admitted<Key>>>();
   /** Those that would be too late one day. */
   readonly #hurried = new Map<Key, Waiting<Admitted<Key>>>();
   #roomy: number[] = [];
+  #lookFrom = 0;
   #prices: Prices | null = null;
   #repriceAtMs: Millis = REPRICE_FIRST_MS;
   /** Arrivals per millisecond, as of the last one. */
   #perMs = 0;
   #perMsAtMs: Millis = 0;
 
-  /** @param kindOf by node: nodes of one number are alike, and `floor.models` of the first one stands for all of them */
-  constructor(floor: Floor<Key>, kindOf: readonly number[], premises: Premises<Key>, parameters: LobbyParameters = LOBBY) {
+  /** @param floor without nodes: they come by `join` */
+  constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY) {
     this.floor = floor;
     this.#premises = premises;
     this.#lobby = new Lobby(parameters);
-    this.#breakers = floor.models.map(() => new Breaker());
-    this.#kindOf = kindOf;
-    this.#kinds = [...new Set(kindOf)].sort((one, other) => one - other)
-      .map((kind) => ({ model: floor.models[kindOf.indexOf(kind)]!, count: kindOf.filter((one) => one === kind).length }));
+  }
+
+  /** @param kind nodes of one number are alike; numbers go up from 0 without a gap @returns the node's place on the floor */
+  join(model: NodeModel, kind: number): number {
+    this.#breakers.push(new Breaker());
+    this.#kindOf.push(kind);
+    const place = this.floor.add(model);
+    this.#countKinds();
+    return place;
   }
 
   get waiting(): number {
     return this.#lobby.waiting;
+  }
+
+  get deferred(): number {
+    return this.#lobby.deferred;
   }
 
   get refusedPart(): number {
@@ -124,11 +100,16 @@ export class Guide<Key> {
 
   /** True while time alone may change something: `passed` is to be called then. */
   get isWatching(): boolean {
-    return this.#hurried.size + this.#silent.size > 0;
+    return this.#hurried.size + this.#silent.size + this.#lobby.deferred > 0;
   }
 
-  /** @returns when it is expected to start, or null where it was refused */
-  arrived(errand: Errand<Key>, nowMs: Millis): Millis | null {
+  /** So many starts per millisecond may be expected of the nodes. */
+  expectStarts(perMs: number): void {
+    this.#lobby.expectStarts(perMs);
+  }
+
+  /** @returns what it is told, or null where it was refused */
+  arrived(errand: Errand<Key>, nowMs: Millis): Announced | null {
     this.floor.mix.arrived(errand.inputTokens);
     this.#countArrival(nowMs);
     this.#reprice(nowMs);
@@ -138,9 +119,32 @@ export class Guide<Key> {
       this.#premises.refuse(errand, verdict.reason, verdict.retryAfterMs);
       return null;
     }
+    this.#entries.set(errand.key, verdict.entry);
     if (admitted.latestStartMs !== Infinity) this.#hurried.set(errand.key, verdict.entry);
     this.pump(nowMs);
-    return verdict.expectedStartMs;
+    return verdict;
+  }
+
+  /** A further try of one that was let in before: it is not refused, and it goes first. */
+  again(errand: Errand<Key>, nowMs: Millis): void {
+    this.#entries.set(errand.key, this.#lobby.again(this.#assess({ ...errand, isPatient: true }), nowMs, nowMs));
+    this.pump(nowMs);
+  }
+
+  /** The client has gone, or was told something else. @returns false where it was not waiting */
+  leave(key: Key): boolean {
+    const entry = this.#entries.get(key);
+    this.#entries.delete(key);
+    this.#hurried.delete(key);
+    return entry !== undefined && this.#lobby.remove(entry);
+  }
+
+  /** What each who waits is to be told now, the first first. */
+  announce(nowMs: Millis): { readonly errand: Errand<Key>; readonly announced: Announced }[] {
+    return this.#lobby.inOrder().map(({ item: { errand, dueMs } }, ahead) => {
+      const expectedStartMs = nowMs + this.#lobby.expectedWaitMs(nowMs, ahead);
+      return { errand, announced: { position: ahead + 1, expectedStartMs: dueMs === null ? expectedStartMs : Math.min(expectedStartMs, Math.max(nowMs, dueMs)) } };
+    });
   }
 
   firstToken(key: Key, node: number, nowMs: Millis): void {
@@ -159,19 +163,25 @@ export class Guide<Key> {
     this.pump(nowMs);
   }
 
-  /** The node will not answer it: it goes elsewhere, and the node is asked less. It was let in once and is not turned away now. */
-  elsewhere(key: Key, node: number, nowMs: Millis): void {
+  /** The node gave no answer, or a refusal that nobody signed: it is asked less. */
+  silent(key: Key, node: number, nowMs: Millis): void {
     this.#breakers[node]!.silent(nowMs);
     this.floor.ended(key, null, nowMs);
     this.#silent.delete(key);
-    const admitted = this.#started.get(key)!;
     this.#started.delete(key);
-    this.#lobby.again({ ...admitted, latestStartMs: Infinity }, nowMs);
+  }
+
+  /** The node will not answer it: it goes elsewhere. It was let in once and is not turned away now. */
+  elsewhere(key: Key, node: number, nowMs: Millis): void {
+    const admitted = this.#started.get(key)!;
+    this.silent(key, node, nowMs);
+    this.#entries.set(key, this.#lobby.again({ ...admitted, latestStartMs: Infinity }, admitted.latestStartMs, nowMs));
   }
 
   /** Refuses those whose time is over, and calls `overdue` for each first token that will not come. */
   passed(nowMs: Millis, overdue: (errand: Errand<Key>, node: number) => void): void {
     this.#expire(nowMs);
+    this.#lobby.wakeDue(nowMs);
     for (const [key, { admitted, node, sentMs }] of this.#silent) {
       const predictedMs = this.floor.predictedMs(key);
       if (nowMs >= predictedMs + SILENCE_MS + SILENCE_TIMES * (predictedMs - sentMs)) overdue(admitted.errand, node);
@@ -179,39 +189,79 @@ export class Guide<Key> {
     this.pump(nowMs);
   }
 
+  /** Nothing more is sent to a node from which a first token is overdue, until it answers or its break is over. */
+  suspect(key: Key, node: number, nowMs: Millis): void {
+    if (this.#silent.delete(key)) this.#breakers[node]!.silent(nowMs);
+  }
+
   /** Sends on whoever finds a place. */
   pump(nowMs: Millis): void {
-    if (this.#lobby.waiting === 0) return;
+    if (this.#lobby.waiting + this.#lobby.deferred === 0) return;
     this.#findRoom(nowMs);
-    if (this.#roomy.length > 0) this.#lobby.pump(nowMs, (one) => this.#fitOf(one, nowMs), (one) => this.#start(one, nowMs));
+    if (this.#roomy.length === 0) return;
+    const [fitOf, start] = [(one: Admitted<Key>) => this.#fitOf(one, nowMs), (one: Admitted<Key>) => this.#start(one, nowMs)];
+    this.#lobby.pump(nowMs, fitOf, start);
+    this.#lobby.pumpDeferred(nowMs, () => this.#isEbb(), fitOf, start);
+  }
+
+  /** Room for work that can wait: slots are free beyond what the next requests need, and nobody is turned away. */
+  #isEbb(): boolean {
+    let [used, slots] = [0, 0];
+    for (const [node, model] of this.floor.models.entries()) {
+      used += Math.min(model.slots, this.floor.runningOn(node));
+      slots += model.slots;
+    }
+    return this.#lobby.refusedPart === 0 && used < EBB_SLOTS_PART * slots;
   }
 
   #assess(errand: Errand<Key>): Admitted<Key> {
-    const { payer, inputTokens, maxOutTokens, arrivalMs, bestTtftMs } = errand;
+    const { payer, inputTokens, maxOutTokens, arrivalMs, bestTtftMs, waitMsMax, dueMs, weight } = errand;
     const expectedOutTokens = Math.round(Math.min(maxOutTokens, this.floor.mix.expectedOutTokens(inputTokens)));
     return {
-      errand, payer, inputTokens, expectedOutTokens,
+      errand, payer, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
       // The time after which even an idle node would be too late.
       latestStartMs: errand.isPatient ? Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
       fits: wasteOf(this.#prices, this.#kinds, inputTokens, expectedOutTokens, errand.ttftTargetMs),
     };
   }
 
+  /** Nodes without slots are gone; the first of a kind stands for all of them. */
+  #countKinds(): void {
+    const kinds: { model: NodeModel; count: number }[] = [];
+    for (const [node, kind] of this.#kindOf.entries()) {
+      const model = this.floor.models[node]!;
+      kinds[kind] ??= { model, count: 0 };
+      if (model.slots > 0) kinds[kind].count++;
+    }
+    if (kinds.length !== this.#kinds.length) this.#prices = null;
+    this.#kinds = kinds;
+  }
+
   #reprice(nowMs: Millis): void {
     if (nowMs < this.#repriceAtMs) return;
     this.#repriceAtMs = nowMs + REPRICE_EVERY_MS;
+    this.#countKinds();
     this.#prices = shadowPrices(this.#kinds, this.floor.mix.classes(), TPOT_TARGET_MS, (input) => ttftTargetMs(this.#premises.bestTtftMs(input)));
   }
 
   /** The few nodes that could take anything at all; the rest need not be asked. */
   #findRoom(nowMs: Millis): void {
     this.#roomy = [];
-    const { floor } = this;
+    const nodes = this.floor.models.length;
     const aheadMs = this.#aheadMsMax(nowMs);
-    for (const [node, model] of floor.models.entries()) {
-      const inFlight = floor.inFlight[node]!;
-      if (floor.runningOn(node) < model.slots && this.#breakers[node]!.isOpenTo(nowMs, inFlight) && floor.aheadMs(node, nowMs) <= aheadMs) this.#roomy.push(node);
+    const looked = Math.min(nodes, LOOKED_OVER_MAX);
+    for (let i = 0; i < looked; i++) {
+      const node = looked === nodes ? i : (this.#lookFrom + i) % nodes;
+      if (this.#roomGate(node, nowMs, aheadMs) === OPEN) this.#roomy.push(node);
     }
+    this.#lookFrom = (this.#lookFrom + looked) % Math.max(1, nodes);
+  }
+
+  #roomGate(node: number, nowMs: Millis, aheadMs: Millis): number {
+    const { floor } = this;
+    if (floor.runningOn(node) >= floor.models[node]!.slots) return FULL;
+    if (!this.#breakers[node]!.isOpenTo(nowMs, floor.inFlight[node]!)) return BROKEN;
+    return floor.aheadMs(node, nowMs) <= aheadMs ? OPEN : BUSY;
   }
 
   #aheadMsMax(nowMs: Millis): Millis {
@@ -229,7 +279,7 @@ export class Guide<Key> {
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
     let least = Infinity;
     for (const node of this.#roomy) {
-      const fit = admitted.fits[this.#kindOf[node]!]!;
+      const fit = admitted.fits[this.#kindOf[node]!] ?? 1;
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
     }
     return least;
@@ -240,6 +290,7 @@ export class Guide<Key> {
     const node = this.#choose(admitted, nowMs);
     if (node < 0) return false;
     this.#hurried.delete(errand.key);
+    this.#entries.delete(errand.key);
     this.#started.set(errand.key, admitted);
     this.floor.sent(errand.key, node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
     this.#silent.set(errand.key, { admitted, node, sentMs: nowMs });
@@ -250,7 +301,11 @@ export class Guide<Key> {
 
   #choose(admitted: Admitted<Key>, nowMs: Millis): number {
     const { errand, expectedOutTokens } = admitted;
-    const open = (ttftPart: number) => (node: number): number => (this.#roomy.includes(node) ? this.#gate(admitted, node, nowMs, ttftPart) : FULL);
+    const aheadMs = this.#aheadMsMax(nowMs);
+    const open = (ttftPart: number) => (node: number): number => {
+      const room = this.#roomGate(node, nowMs, aheadMs);
+      return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;
+    };
     for (const part of this.#lobby.refusedPart === 0 ? EBB_TTFT_PARTS : []) {
       const node = this.#premises.choose(errand, expectedOutTokens, nowMs, open(part));
       if (node >= 0) return node;
@@ -258,16 +313,26 @@ export class Guide<Key> {
     return this.#premises.choose(errand, expectedOutTokens, nowMs, open(TTFT_PART));
   }
 
-  #gate({ errand, latestStartMs }: Admitted<Key>, node: number, nowMs: Millis, ttftPart = TTFT_PART): number {
-    if (!this.#premises.fits(node, errand)) return UNFIT;
+  #gate(admitted: Admitted<Key>, node: number, nowMs: Millis, ttftPart = TTFT_PART): number {
+    const { errand, latestStartMs } = admitted;
+    const known = this.#premises.gate(node, errand);
+    if (known !== OPEN) return known;
     const { floor } = this;
     const model = floor.models[node]!;
-    if (floor.runningOn(node) >= model.slots) return FULL;
+    const running = floor.runningOn(node);
+    if (running >= model.slots) return FULL;
     const load = floor.loadOf(node, errand.inputTokens);
-    if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return FULL;
+    if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, load, floor.mix) ? OPEN : BUSY;
+    if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
     const ttftMs = floor.ttftMs(node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
     const waitedMs = latestStartMs === Infinity ? 0 : nowMs - errand.arrivalMs;
-    return waitedMs + ttftMs > ttftPart * errand.ttftTargetMs ? FULL : OPEN;
+    return waitedMs + ttftMs > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
+  }
+
+  #isOverdue({ errand, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {
+    if (latestStartMs !== Infinity) return false;
+    const entry = this.#entries.get(errand.key);
+    return entry !== undefined && nowMs > entry.deadlineMs + OVERDUE_PART * (entry.deadlineMs - entry.sinceMs);
   }
 
   #expire(nowMs: Millis): void {
@@ -275,6 +340,7 @@ export class Guide<Key> {
       if (entry.item.latestStartMs >= nowMs) continue;
       this.#lobby.expire(entry);
       this.#hurried.delete(key);
+      this.#entries.delete(key);
       this.#premises.refuse(entry.item.errand, "too_late", this.#lobby.retryAfterMs(nowMs));
     }
   }

@@ -2,7 +2,10 @@
 // served in time are told so at once.
 //
 //   offer ──admitted──▶ fair queue ──pump: a node has room──▶ started ──▶ finished (charged)
-//     └──── turned away: too many, too late ◀── expire ──┘
+//     │└─── turned away: too many, too late ◀── expire ──┘
+//     └─ deferrable ─▶ waits for the ebb, or until its own deadline asks for a place in the queue
+//
+// Who waits as long as it takes gets a booking: the announced start and two seconds. Whoever comes later stands behind it.
 import { FairQueue, type Waiting } from "./fairQueue.ts";
 import { THINNING, Thinning, type ThinningParameters } from "./thinning.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
@@ -13,6 +16,12 @@ export interface LobbyRequest {
   readonly expectedOutTokens: Tokens;
   /** Latest start with which its target can still be met on the best node; Infinity for those who said that they will wait. */
   readonly latestStartMs: Millis;
+  /** Who will wait is refused at once where it would be longer than this. */
+  readonly waitMsMax: Millis;
+  /** Deferrable: it may lie until this time, and starts earlier only at the ebb. Null for all others. */
+  readonly dueMs: Millis | null;
+  /** What a token of it counts for its payer's share. */
+  readonly weight: number;
 }
 
 export interface LobbyParameters {
@@ -27,11 +36,15 @@ export interface LobbyParameters {
   /** The same for payers who ask for less than their share: what they ask for is theirs. */
   readonly modestUrgency: number;
   readonly thinning: ThinningParameters;
+  /** Starts are counted over about this time; before the first ones there is no rate. */
+  readonly rateMs: Millis;
 }
 
-export const LOBBY: LobbyParameters = Object.freeze({ waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING });
+export const LOBBY: LobbyParameters = Object.freeze({
+  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, rateMs: 2_000,
+});
 
-export type Refusal = "lobby_full" | "payer_full" | "too_late" | "thinned";
+export type Refusal = "lobby_full" | "payer_full" | "too_late" | "thinned" | "wait_too_long";
 
 export type Verdict<Request> =
   | { readonly admitted: true; readonly entry: Waiting<Request>; readonly position: number; readonly expectedStartMs: Millis }
@@ -39,37 +52,55 @@ export type Verdict<Request> =
 
 const RETRY_MS_MIN: Millis = 1_000;
 const RETRY_MS_MAX: Millis = 30_000;
-/** Starts are counted over about this time; before the first ones there is no rate. */
-const RATE_MS: Millis = 2_000;
+/** Of a wait, so much longer than announced is still a kept promise. */
+const BOOKING_SLACK_MS: Millis = 2_000;
+/** Deferred work claims a place so long before it would be late, beyond the wait that is expected then. */
+const DUE_MARGIN_MS: Millis = 5_000;
 
 export class Lobby<Request extends LobbyRequest> {
   readonly #parameters: LobbyParameters;
   readonly #queue = new FairQueue<Request>();
+  readonly #deferred = new FairQueue<Request>();
   readonly #thinning: Thinning;
   /** Of those who wait, the requests of payers who ask for less than their share. */
   readonly #modest = new WeakSet<Waiting<Request>>();
   /** Starts per millisecond while somebody waits. */
   #startsPerMs = 0;
   #rateAtMs: Millis = 0;
+  /** What the nodes can be expected to take, per millisecond, where nothing has started lately. */
+  #capacityPerMs = 0;
 
   constructor(parameters: LobbyParameters = LOBBY) {
     this.#parameters = parameters;
     this.#thinning = new Thinning(parameters.thinning);
   }
 
+  /** Without those who are deferred. */
   get waiting(): number {
     return this.#queue.size;
+  }
+
+  get deferred(): number {
+    return this.#deferred.size;
   }
 
   get refusedPart(): number {
     return this.#thinning.refusedPart;
   }
 
-  /** Time that one at the end of the line would wait, by the rate at which the line has moved. */
-  expectedWaitMs(nowMs: Millis): Millis {
-    if (this.#queue.size === 0) return 0;
-    const rate = Math.max(this.#rateNow(nowMs), 1 / RATE_MS);
-    return this.#queue.size / rate;
+  /** So many starts per millisecond may be expected of the nodes: what a line that has only just formed is judged by. */
+  expectStarts(perMs: number): void {
+    this.#capacityPerMs = Number.isFinite(perMs) ? Math.max(0, perMs) : 0;
+  }
+
+  /** Time until so many have started, by the rate at which the line has moved; of one at its end, by default. */
+  expectedWaitMs(nowMs: Millis, ahead: number = this.#queue.size): Millis {
+    return ahead === 0 ? 0 : ahead / Math.max(this.#rateNow(nowMs), this.#capacityPerMs, 1 / this.#parameters.rateMs);
+  }
+
+  /** Everybody who waits, in the order in which they are expected to start; who is deferred comes last. */
+  inOrder(): readonly Waiting<Request>[] {
+    return [...this.#queue.inOrder(), ...this.#deferred.inOrder()];
   }
 
   /** When one who is turned away now had better come again. */
@@ -79,22 +110,57 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Takes a request into the line, or says why not; one who waits however long it takes is only refused where there is no room. */
   offer(request: Request, nowMs: Millis): Verdict<Request> {
-    const { waitingMax, waitingPerPayerMax } = this.#parameters;
-    const waitMs = this.expectedWaitMs(nowMs);
-    this.#thinning.observe(waitMs, nowMs);
+    this.#thinning.observe(this.expectedWaitMs(nowMs), nowMs);
     const refused = (reason: Refusal): Verdict<Request> => ({ admitted: false, reason, retryAfterMs: this.retryAfterMs(nowMs) });
-    if (this.#queue.size >= waitingMax) return refused("lobby_full");
-    if (this.#queue.sizeOf(request.payer) >= waitingPerPayerMax) return refused("payer_full");
+    const full = this.#fullFor(request.payer);
+    if (full) return refused(full);
+    if (request.dueMs !== null) return this.#defer(request, request.dueMs, nowMs);
     if (nowMs > request.latestStartMs) return refused("too_late");
     if (request.latestStartMs !== Infinity && !this.#thinning.admits(request.payer, workOf(request), nowMs)) return refused("thinned");
-    const entry = this.#queue.push(request, request.payer, workOf(request), request.latestStartMs, nowMs);
+    const ahead = this.#queue.aheadOfNext(request.payer);
+    const waitMs = this.expectedWaitMs(nowMs, ahead);
+    if (request.latestStartMs === Infinity && waitMs > request.waitMsMax) return refused("wait_too_long");
+    const entry = this.#queue.push(request, request.payer, costOf(request), deadlineOf(request, nowMs + waitMs), nowMs);
     if (this.#thinning.isModest(request.payer)) this.#modest.add(entry);
-    return { admitted: true, entry, position: this.#queue.size, expectedStartMs: nowMs + waitMs };
+    return { admitted: true, entry, position: ahead + 1, expectedStartMs: nowMs + waitMs };
   }
 
-  /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room. */
-  again(request: Request, nowMs: Millis): Waiting<Request> {
-    return this.#queue.push(request, request.payer, workOf(request), request.latestStartMs, nowMs);
+  #fullFor(payer: string): Refusal | null {
+    const { waitingMax, waitingPerPayerMax } = this.#parameters;
+    if (this.#queue.size + this.#deferred.size >= waitingMax) return "lobby_full";
+    return this.#queue.sizeOf(payer) + this.#deferred.sizeOf(payer) >= waitingPerPayerMax ? "payer_full" : null;
+  }
+
+  #defer(request: Request, dueMs: Millis, nowMs: Millis): Verdict<Request> {
+    const entry = this.#deferred.push(request, request.payer, costOf(request), dueMs, nowMs);
+    return { admitted: true, entry, position: this.#queue.size + this.#deferred.size, expectedStartMs: dueMs };
+  }
+
+  /** Deferred work whose time comes takes a place in the line, before it is too late for it. */
+  wakeDue(nowMs: Millis): void {
+    if (this.#deferred.size === 0) return;
+    const horizonMs = nowMs + this.expectedWaitMs(nowMs) + DUE_MARGIN_MS;
+    for (const entry of this.#deferred.inOrder()) {
+      if (entry.deadlineMs > horizonMs) continue;
+      this.#deferred.remove(entry);
+      this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs);
+    }
+  }
+
+  /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room. @param deadlineMs its place among its payer's */
+  again(request: Request, deadlineMs: Millis, nowMs: Millis): Waiting<Request> {
+    return this.#queue.push(request, request.payer, costOf(request), deadlineMs, nowMs);
+  }
+
+  /** At the ebb: starts deferred work while `isEbb` says so. @param fitOf, start as in `pump` */
+  pumpDeferred(nowMs: Millis, isEbb: () => boolean, fitOf: (request: Request) => number, start: (request: Request) => boolean): void {
+    while (this.#queue.size === 0 && this.#deferred.size > 0 && isEbb()) {
+      const entry = this.#deferred.first(this.#parameters.lookAhead).find((one) => fitOf(one.item) !== Infinity);
+      if (!entry || !start(entry.item)) return;
+      this.#deferred.start(entry);
+      this.#queue.charge(entry.payer, entry.cost);
+      this.#countStart(nowMs);
+    }
   }
 
   /**
@@ -123,7 +189,7 @@ export class Lobby<Request extends LobbyRequest> {
       const fit = fitOf(entry.item);
       if (fit === Infinity) continue;
       const waitedMs = nowMs - entry.sinceMs;
-      if (entry.deadlineMs === Infinity && waitedMs > patienceMs) return entry;
+      if (entry.item.latestStartMs === Infinity && waitedMs > patienceMs) return entry;
       const spent = Math.min(1, waitedMs / Math.max(1, Math.min(entry.deadlineMs - entry.sinceMs, patienceMs)));
       const pressed = fit * (1 - (this.#modest.has(entry) ? modestUrgency : urgency) * spent);
       if (pressed >= leastFit) continue;
@@ -135,7 +201,7 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Charges what a request cost beyond what was expected, or gives back. */
   finished(request: Request, outTokens: Tokens): void {
-    this.#queue.charge(request.payer, 2 * (outTokens - request.expectedOutTokens));
+    this.#queue.charge(request.payer, 2 * (outTokens - request.expectedOutTokens) * request.weight);
   }
 
   /** Takes out a request whose time is over before a place was found. @returns false where it was not waiting */
@@ -147,18 +213,22 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Takes out a request whose client is gone. */
   remove(entry: Waiting<Request>): boolean {
-    return this.#queue.remove(entry);
+    return this.#queue.remove(entry) || this.#deferred.remove(entry);
   }
 
   #rateNow(nowMs: Millis): number {
-    return this.#startsPerMs * Math.exp(-(nowMs - this.#rateAtMs) / RATE_MS);
+    return this.#startsPerMs * Math.exp(-(nowMs - this.#rateAtMs) / this.#parameters.rateMs);
   }
 
   #countStart(nowMs: Millis): void {
-    this.#startsPerMs = this.#rateNow(nowMs) + 1 / RATE_MS;
+    this.#startsPerMs = this.#rateNow(nowMs) + 1 / this.#parameters.rateMs;
     this.#rateAtMs = nowMs;
   }
 }
 
+/** The end of the promise by which a payer's own requests are ordered. */
+const deadlineOf = (request: LobbyRequest, expectedStartMs: Millis): Millis => (request.latestStartMs === Infinity ? expectedStartMs + BOOKING_SLACK_MS : request.latestStartMs);
+
 /** As fairness counts it. */
 const workOf = (request: LobbyRequest): Tokens => request.inputTokens + 2 * request.expectedOutTokens;
+const costOf = (request: LobbyRequest): Tokens => workOf(request) * request.weight;

@@ -9,8 +9,11 @@ import { temperatureUs } from "./temperature.ts";
 import type { Millis } from "../../protocol/units.ts";
 import type { Shard } from "./table.ts";
 
-/** Why a candidate may not be chosen; 0 where it may. The names stand in decision records. */
-export const GATES = ["open", "gone", "stale", "full", "excluded", "unfit", "price", "unsigned"] as const;
+/**
+ * Why a candidate may not be chosen; 0 where it may. The names stand in decision records. busy: it would miss the request's targets, or
+ * has prompts ahead. broken: it met others with silence.
+ */
+export const GATES = ["open", "gone", "stale", "full", "excluded", "unfit", "price", "unsigned", "busy", "broken"] as const;
 export type Gate = (typeof GATES)[number];
 export const OPEN = 0;
 
