@@ -1,0 +1,158 @@
+// Tidal lanes: which nodes generate (`decode`) and which preprocess (`prep`) at the moment, as the two kinds of work come and go.
+//
+// Pressure of a lane = seconds of work that wait or are foretold / seconds of capacity. Where the pressures differ by more than a band,
+// a node changes over: the one that loses least by it. Not more often than its dwell, one step at a time, and not back before the
+// imbalance has turned (Mooncake's advice: switch roles "only when significant load fluctuations occur").
+//
+//   LOW and MID preprocess by default; at the ebb they generate too; at the flood they give up everything else where that helps.
+import { Forecast } from "./forecast.ts";
+import type { Millis } from "../../protocol/units.ts";
+
+export type Lane = "decode" | "prep";
+export const LANES: readonly Lane[] = ["decode", "prep"];
+
+export interface LaneParameters {
+  /** A lane must be pressed so many times more than the other one before a node changes over to it. */
+  readonly band: number;
+  /** Below this pressure nothing waits that a change would help. */
+  readonly pressureMin: number;
+  /** A node that changed stays for at least so long. */
+  readonly dwellMs: Millis;
+  /** From step to step. */
+  readonly everyMs: Millis;
+  /** Pressures are taken so far ahead: a change takes effect only when what runs has ended. */
+  readonly aheadMs: Millis;
+  /** Of the nodes, at most this part changes in one step, and at least one. */
+  readonly stepPart: number;
+}
+
+export const LANE_PARAMETERS: LaneParameters = Object.freeze({ band: 1.25, pressureMin: 0.5, dwellMs: 60_000, everyMs: 5_000, aheadMs: 20_000, stepPart: 0.1 });
+
+/** A node as lanes see it: what a second of it is worth to either kind of work. */
+export interface LaneNode {
+  readonly id: number;
+  /** Seconds of the reference node's work that it does in a second; 0 where it cannot do that kind. */
+  readonly decodeSpeed: number;
+  readonly prepSpeed: number;
+}
+
+export interface LaneState {
+  readonly id: number;
+  readonly lane: Lane;
+  readonly changedAtMs: Millis;
+}
+
+/** Seconds of the reference node's work, per second: what comes, and what waits of it. */
+export interface LaneLoad {
+  readonly decode: number;
+  readonly prep: number;
+}
+
+export class Lanes {
+  readonly #parameters: LaneParameters;
+  readonly #forecasts: Readonly<Record<Lane, Forecast>> = { decode: new Forecast(), prep: new Forecast() };
+  #states = new Map<number, LaneState>();
+  #nextMs: Millis = -Infinity;
+  #switches = 0;
+  #pressure: LaneLoad = { decode: 0, prep: 0 };
+
+  constructor(parameters: LaneParameters = LANE_PARAMETERS) {
+    this.#parameters = parameters;
+  }
+
+  /** Of a node; `decode` where it was never seen. */
+  laneOf(id: number): Lane {
+    return this.#states.get(id)?.lane ?? "decode";
+  }
+
+  /** Since the beginning. */
+  get switches(): number {
+    return this.#switches;
+  }
+
+  /** As of the last step. */
+  get pressure(): LaneLoad {
+    return this.#pressure;
+  }
+
+  /**
+   * Looks at the load, and once per step changes nodes over.
+   * @param coming seconds of work that arrive per second @param waiting seconds of work that wait
+   * @returns the nodes that changed
+   */
+  observe(nodes: readonly LaneNode[], coming: LaneLoad, waiting: LaneLoad, nowMs: Millis): readonly LaneState[] {
+    for (const lane of LANES) this.#forecasts[lane].observe(coming[lane], nowMs);
+    if (!(nowMs >= this.#nextMs)) return [];
+    this.#nextMs = nowMs + this.#parameters.everyMs;
+    this.#enrol(nodes, nowMs);
+    const asked = this.#asked(waiting);
+    const changed: LaneState[] = [];
+    const most = Math.max(1, Math.floor(this.#parameters.stepPart * nodes.length));
+    for (let i = 0; i < most; i++) {
+      const next = this.#changeOf(nodes, asked, nowMs);
+      if (next === null) break;
+      this.#states.set(next.id, next);
+      this.#switches++;
+      changed.push(next);
+    }
+    this.#pressure = pressureOf(asked, this.#capacity(nodes));
+    return changed;
+  }
+
+  /** Newcomers: whoever reads better than it writes begins with preprocessing, where somebody else writes. */
+  #enrol(nodes: readonly LaneNode[], nowMs: Millis): void {
+    const states = new Map<number, LaneState>();
+    const best = nodes.reduce((most, node) => Math.max(most, node.decodeSpeed), 0);
+    for (const node of nodes) {
+      const isWeak = node.prepSpeed > 0 && (node.decodeSpeed === 0 || node.decodeSpeed < best / 2);
+      states.set(node.id, this.#states.get(node.id) ?? { id: node.id, lane: isWeak ? "prep" : "decode", changedAtMs: nowMs - this.#parameters.dwellMs });
+    }
+    this.#states = states;
+  }
+
+  /** Foretold arrivals and what waits, the latter to be worked off in the time ahead. */
+  #asked(waiting: LaneLoad): LaneLoad {
+    const { aheadMs } = this.#parameters;
+    const of = (lane: Lane): number => this.#forecasts[lane].expect(aheadMs) + finite(waiting[lane]) / (aheadMs / 1_000);
+    return { decode: of("decode"), prep: of("prep") };
+  }
+
+  #capacity(nodes: readonly LaneNode[]): LaneLoad {
+    let [decode, prep] = [0, 0];
+    for (const node of nodes) {
+      if (this.laneOf(node.id) === "decode") decode += finite(node.decodeSpeed);
+      else prep += finite(node.prepSpeed);
+    }
+    return { decode, prep };
+  }
+
+  /** The change that helps the pressed lane most for what it costs the other one, or null where none is due or none helps. */
+  #changeOf(nodes: readonly LaneNode[], asked: LaneLoad, nowMs: Millis): LaneState | null {
+    const { band, pressureMin, dwellMs } = this.#parameters;
+    const capacity = this.#capacity(nodes);
+    const pressure = pressureOf(asked, capacity);
+    const to: Lane = pressure.decode > pressure.prep ? "decode" : "prep";
+    const from: Lane = to === "decode" ? "prep" : "decode";
+    if (pressure[to] < pressureMin || pressure[to] < band * pressure[from]) return null;
+    let best: LaneNode | null = null;
+    for (const node of nodes) {
+      const state = this.#states.get(node.id)!;
+      if (state.lane !== from || nowMs - state.changedAtMs < dwellMs || speedOf(node, to) <= 0) continue;
+      // The greater of the two pressures must fall by it, or the wave would only be pushed to and fro.
+      const after = pressureOf(asked, { ...capacity, [to]: capacity[to] + speedOf(node, to), [from]: capacity[from] - speedOf(node, from) });
+      if (Math.max(after.decode, after.prep) >= pressure[to]) continue;
+      if (best === null || worthOf(node, to, from) > worthOf(best, to, from)) best = node;
+    }
+    return best && { id: best.id, lane: to, changedAtMs: nowMs };
+  }
+}
+
+const finite = (value: number): number => (Number.isFinite(value) ? Math.max(0, value) : 0);
+const speedOf = (node: LaneNode, lane: Lane): number => finite(lane === "decode" ? node.decodeSpeed : node.prepSpeed);
+const worthOf = (node: LaneNode, to: Lane, from: Lane): number => speedOf(node, to) / Math.max(1e-9, speedOf(node, from));
+
+/** A lane without capacity is under all the pressure there is, if anything is asked of it. */
+function pressureOf(asked: LaneLoad, capacity: LaneLoad): LaneLoad {
+  const of = (lane: Lane): number => (asked[lane] === 0 ? 0 : Math.min(1e9, asked[lane] / Math.max(1e-9, capacity[lane])));
+  return { decode: of("decode"), prep: of("prep") };
+}
