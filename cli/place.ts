@@ -93,7 +93,7 @@ function devnetOf(options: PlaceOptions): DevnetFile | null {
   return readDevnetFile(DEVNET_DIRECTORY) ?? readDevnetFile(join(import.meta.dirname, "..", DEVNET_DIRECTORY));
 }
 
-function urlOf(text: string, flag: string): string {
+export function urlOf(text: string, flag: string): string {
   if (!URL.canParse(text) || !/^https?:/.test(text)) throw new TidelaneError(`${flag}: "${text}" is no http or https URL.`, { code: "invalid_url" });
   return text;
 }

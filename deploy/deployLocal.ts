@@ -1,6 +1,7 @@
 // The contracts of a local network: found where they are on the chain already, deployed where they are not.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { TidelaneError } from "../protocol/errors.ts";
 import { deploy, isDeployed, type DeployOptions } from "./deploy.ts";
 import { parseParameters, type Addresses, type Parameters } from "./plan.ts";
 
@@ -20,9 +21,20 @@ export async function deployLocal(options: DeployOptions): Promise<Addresses> {
   return addresses;
 }
 
-/** @param network `local`, `test` or `main`. @throws InvalidValueError naming the field that does not fit. */
+/**
+ * @param network `local`, `test`, `main`, or the path of a parameter file of one's own.
+ * @throws TidelaneError `parameter_missing`, `file_not_found`, `invalid_file`; InvalidValueError naming the field that does not fit.
+ */
 export function readParameters(network: string): Parameters {
-  return parseParameters(JSON.parse(readFileSync(join(import.meta.dirname, "parameters", `${network}.json`), "utf8")));
+  const file = /^(local|test|main)$/.test(network) ? join(import.meta.dirname, "parameters", `${network}.json`) : network;
+  if (!existsSync(file)) throw new TidelaneError(`${network} is neither local, test or main nor a parameter file`, { code: "file_not_found", details: { network } });
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new TidelaneError(`${file} is not JSON`, { code: "invalid_file", details: { file }, cause });
+  }
+  return parseParameters(json);
 }
 
 /** Whole or not at all: a reader never meets half a file. */

@@ -1,11 +1,11 @@
 // What a deployment is to be: its parameters, and the addresses that its contracts will get. Pure.
 import { getContractAddress, isAddress } from "viem/utils";
-import { InvalidValueError } from "../protocol/errors.ts";
+import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
 import type { Address } from "../protocol/units.ts";
 
 export const MODULE_ID = "Tidelane";
 
-/** One deployment's bounds; immutable once deployed. Files: deploy/parameters/<network>.json. */
+/** One deployment's bounds; immutable once deployed. Files: deploy/parameters/<network>.json; docs/operations/deploy.md. */
 export interface Parameters {
   /** W of the protocol. */
   readonly windowSeconds: number;
@@ -41,9 +41,13 @@ const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;
 const SECONDS_MAX = 30 * 86_400;
 const LEVERAGE_MAX = 5;
 
-/** @throws InvalidValueError naming the field. */
+/** How a parameter file says that whoever deploys must decide: FILL IN, and what. */
+const PLACEHOLDER = /^FILL IN\b/;
+
+/** @throws TidelaneError `parameter_missing` where a value is still to be filled in; InvalidValueError naming the field. */
 export function parseParameters(json: unknown): Parameters {
   const from = json as Record<string, unknown>;
+  refusePlaceholders(from);
   const whole = (name: string, most: number): number => {
     const value = from[name];
     if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > most) throw new InvalidValueError(name, `a whole number from 1 to ${most}`);
@@ -86,6 +90,14 @@ export function moduleParameters(parameters: Parameters, deployer: Address, firs
     batchSettlement: at(2),
     saturationBoard: at(3),
   };
+}
+
+function refusePlaceholders(from: Readonly<Record<string, unknown>>): void {
+  const all = Object.entries({ ...from, ...(from["tokens"] as object | null) });
+  const missing = all.filter(([, value]) => typeof value === "string" && PLACEHOLDER.test(value));
+  if (missing.length === 0) return;
+  const what = missing.map(([name, value]) => `${name} (${String(value)})`).join("; ");
+  throw new TidelaneError(`the parameter file is not complete; decide on ${what}, in a copy of your own or in the file itself`, { code: "parameter_missing", details: { names: missing.map(([name]) => name).join(",") } });
 }
 
 function address(name: string, value: unknown): Address {

@@ -84,7 +84,8 @@ describe("deployLocal", function () {
 
   it("refuses tokens that are not there, before it sends anything", async () => {
     const { url, client } = await chain();
-    const attempt = deployLocal({ rpcUrl: url, deployerKey, parameters: readParameters("main"), deploymentDir: folder() });
+    const absent: Address = `0x${"12".repeat(20)}`;
+    const attempt = deployLocal({ rpcUrl: url, deployerKey, parameters: { ...readParameters("local"), tokens: { payToken: absent, stakeToken: absent } }, deploymentDir: folder() });
     expect(await attempt.catch((error: unknown) => error)).to.be.instanceOf(TidelaneError).with.property("code", "token_missing");
     expect(await client.getTransactionCount({ address: deployer })).to.equal(0);
   });
