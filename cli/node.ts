@@ -1,20 +1,20 @@
 // `tidelane node`: put a node on chain, run it, get its earnings and its stake back.
 import { Command } from "commander";
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { ENVIRONMENT, parseNodeFile } from "../node/config.ts";
 import { startNode } from "../node/main.ts";
 import { NodeChainReader, NodeOwnerChain, type Token } from "../node/adapters/ownerChain.ts";
 import { modelIdOf } from "../protocol/ids.ts";
 import { TidelaneError } from "../protocol/errors.ts";
-import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
-import { jsonFile, placeOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
-import type { Address, Hex, TokenAmount } from "../protocol/units.ts";
+import { addForce } from "./nodeForce.ts";
+import { addressOf, idOf, keyFile, keyOf, nodeIdOf, nodeOwnerKeyOf, type NodeOptions } from "./nodeOptions.ts";
+import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type Report } from "./output.ts";
+import { jsonFile, placeOf, withPlace, type Place } from "./place.ts";
+import type { Hex, TokenAmount } from "../protocol/units.ts";
 
-interface Options extends PlaceOptions, OutputOptions {
-  readonly node?: string;
-}
+type Options = NodeOptions;
 
 interface RegisterOptions extends Options {
   readonly class: string;
@@ -49,6 +49,8 @@ export function nodeCommand(): Command {
     .action((options: Options & { to?: string }) => run(options, () => withdraw(options)));
   owned("claim", "pay the matured credits of a tab to the payout address").requiredOption("--relayer-id <id>", "whose tab")
     .action((options: Options & { relayerId: string }) => run(options, () => claim(options)));
+  addForce(owned("force", "claim acked receipts that the relayer left out of its batches"));
+  owned("retire", "take no new work for good; what was signed stays valid and claimable").action((options: Options) => run(options, () => retire(options)));
   hot(owned("rotate-key", "replace the hot key; what the old one signed stays valid")).action((options: RegisterOptions) => run(options, () => rotateKey(options)));
   return node;
 }
@@ -108,6 +110,12 @@ async function claim(options: Options & { relayerId: string }): Promise<Report> 
   return { json: { nodeId, relayerId, amount: claimable, payout, transaction }, text: `Paid ${show(claimable, token)} to ${payout} in transaction ${transaction}.` };
 }
 
+async function retire(options: Options): Promise<Report> {
+  const nodeId = nodeIdOf(options);
+  const transaction = await step("waiting for the retirement to be mined", ownerChainOf(options, placeOf(options)).retire(nodeId));
+  return { json: { nodeId, transaction }, text: `Node ${nodeId} is retired. Claim what its tabs hold, then unbond: tidelane node unbond <amount> --node ${nodeId}` };
+}
+
 async function rotateKey(options: RegisterOptions): Promise<Report> {
   const place = placeOf(options);
   const chain = ownerChainOf(options, place);
@@ -138,12 +146,7 @@ async function withStake(options: Options): Promise<{ chain: NodeOwnerChain; nod
   return { chain, nodeId: nodeIdOf(options), token: await chain.token("stakeToken") };
 }
 
-/** The cold owner's key: from a file or from TIDELANE_OWNER_KEY. Never from the command line, which others can read. */
-function ownerChainOf(options: Options, place: Place): NodeOwnerChain {
-  const key = options.keyFile === undefined ? process.env.TIDELANE_OWNER_KEY : keyFile(options.keyFile);
-  if (key === undefined) throw new TidelaneError("The cold owner's key is needed: give --key-file <file>, or set TIDELANE_OWNER_KEY.", { code: "no_owner_key" });
-  return new NodeOwnerChain(place, keyOf(key, "the owner's key"));
-}
+const ownerChainOf = (options: Options, place: Place): NodeOwnerChain => new NodeOwnerChain(place, nodeOwnerKeyOf(options));
 
 function hotKeyOf(options: RegisterOptions): Hex {
   if (options.newHotKey !== undefined) return newKey(options.newHotKey);
@@ -158,32 +161,6 @@ function newKey(file: string): Hex {
   if (existsSync(file)) throw new TidelaneError(`${file} exists already. Name another file, or use it with --hot-key-file.`, { code: "file_exists" });
   writeFileSync(file, `${key}\n`, { mode: 0o600, flag: "wx" });
   return key;
-}
-
-function keyFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new TidelaneError(`${path} cannot be read.`, { code: "file_not_found", details: { path }, cause: error });
-  }
-}
-
-function keyOf(text: string, what: string): Hex {
-  const key = text.trim().replace(/^0x/, "");
-  if (!/^[0-9a-fA-F]{64}$/.test(key)) throw new TidelaneError(`${what} must be 32 bytes in hex.`, { code: "invalid_key" });
-  return `0x${key.toLowerCase()}`;
-}
-
-const nodeIdOf = (options: Options): number => idOf(options.node ?? process.env.TIDELANE_NODE_ID ?? "", "--node");
-
-function idOf(text: string, flag: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text) || Number(text) >= 2 ** 32) throw new TidelaneError(`${flag} must be a registered number.`, { code: "invalid_id" });
-  return Number(text);
-}
-
-function addressOf(text: string, flag: string): Address {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`${flag}: "${text}" is no address.`, { code: "invalid_address" });
-  return text.toLowerCase() as Address;
 }
 
 const show = (amount: TokenAmount, token: Token): string => `${amountToText(amount, token.decimals)} ${token.symbol}`;

@@ -217,6 +217,25 @@ export interface NodeStore {
   close(): Promise<void>;
 }
 
+/** A receipt of this node as its evidence tells it. */
+export interface SignedReceiptRow {
+  readonly receiptHash: Hash;
+  readonly relayerId: number;
+  readonly taskId: Hash;
+  readonly nodeSeq: bigint;
+  /** The tab's running total with it. */
+  readonly cumulative: TokenAmount;
+  readonly fee: TokenAmount;
+  /** Null while no ack has come: it cannot be claimed. */
+  readonly ackedAt: Seconds | null;
+}
+
+/** What became of a claim for a receipt. */
+export interface ForceFact {
+  readonly state: "none" | "open" | "answered" | "resolved";
+  readonly openedAt: Seconds;
+}
+
 // ---------------------------------------------------------------- links
 
 /** The other end of one connection: a process of a registered relayer. */

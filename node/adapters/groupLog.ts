@@ -125,7 +125,8 @@ const lineOf = (entry: unknown): string => {
   return `${crc32(json).toString(16).padStart(8, "0")} ${json}\n`;
 };
 
-function entryOf(line: string, path: string, number: number): unknown {
+/** The entry of one line. @throws TidelaneError `store_damaged` where it does not fit its checksum */
+export function entryOf(line: string, path: string, number: number): unknown {
   const json = line.slice(9);
   if (line.slice(0, 9) !== `${crc32(json).toString(16).padStart(8, "0")} `) {
     throw new TidelaneError(`${path}: line ${number} is damaged. Move the file away: the agent then resumes from the relayer's last record and the chain.`,

@@ -1,6 +1,7 @@
 // The cold owner's transactions and what an owner wants to see, through viem: register, stake, change the hot key, get paid.
 import { BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, fallback, http, parseAbi, type Abi, type PublicClient } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
+import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
@@ -54,7 +55,7 @@ const tokenAbi = parseAbi([
   "error ERC20InsufficientBalance(address sender, uint256 balance, uint256 needed)",
 ]);
 /** Lets viem name the contracts' own errors, wherever in a call they were raised. */
-const everyError = [...NodeRegistryAbi, ...BondVaultAbi, ...EscrowAbi, ...tokenAbi].filter((item) => item.type === "error") as unknown as Abi;
+const everyError = [...NodeRegistryAbi, ...BatchSettlementAbi, ...BondVaultAbi, ...EscrowAbi, ...tokenAbi].filter((item) => item.type === "error") as unknown as Abi;
 
 /** Reads that need no key. */
 export class NodeChainReader {
@@ -127,7 +128,7 @@ export class NodeOwnerChain extends NodeChainReader {
   async register(registration: Registration): Promise<{ nodeId: number; transaction: Hash }> {
     const { hardwareClass, payout, hotKey, models } = registration;
     const consent = await this.#consent(hotKey);
-    const transaction = await this.#send(this.at("NodeRegistry"), NodeRegistryAbi as unknown as Abi, "register", [{ payout, hardwareClass, agentId: 0n }, signerOfKey(hotKey).address, models, consent]);
+    const transaction = await this.send(this.at("NodeRegistry"), NodeRegistryAbi as unknown as Abi, "register", [{ payout, hardwareClass, agentId: 0n }, signerOfKey(hotKey).address, models, consent]);
     const nodeId = await reached(async () => this.client.readContract({ address: this.at("NodeRegistry"), abi: NodeRegistryAbi, functionName: "holderOf", args: [signerOfKey(hotKey).address] }));
     return { nodeId, transaction };
   }
@@ -135,25 +136,30 @@ export class NodeOwnerChain extends NodeChainReader {
   async stake(nodeId: number, amount: TokenAmount): Promise<Hash> {
     const [token, vault] = [this.at("stakeToken"), this.at("BondVault")];
     const allowance = await reached(async () => this.client.readContract({ address: token, abi: tokenAbi, functionName: "allowance", args: [this.owner, vault] }));
-    if (allowance < amount) await this.#send(token, tokenAbi as unknown as Abi, "approve", [vault, amount]);
-    return this.#send(vault, BondVaultAbi as unknown as Abi, "bond", [NODE, nodeId, amount]);
+    if (allowance < amount) await this.send(token, tokenAbi as unknown as Abi, "approve", [vault, amount]);
+    return this.send(vault, BondVaultAbi as unknown as Abi, "bond", [NODE, nodeId, amount]);
   }
 
   unbond(nodeId: number, amount: TokenAmount): Promise<Hash> {
-    return this.#send(this.at("BondVault"), BondVaultAbi as unknown as Abi, "requestUnbond", [NODE, nodeId, amount]);
+    return this.send(this.at("BondVault"), BondVaultAbi as unknown as Abi, "requestUnbond", [NODE, nodeId, amount]);
   }
 
   withdraw(nodeId: number, to: Address): Promise<Hash> {
-    return this.#send(this.at("BondVault"), BondVaultAbi as unknown as Abi, "withdraw", [NODE, nodeId, to]);
+    return this.send(this.at("BondVault"), BondVaultAbi as unknown as Abi, "withdraw", [NODE, nodeId, to]);
+  }
+
+  /** No new work; what was signed stays valid, and claims go on. */
+  retire(nodeId: number): Promise<Hash> {
+    return this.send(this.at("NodeRegistry"), NodeRegistryAbi as unknown as Abi, "retire", [nodeId]);
   }
 
   /** Pays the tab's matured credits to the payout address. */
   claim(relayerId: number, nodeId: number): Promise<Hash> {
-    return this.#send(this.at("Escrow"), EscrowAbi as unknown as Abi, "claimTab", [relayerId, nodeId]);
+    return this.send(this.at("Escrow"), EscrowAbi as unknown as Abi, "claimTab", [relayerId, nodeId]);
   }
 
   async rotateKey(nodeId: number, hotKey: Hex): Promise<Hash> {
-    return this.#send(this.at("NodeRegistry"), NodeRegistryAbi as unknown as Abi, "rotateKey", [nodeId, signerOfKey(hotKey).address, await this.#consent(hotKey)]);
+    return this.send(this.at("NodeRegistry"), NodeRegistryAbi as unknown as Abi, "rotateKey", [nodeId, signerOfKey(hotKey).address, await this.#consent(hotKey)]);
   }
 
   /** The hot key itself agrees to stand in the registry for this owner. */
@@ -163,7 +169,7 @@ export class NodeOwnerChain extends NodeChainReader {
     return signStruct(signer, domain, "KeyConsent", { registry: this.at("NodeRegistry"), owner: this.owner, key: signer.address });
   }
 
-  async #send(address: Address, abi: Abi, functionName: string, args: readonly unknown[]): Promise<Hash> {
+  protected async send(address: Address, abi: Abi, functionName: string, args: readonly unknown[]): Promise<Hash> {
     const account = privateKeyToAccount(this.#key);
     const wallet = createWalletClient({ account, transport: transportOf(this.access) });
     return reached(async () => {
@@ -181,7 +187,7 @@ export class NodeOwnerChain extends NodeChainReader {
 const transportOf = (access: ChainAccess) => fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 })));
 
 /** Runs a call and says whether the chain refused it or could not be reached. */
-async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
+export async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
   try {
     return await call();
   } catch (error) {
