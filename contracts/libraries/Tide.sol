@@ -46,9 +46,24 @@ library Tide {
         return multiplier;
     }
 
-    /// @return base x multiplier, down; within 96 bits.
+    /// @return base x multiplier, down; within 96 bits: the price of an order without a wish.
     function pricedDown(uint96 base, uint32 multiplier) internal pure returns (uint96) {
-        uint256 priced = uint256(base) * multiplier / ONE;
+        return _within96(uint256(base) * multiplier / ONE);
+    }
+
+    /// @notice The price of an order of that tier, rounded once.
+    /// @param tier as in TaskOrder: 0 default, 1 priority, 2 flex; another one counts as default, for no valid order has it.
+    function pricedDown(uint96 base, uint32 multiplier, uint8 tier) internal pure returns (uint96) {
+        return _within96(uint256(base) * multiplier * tierBps(tier) / (ONE * BPS));
+    }
+
+    /// @notice What a tier multiplies the price by: who wants to be first pays half as much again, who can wait half.
+    function tierBps(uint8 tier) internal pure returns (uint256) {
+        if (tier == 1) return 15_000;
+        return tier == 2 ? 5_000 : BPS;
+    }
+
+    function _within96(uint256 priced) private pure returns (uint96) {
         return priced > type(uint96).max ? type(uint96).max : uint96(priced);
     }
 }

@@ -71,6 +71,10 @@ contract MathHarness {
         return Tide.pricedDown(base, multiplier);
     }
 
+    function tierPriced(uint96 base, uint32 multiplier, uint8 tier) external pure returns (uint96) {
+        return Tide.pricedDown(base, multiplier, tier);
+    }
+
     function requestTask(Request calldata request, address gateway) external pure returns (bytes32 requestId, bytes32 taskId) {
         requestId = Requests.id(request, gateway);
         return (requestId, Requests.order(request, requestId).hash());

@@ -110,6 +110,27 @@ contract TideTest is GatewayWorld {
         else vm.assertTrue(priced * 1e6 <= exact && exact < (priced + 1) * 1e6, "floor");
     }
 
+    function testFuzz_tiersMultiplyTheTide(uint96 base, uint32 multiplier) public pure {
+        multiplier = 500_000 + multiplier % 1_500_001;
+        uint256 plain = Tide.pricedDown(base, multiplier);
+        vm.assertEq(Tide.pricedDown(base, multiplier, 0), plain, "default");
+        vm.assertEq(Tide.pricedDown(base, multiplier, 3), plain, "no tier of an order");
+        uint256 priority = Tide.pricedDown(base, multiplier, 1);
+        uint256 flex = Tide.pricedDown(base, multiplier, 2);
+        vm.assertTrue(flex <= plain && plain <= priority, "in their order");
+        if (priority < type(uint96).max) {
+            vm.assertTrue(priority >= plain * 3 / 2 && priority <= plain * 3 / 2 + 2, "half as much again, rounded once");
+            vm.assertTrue(flex >= plain / 2 && flex <= plain / 2 + 1, "half");
+        }
+    }
+
+    function test_tiersAtATideOfTwo() public pure {
+        vm.assertEq(Tide.pricedDown(1, 2_000_000, 1), 3, "3 of 1");
+        vm.assertEq(Tide.pricedDown(1, 1_999_999, 1), 2, "2.99 of 1, down");
+        vm.assertEq(Tide.pricedDown(3, 500_000, 2), 0, "0.75, down");
+        vm.assertEq(Tide.pricedDown(type(uint96).max, 1_000_000, 1), type(uint96).max, "within 96 bits");
+    }
+
     function _commitFigure(uint64 epoch, uint128 bps) private {
         PoolFigure[] memory figures = new PoolFigure[](1);
         figures[0] = PoolFigure(MODEL, 10, bps * 10);

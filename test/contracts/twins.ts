@@ -5,7 +5,8 @@ import { network } from "hardhat";
 import { feeOf } from "../../protocol/fees.ts";
 import { innerNode, itemsHash, leafHash, MerkleSumTree, walkProof, type SumProof } from "../../protocol/merkleSum.ts";
 import { coveredByGateway } from "../../protocol/requests.ts";
-import { tideDecayed, tidePricedDown, tideStep } from "../../protocol/tide.ts";
+import { Tier } from "../../protocol/constants.ts";
+import { TIDE_ONE, tideDecayed, tidePricedDown, tideStep } from "../../protocol/tide.ts";
 import { hashStruct, typeHash } from "../../protocol/typedData.ts";
 import type { StructName } from "../../protocol/generated/structs.ts";
 import { hash32, hexBytes, structNames, structOf, uint } from "../protocol/arbitraries.ts";
@@ -127,6 +128,16 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
   it("prices under the tide", async () => {
     const inputs = fc.record({ base: uint(96), multiplier: multipliers });
     await compare(math, "tidePriced", inputs, SAMPLES, ({ base, multiplier }) => [base, multiplier], ({ base, multiplier }) => [tidePricedDown(base, multiplier)]);
+  }).timeout(60_000);
+
+  it("prices of each tier, for random pools seen over random epochs", async () => {
+    const inputs = fc.record({
+      base: uint(96), tier: fc.constantFrom(Tier.DEFAULT, Tier.PRIORITY, Tier.FLEX),
+      history: fc.array(fc.record({ bps: fc.integer({ min: 0, max: 10_000 }), silentEpochs: fc.integer({ min: 0, max: 6 }) }), { maxLength: 24 }),
+    }).map(({ history, ...rest }) => ({
+      ...rest, multiplier: history.reduce((multiplier, { bps, silentEpochs }) => tideDecayed(tideStep(multiplier, bps), silentEpochs), TIDE_ONE),
+    }));
+    await compare(math, "tierPriced", inputs, SAMPLES, ({ base, multiplier, tier }) => [base, multiplier, tier], ({ base, multiplier, tier }) => [tidePricedDown(base, multiplier, tier)]);
   }).timeout(60_000);
 
   it("requests as sessions and orders", async () => {
