@@ -4,6 +4,7 @@ import { chargeDown, feeWithinDown, pricedDown } from "../protocol/fees.ts";
 import { inputTokensMax } from "../protocol/bounds.ts";
 import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
 import { Tier, type TierValue } from "../protocol/constants.ts";
+import { pricesAtTide, type Prices, type TideMultiplier } from "../protocol/tide.ts";
 
 export type RequestKind = "chat" | "completion" | "embeddings";
 
@@ -30,8 +31,9 @@ export interface PricedRequest {
 export interface ModelPrice {
   readonly modelId: Hash;
   readonly contextTokens: Tokens;
-  readonly priceInPerMTok: TokenAmount;
-  readonly priceOutPerMTok: TokenAmount;
+  /** The cheapest node's, before tide and tier. */
+  readonly base: Prices;
+  readonly tideMultiplier: TideMultiplier;
 }
 
 export interface PriceLimits {
@@ -95,35 +97,34 @@ const limitOf = (value: unknown): Tokens | null =>
 /**
  * What to sign for: the longest output, and the greatest charge with room for dearer nodes, within maxPerTask. Where the client
  * names no longest output, it is what maxPerTask affords; a node is never asked to work for less than its listed price.
- * @throws `order_above_maximum` where the request at the listed price could cost more than maxPerTask.
+ * @throws `order_above_maximum` where the request at the listed price of its tier could cost more than maxPerTask.
  */
 export function quote(request: PricedRequest, model: ModelPrice, limits: PriceLimits): { maxOutTokens: Tokens; maxFee: TokenAmount } {
   const bounded = request.isPlainText ? inputTokensMax(request.bodyBytes, request.parts) : Infinity;
   // An embeddings request is many prompts, each with a context of its own; a chat is one.
   const inTokens = request.kind === "embeddings" ? bounded : Math.min(bounded, model.contextTokens);
-  const maxOutTokens = request.kind === "embeddings" ? 0 : request.maxOutTokens ?? affordable(inTokens, request, model, limits);
-  const chargeAt = (prices: Prices): TokenAmount =>
-    chargeDown(pricedDown(inTokens * request.choices, maxOutTokens * request.choices, prices) + 1n, limits.feeBps);
-  const listed = chargeAt(model);
+  const prices = pricesAtTide(model.base, model.tideMultiplier, request.tier);
+  const maxOutTokens = request.kind === "embeddings" ? 0 : request.maxOutTokens ?? affordable(inTokens, request, model, prices, limits);
+  const chargeAt = (each: Prices): TokenAmount =>
+    chargeDown(pricedDown(inTokens * request.choices, maxOutTokens * request.choices, each) + 1n, limits.feeBps);
+  const listed = chargeAt(prices);
   if (listed > limits.maxPerTask) {
     throw new TidelaneError(`This request may cost ${listed}; the session allows ${limits.maxPerTask} for one task. Lower max_tokens, or open a session that allows more.`, {
       code: "order_above_maximum", details: { needed: String(listed), maxPerTask: String(limits.maxPerTask) },
     });
   }
   const roomy = chargeAt({
-    priceInPerMTok: withHeadroom(model.priceInPerMTok, limits.maxPriceInPerMTok), priceOutPerMTok: withHeadroom(model.priceOutPerMTok, limits.maxPriceOutPerMTok),
+    priceInPerMTok: withHeadroom(prices.priceInPerMTok, limits.maxPriceInPerMTok), priceOutPerMTok: withHeadroom(prices.priceOutPerMTok, limits.maxPriceOutPerMTok),
   });
   return { maxOutTokens, maxFee: roomy < limits.maxPerTask ? roomy : limits.maxPerTask };
 }
 
-type Prices = Pick<ModelPrice, "priceInPerMTok" | "priceOutPerMTok">;
-
 /** The default, cut to the context and to what is left of maxPerTask beside the input. */
-function affordable(inTokens: Tokens, request: PricedRequest, model: ModelPrice, limits: PriceLimits): Tokens {
+function affordable(inTokens: Tokens, request: PricedRequest, model: ModelPrice, prices: Prices, limits: PriceLimits): Tokens {
   const most = Math.min(limits.defaultMaxOutTokens, model.contextTokens);
-  if (model.priceOutPerMTok === 0n) return most;
-  const left = feeWithinDown(limits.maxPerTask, limits.feeBps) - 1n - pricedDown(inTokens * request.choices, 0, model);
-  const tokens = (left * BigInt(TOKENS_PER_PRICE)) / model.priceOutPerMTok / BigInt(request.choices);
+  if (prices.priceOutPerMTok === 0n) return most;
+  const left = feeWithinDown(limits.maxPerTask, limits.feeBps) - 1n - pricedDown(inTokens * request.choices, 0, prices);
+  const tokens = (left * BigInt(TOKENS_PER_PRICE)) / prices.priceOutPerMTok / BigInt(request.choices);
   return tokens < 1n ? 1 : tokens < BigInt(most) ? Number(tokens) - 1 || 1 : most;
 }
 

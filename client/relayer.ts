@@ -36,8 +36,7 @@ export class RelayerClient {
 
   /** Models with a price at the moment. */
   async models(): Promise<readonly PricedModel[]> {
-    return modelsFromJson(await this.#json("/v1/models")).flatMap(({ priceInPerMTok, priceOutPerMTok, ...model }) =>
-      (priceInPerMTok === null || priceOutPerMTok === null ? [] : [{ ...model, priceInPerMTok, priceOutPerMTok }]));
+    return modelsFromJson(await this.#json("/v1/models")).flatMap(({ base, ...model }) => (base === null ? [] : [{ ...model, base }]));
   }
 
   /** @returns null where the relayer does not know the task. */

@@ -48,6 +48,7 @@ export interface OpenedSession {
 const VALID_SECONDS = 30 * 86_400;
 /** Blocks may carry a time a little behind this machine's. */
 const BACKDATED_SECONDS = 300;
+/** Over the base price: the tide at its height, a priority order, and a third more for a dearer node. */
 const PRICE_ROOM = 4n;
 
 /**
@@ -108,8 +109,8 @@ function authorizationFor(world: SessionWorld, owner: Owner, info: RelayerInfo, 
   return {
     payer: owner.address, sessionKey, relayerId: info.relayerId, lock: terms.lock, maxTotal: terms.maxTotal ?? terms.lock,
     maxPerTask: terms.maxPerTask ?? atLeastOne(terms.lock / 10n), maxPerDay: terms.maxPerDay ?? (mode === Mode.ALLOWANCE ? atLeastOne(terms.lock / 2n) : 0n),
-    maxPriceInPerMTok: terms.maxPriceInPerMTok ?? greatest(models.map((model) => model.priceInPerMTok)) * PRICE_ROOM,
-    maxPriceOutPerMTok: terms.maxPriceOutPerMTok ?? greatest(models.map((model) => model.priceOutPerMTok)) * PRICE_ROOM,
+    maxPriceInPerMTok: terms.maxPriceInPerMTok ?? greatest(models.map((model) => model.base.priceInPerMTok)) * PRICE_ROOM,
+    maxPriceOutPerMTok: terms.maxPriceOutPerMTok ?? greatest(models.map((model) => model.base.priceOutPerMTok)) * PRICE_ROOM,
     maxFeeBps: terms.maxFeeBps ?? info.feeBps, mode, validAfter: nowSeconds - BACKDATED_SECONDS, validUntil: nowSeconds + (terms.validSeconds ?? VALID_SECONDS),
     salt: BigInt(world.dice.bytes32()),
   };

@@ -3,6 +3,7 @@
 import { TidelaneError } from "../protocol/errors.ts";
 import type { AttemptEvent, AttemptRequest, Cancel, FinishReason, NodeInfo, ServiceCurve, SignedAck, SignedAttestation } from "../protocol/link.ts";
 import type { AttemptRecord } from "../protocol/records.ts";
+import type { TideMultiplier } from "../protocol/tide.ts";
 import type { Domain } from "../protocol/typedData.ts";
 import type { Address, Hash, Millis, Seconds, Signature, TokenAmount, Tokens } from "../protocol/units.ts";
 
@@ -156,6 +157,8 @@ export interface NodeChain {
   session(sessionId: Hash): Promise<ChainSession | null>;
   /** The URL that the relayer registered last, or null where there is no such relayer. */
   relayerEndpoint(relayerId: number): Promise<string | null>;
+  /** What the board multiplies the prices of a relayer's model by now; 1 where the deployment has no board. */
+  tideMultiplier(relayerId: number, modelId: Hash): Promise<TideMultiplier>;
   /** What the chain has proof that this tab earned. */
   provenEarned(relayerId: number, nodeId: number): Promise<TokenAmount>;
 }

@@ -3,9 +3,11 @@
 import { z } from "zod";
 import { hexOfLength, parse } from "./json.ts";
 import { modelIdOf } from "./ids.ts";
+import { Tier, type TierValue } from "./constants.ts";
+import { pricesAtTide, TIDE_LEAST, TIDE_MOST, type Prices, type TideMultiplier } from "./tide.ts";
 import { InvalidValueError } from "./errors.ts";
 import type { Domain } from "./typedData.ts";
-import type { Address, Bps, Hash, Seconds, TokenAmount, Tokens } from "./units.ts";
+import type { Address, Bps, Hash, Seconds, Tokens } from "./units.ts";
 
 export interface RelayerInfo {
   readonly domain: Domain;
@@ -19,7 +21,7 @@ export interface RelayerInfo {
   readonly payToken: Address;
 }
 
-/** A model as the fleet serves it now; prices are null while no node has a valid attestation. */
+/** A model as the fleet serves it now. What it costs is base x tide x tier: `pricesAtTide`. */
 export interface ListedModel {
   /** Canonical, `org/model@quantisation`; stands as OpenAI's `id`. */
   readonly name: string;
@@ -28,9 +30,9 @@ export interface ListedModel {
   readonly kind: "generate" | "embed";
   readonly contextTokens: Tokens;
   readonly dimensions: number;
-  /** Cheapest attested, smallest units per million tokens; decimal strings in JSON. */
-  readonly priceInPerMTok: TokenAmount | null;
-  readonly priceOutPerMTok: TokenAmount | null;
+  /** Cheapest attested, smallest units per million tokens; null while no node has a valid attestation. Decimal strings in JSON. */
+  readonly base: Prices | null;
+  readonly tideMultiplier: TideMultiplier;
   readonly nodes: number;
   readonly tokenizer: string;
   readonly capabilities: readonly string[];
@@ -56,10 +58,21 @@ export const modelToJson = (model: ListedModel, createdSeconds: Seconds): Record
   id: model.name, object: "model", created: createdSeconds, owned_by: "tidelane",
   tidelane: {
     modelId: model.modelId, aliases: model.aliases, kind: model.kind, contextTokens: model.contextTokens, dimensions: model.dimensions,
-    priceInPerMTok: model.priceInPerMTok?.toString() ?? null, priceOutPerMTok: model.priceOutPerMTok?.toString() ?? null,
-    nodes: model.nodes, tokenizer: model.tokenizer, capabilities: model.capabilities,
+    ...pricesToJson(model), nodes: model.nodes, tokenizer: model.tokenizer, capabilities: model.capabilities,
   },
 });
+
+/** The prices of now, worked out, for whoever reads them without this library: of the default tier, and of each other one. */
+function pricesToJson({ base, tideMultiplier }: ListedModel): Record<string, unknown> {
+  const at = (tier: TierValue): Record<keyof Prices, string | null> => {
+    const prices = base && pricesAtTide(base, tideMultiplier, tier);
+    return { priceInPerMTok: prices?.priceInPerMTok.toString() ?? null, priceOutPerMTok: prices?.priceOutPerMTok.toString() ?? null };
+  };
+  return {
+    ...at(Tier.DEFAULT), tiers: { priority: at(Tier.PRIORITY), flex: at(Tier.FLEX) }, tideMultiplier,
+    base: base && { priceInPerMTok: String(base.priceInPerMTok), priceOutPerMTok: String(base.priceOutPerMTok) },
+  };
+}
 
 /** The answer of /v1/models. @throws InvalidValueError, also where a modelId is not the hash of its name. */
 export function modelsFromJson(json: unknown): readonly ListedModel[] {
@@ -79,6 +92,6 @@ const modelSchema = z.object({
   id: z.string().min(1).max(200),
   tidelane: z.object({
     modelId: z.string(), aliases: z.array(z.string().max(200)).max(64), kind: z.enum(["generate", "embed"]), contextTokens: count.min(1), dimensions: count,
-    priceInPerMTok: amount.nullable(), priceOutPerMTok: amount.nullable(), nodes: count, tokenizer: z.string().max(200), capabilities: z.array(z.string().max(64)).max(256),
+    base: z.object({ priceInPerMTok: amount, priceOutPerMTok: amount }).nullable(), tideMultiplier: z.number().int().min(TIDE_LEAST).max(TIDE_MOST), nodes: count, tokenizer: z.string().max(200), capabilities: z.array(z.string().max(64)).max(256),
   }),
 });

@@ -25,6 +25,7 @@ import { Board } from "./loops/board.ts";
 import { Forces } from "./loops/forces.ts";
 import { Requests } from "./loops/requests.ts";
 import { Settlement } from "./loops/settle.ts";
+import { Tide } from "./loops/tide.ts";
 import { Watch } from "./loops/watch.ts";
 import { epochAt } from "./routing/seeds.ts";
 import { answerContract } from "./work/contractTask.ts";
@@ -39,6 +40,7 @@ import type { Address, Millis } from "../protocol/units.ts";
 import type { Crypto, Identity, Log, Metrics } from "./ports/world.ts";
 import type { NodeLinks } from "./ports/nodes.ts";
 import type { Journal, StoredBatch } from "./ports/journal.ts";
+import type { BoardReader, TideReader } from "./ports/readers.ts";
 
 const START_TRIES = 30;
 const START_RETRY_MS: Millis = 1_000;
@@ -96,7 +98,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   world.posting.mayPost = () => settlement.isLeading;
   await settlement.takeLead();
   const tabs = await loadTabs(journal, crypto);
-  const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
+  const tide = new Tide({ ...shared, relayerId: identity.relayerId, reader: boardReaderOf(world) });
+  const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const links = new LinkServer({ ...shared, events: fleet, processes: config.processes });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
@@ -114,7 +117,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, tide, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -181,11 +184,14 @@ async function keepTable(records: DiskRecords, root: `0x${string}`, text: string
   await records.put(root, Buffer.from(text)).catch((error: Error) => log.error({ root, error: error.message }, "a node table could not be kept"));
 }
 
-function boardOf({ chain, config, ...shared }: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () => boolean): Board {
+const boardReaderOf = ({ chain, config }: World): BoardReader & TideReader => createBoardReader(config.rpcUrls, chain.deployment.addresses.SaturationBoard!);
+
+function boardOf(world: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () => boolean): Board {
+  const { chain, config, ...shared } = world;
   const address = chain.deployment.addresses.SaturationBoard!;
   return new Board({
     ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
-    reader: createBoardReader(config.rpcUrls, address), submit: (call) => chain.submit(call), attested: fleet, isLeading,
+    reader: boardReaderOf(world), submit: (call) => chain.submit(call), attested: fleet, isLeading,
   });
 }
 

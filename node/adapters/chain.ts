@@ -6,8 +6,10 @@ import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
 import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
+import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
 import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
+import { TIDE_ONE, type TideMultiplier } from "../../protocol/tide.ts";
 import { UINT96_MAX, type Address, type Seconds } from "../../protocol/units.ts";
 import type { ChainKey, ChainSelf, ChainSession, NodeChain } from "../ports.ts";
 
@@ -97,6 +99,12 @@ class ViemChain implements NodeChain {
       mode: Mode.REQUEST, relayerId: 0, lock: UINT96_MAX, reserved: 0n, charged: 0n, maxTotal: UINT96_MAX, bucketLevel: 0n, validUntil: SECONDS_MAX,
       closing: state !== REQUEST_PENDING,
     };
+  }
+
+  async tideMultiplier(relayerId: number, modelId: Address): Promise<TideMultiplier> {
+    const board = this.#access.contracts["SaturationBoard"];
+    if (!board) return TIDE_ONE;
+    return await reached(async () => this.#client.readContract({ address: lower(board), abi: SaturationBoardAbi, functionName: "tideMultiplier", args: [relayerId, modelId] }));
   }
 
   /** The registry keeps the text's hash only: the text itself is found in the event that set it. */

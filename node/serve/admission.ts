@@ -6,7 +6,8 @@ import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { isSignedBy } from "../../protocol/signing.ts";
 import { saltedCommit } from "../../protocol/ids.ts";
 import { feeWithinDown } from "../../protocol/fees.ts";
-import { Mode, RefusalReason, Role, type RefusalReasonValue } from "../../protocol/constants.ts";
+import { pricesAtTide, TIER_BPS, tideStep } from "../../protocol/tide.ts";
+import { Mode, RefusalReason, Role, type RefusalReasonValue, type TierValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { TOKENS_PER_PRICE, type Hash, type Hex, type Seconds, type Tokens } from "../../protocol/units.ts";
 import type { AttemptRequest } from "../../protocol/link.ts";
@@ -56,7 +57,7 @@ export async function admit(world: AdmissionWorld, peer: RelayerPeer, request: A
   checkAddressed(world, peer, request, nowSeconds);
   const model = modelOf(world, request);
   const body = bodyOf(request, model);
-  checkPrices(request, model);
+  await checkPrices(world, request, model);
   const key = await world.chain.relayerKey(request.assignment.relayerId, request.assignment.relayerEpoch);
   await checkRelayer(world, request, key);
   await checkPayer(world, request, nowSeconds);
@@ -93,11 +94,19 @@ function bodyOf({ input, assignment }: AttemptRequest, model: ServedModel): Reco
   return body;
 }
 
-/** A hedge or a later attempt may carry no input price: of a subtask's attempts only one does. */
-function checkPrices({ assignment }: AttemptRequest, model: ServedModel): void {
+/**
+ * Base prices, at the tide that the chain shows and the order's tier. The relayer may have read the board just before or after
+ * an epoch was committed there, so one step less is taken too. A hedge or a later attempt may carry no input price: of a
+ * subtask's attempts only one does.
+ */
+async function checkPrices(world: AdmissionWorld, { assignment, covered }: AttemptRequest, model: ServedModel): Promise<void> {
+  const multiplier = tideStep(await world.chain.tideMultiplier(assignment.relayerId, model.info.modelId), 0);
+  const tier = covered.order.tier as TierValue;
+  if (!Object.hasOwn(TIER_BPS, tier)) throw new RefusedError(UNPAID, `tier ${tier} is none`);
+  const least = pricesAtTide(model, multiplier, tier);
   const inputFree = assignment.attempt > 0 && assignment.priceInPerMTok === 0n;
-  if (!inputFree && assignment.priceInPerMTok < model.priceInPerMTok) throw new RefusedError(UNPAID, "the input price is below this node's");
-  if (assignment.priceOutPerMTok < model.priceOutPerMTok) throw new RefusedError(UNPAID, "the output price is below this node's");
+  if (!inputFree && assignment.priceInPerMTok < least.priceInPerMTok) throw new RefusedError(UNPAID, "the input price is below this node's at the tide and tier of the order");
+  if (assignment.priceOutPerMTok < least.priceOutPerMTok) throw new RefusedError(UNPAID, "the output price is below this node's at the tide and tier of the order");
 }
 
 async function checkRelayer(world: AdmissionWorld, request: AttemptRequest, key: ChainKey | null): Promise<void> {

@@ -1,12 +1,12 @@
-// SaturationBoard's views behind the BoardReader port.
+// SaturationBoard's views behind the ports of the board loop and the tide loop.
 import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
 import { clientOf } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import type { Address } from "../../protocol/units.ts";
-import type { BoardReader } from "../ports/readers.ts";
+import type { BoardReader, TideReader } from "../ports/readers.ts";
 
 /** @param rpcUrls tried in order */
-export function createBoardReader(rpcUrls: readonly string[], board: Address): BoardReader {
+export function createBoardReader(rpcUrls: readonly string[], board: Address): BoardReader & TideReader {
   const client = clientOf(rpcUrls);
   const contract = { address: board, abi: SaturationBoardAbi } as const;
   return {
@@ -16,6 +16,7 @@ export function createBoardReader(rpcUrls: readonly string[], board: Address): B
       return { firstEpoch: Number(firstEpoch), lastRevealed: Number(lastRevealed), reached, nextFirstEpoch: Number(nextFirstEpoch), nextAnchor };
     },
     lastEpoch: async (relayerId) => Number(await answered(client.readContract({ ...contract, functionName: "lastEpochOf", args: [relayerId] }))),
+    tideMultiplier: (relayerId, modelId) => answered(client.readContract({ ...contract, functionName: "tideMultiplier", args: [relayerId, modelId] })),
   };
 }
 

@@ -1,4 +1,5 @@
 // What single loops ask of single contracts.
+import type { TideMultiplier } from "../../protocol/tide.ts";
 import type { ContractRequest } from "../../protocol/requests.ts";
 import type { Hash, Hex } from "../../protocol/units.ts";
 
@@ -17,6 +18,11 @@ export interface BoardReader {
   seeds(relayerId: number): Promise<BoardSeeds>;
   /** The epoch last committed, 0 for none. */
   lastEpoch(relayerId: number): Promise<number>;
+}
+
+/** What the tide loop asks of SaturationBoard. @throws retryable `chain_unreachable` */
+export interface TideReader {
+  tideMultiplier(relayerId: number, modelId: Hash): Promise<TideMultiplier>;
 }
 
 /** A contract's request as its event told it; the prompt as bytes, or the place where it lies. */

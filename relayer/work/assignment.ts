@@ -36,7 +36,7 @@ export async function signAssignment(terms: AssignmentTerms, identity: Identity,
     voucherHash: voucherHashOf(covered, crypto.keccak256), attestationHash: choice.attestationHash, decisionHash: choice.decisionHash,
     // Conversations are not chained yet.
     contextHead: ZERO_HASH,
-    priceInPerMTok: choice.offer.priceInPerMTok, priceOutPerMTok: choice.offer.priceOutPerMTok, feeBps: identity.feeBps, shareCap: covered.order.maxFee,
+    ...choice.prices, feeBps: identity.feeBps, shareCap: covered.order.maxFee,
     inputCommit: covered.order.promptCommit, issuedAt, deadline: Math.min(covered.order.deadline, issuedAt + deployment.windowSeconds),
   };
   const hash = hashStruct("Assignment", assignment, crypto.keccak256);

@@ -17,6 +17,7 @@ import { wordsOf } from "../routing/draws.ts";
 import { correctLoad } from "../routing/saturation.ts";
 import { PARAMETERS } from "../routing/parameters.ts";
 import { drawOf, epochAt } from "../routing/seeds.ts";
+import { pricesAtTide, type Prices, type TideMultiplier } from "../../protocol/tide.ts";
 import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
 import type { AttestedState } from "./attestedState.ts";
 import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Unavailable } from "./routingRequest.ts";
@@ -41,6 +42,14 @@ export interface TakenEpoch {
   readonly tableRoot: Hash | null;
 }
 
+/** What the tide multiplies a model's prices by at this relayer; the tide loop's. */
+export interface TideOfModels {
+  /** As read last; one before it was read. */
+  multiplierOf(modelId: Hash): TideMultiplier;
+  /** Resolves when the multiplier was read, or could not be. */
+  ready(modelId: Hash): Promise<void>;
+}
+
 export interface FleetOptions {
   readonly clock: Clock;
   readonly crypto: Crypto;
@@ -50,6 +59,7 @@ export interface FleetOptions {
   readonly relayerId: number;
   /** The board loop's. */
   readonly seeds: EpochSeeds;
+  readonly tide: TideOfModels;
   /** Names this process in decision records; 32 random bytes, new at each start. */
   readonly processId: Hash;
   /** Called with each node table that decisions are made by: its canonical JSON text, whose keccak256 is the root. To be kept. */
@@ -88,6 +98,7 @@ export class Fleet implements NodeLinkEvents {
     this.#models.remove(known);
     known.connect(node, chain);
     this.#models.add(known);
+    for (const modelId of known.models.keys()) void this.#options.tide.ready(modelId);
     this.#tables.outdate();
   }
 
@@ -120,6 +131,7 @@ export class Fleet implements NodeLinkEvents {
    */
   async choose(request: ChooseRequest): Promise<Choice | Unavailable> {
     if ((request.attempt === 0) !== (request.cause === null)) throw new InvalidValueError("cause", "null for attempt 0, and why there is another attempt for any other");
+    await this.#options.tide.ready(request.modelId);
     for (let round = 0; round < CHECK_ROUNDS_MAX; round++) {
       const unchecked = new Set<AttestedState>();
       const outcome = this.#tryChoose(request, unchecked);
@@ -135,7 +147,7 @@ export class Fleet implements NodeLinkEvents {
   }
 
   models(): readonly FleetModel[] {
-    return this.#models.list(this.#options.clock.monotonicMs());
+    return this.#models.list(this.#options.clock.monotonicMs(), this.#options.tide);
   }
 
   status(): FleetStatus {
@@ -186,7 +198,7 @@ export class Fleet implements NodeLinkEvents {
     this.#epochs.hold(epochAt(clock.nowMs(), deployment.epochSeconds), { state, slotsMax: node.slotsMax });
     metrics.count("choices_total", { attempt: request.attempt === 0 ? "first" : "later" });
     return {
-      ok: true, nodeId, keyEpoch: node.keyEpoch, hotKey: node.hotKey, offer: state.offerOf(request.modelId)!, model: infoOf(node, request)!,
+      ok: true, nodeId, keyEpoch: node.keyEpoch, hotKey: node.hotKey, prices: this.#pricesOf(state, request)!, model: infoOf(node, request)!,
       attestationHash: state.hash(crypto), attestationSeq: state.signed.attestation.seq,
       decision, decisionHash: decisionHashOf(decision, crypto.keccak256), booking: this.#book(request, node, sequence, task),
     };
@@ -230,10 +242,16 @@ export class Fleet implements NodeLinkEvents {
     }
     if (request.exclude.includes(nodeId)) return "excluded";
     if (infoOf(node, request)?.kind !== request.kind || !fitsContext(node, request) || !isCapable(node, request)) return "unfit";
-    if (!isAffordable(state.offerOf(request.modelId), request)) return "price";
+    if (!isAffordable(this.#pricesOf(state, request), request)) return "price";
     if (node.isFull(request.modelId, node.state)) return "full";
     if (state.isGenuine === null) unchecked.add(state);
     return "open";
+  }
+
+  /** The node's attested prices at the tide and the order's tier. */
+  #pricesOf(state: AttestedState | null, request: ChooseRequest): Prices | null {
+    const offer = state?.offerOf(request.modelId);
+    return offer ? pricesAtTide(offer, this.#options.tide.multiplierOf(request.modelId), request.tier) : null;
   }
 
   async #check(state: AttestedState): Promise<void> {
@@ -255,7 +273,7 @@ export class Fleet implements NodeLinkEvents {
   }
 
   #unavailable(request: ChooseRequest, shard: Shard | undefined): Unavailable {
-    const found = unavailable(request, this.#models.nodesOf(request.modelId), shard?.pressure.serviceMs ?? SERVICE_MS_GUESS, this.#options.clock.monotonicMs());
+    const found = unavailable(request, this.#models.nodesOf(request.modelId), shard?.pressure.serviceMs ?? SERVICE_MS_GUESS, this.#options.clock.monotonicMs(), (state) => this.#pricesOf(state, request));
     this.#options.metrics.count("unavailable_total", { reason: found.reason });
     return found;
   }

@@ -2,6 +2,7 @@
 import type { FleetNode, ServedModel } from "./fleetNode.ts";
 import type { FleetModel } from "./routingRequest.ts";
 import type { ModelInfo } from "../../protocol/link.ts";
+import type { TideMultiplier } from "../../protocol/tide.ts";
 import type { Hash, Millis, TokenAmount } from "../../protocol/units.ts";
 
 /** Models and names that are remembered after their last node left: an absent model is not an unknown one. */
@@ -47,8 +48,8 @@ export class ModelIndex {
   }
 
   /** All known models, by name. */
-  list(nowMs: Millis): FleetModel[] {
-    return [...this.#models.values()].map((known) => modelOf(known, nowMs)).sort((one, other) => (one.name < other.name ? -1 : 1));
+  list(nowMs: Millis, tide: { multiplierOf(modelId: Hash): TideMultiplier }): FleetModel[] {
+    return [...this.#models.values()].map((known) => modelOf(known, nowMs, tide.multiplierOf(known.info.modelId))).sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
   #nameFor(name: string, modelId: Hash): Set<number> | null {
@@ -61,7 +62,7 @@ export class ModelIndex {
   }
 }
 
-function modelOf(known: Known, nowMs: Millis): FleetModel {
+function modelOf(known: Known, nowMs: Millis, tideMultiplier: TideMultiplier): FleetModel {
   const { info } = known;
   const served = [...known.nodes].map((node) => node.models.get(info.modelId)).filter((model): model is ServedModel => model !== undefined);
   const offers = [...known.nodes].flatMap((node) => node.validState(nowMs)?.offerOf(info.modelId) ?? []);
@@ -69,10 +70,9 @@ function modelOf(known: Known, nowMs: Millis): FleetModel {
   return {
     name: info.name, modelId: info.modelId, kind: info.kind, dimensions: info.dimensions, tokenizer: info.tokenizer,
     aliases: [...new Set(all.flatMap((one) => one.aliases))].sort(), capabilities: [...new Set(all.flatMap((one) => one.capabilities))].sort(),
-    contextTokens: Math.max(...all.map((one) => one.contextTokens)), nodes: offers.length,
-    priceInPerMTok: least(offers.map((offer) => offer.priceInPerMTok)), priceOutPerMTok: least(offers.map((offer) => offer.priceOutPerMTok)),
+    contextTokens: Math.max(...all.map((one) => one.contextTokens)), nodes: offers.length, tideMultiplier,
+    base: offers.length === 0 ? null : { priceInPerMTok: least(offers.map((offer) => offer.priceInPerMTok)), priceOutPerMTok: least(offers.map((offer) => offer.priceOutPerMTok)) },
   };
 }
 
-const least = (prices: readonly TokenAmount[]): TokenAmount | null =>
-  prices.reduce<TokenAmount | null>((found, price) => (found === null || price < found ? price : found), null);
+const least = (prices: readonly TokenAmount[]): TokenAmount => prices.reduce((found, price) => (price < found ? price : found));

@@ -1,5 +1,7 @@
 // What a task asks of the fleet, and what it gets: a booked node, or the reason why there is none.
-import type { ModelInfo, Offer } from "../../protocol/link.ts";
+import type { TierValue } from "../../protocol/constants.ts";
+import type { ModelInfo } from "../../protocol/link.ts";
+import type { Prices, TideMultiplier } from "../../protocol/tide.ts";
 import type { Address, Hash, Millis, TokenAmount, Tokens } from "../../protocol/units.ts";
 
 export interface ChooseRequest {
@@ -15,6 +17,7 @@ export interface ChooseRequest {
   readonly inputTokens: Tokens;
   /** 0 for embeddings. */
   readonly maxOutTokens: Tokens;
+  readonly tier: TierValue;
   readonly maxPriceIn: TokenAmount;
   readonly maxPriceOut: TokenAmount;
   /** OpenAI parameter names beyond the common ones that the request uses; the node must declare each. */
@@ -51,8 +54,8 @@ export interface Choice {
   readonly nodeId: number;
   readonly keyEpoch: number;
   readonly hotKey: Address;
-  /** The node's attested prices and slots for the model. */
-  readonly offer: Offer;
+  /** What goes into the assignment: the node's attested prices at the tide and the order's tier. */
+  readonly prices: Prices;
   readonly model: ModelInfo;
   readonly attestationHash: Hash;
   readonly attestationSeq: bigint;
@@ -83,9 +86,9 @@ export interface FleetModel {
   /** The greatest among its nodes. */
   readonly contextTokens: Tokens;
   readonly dimensions: number;
-  /** Cheapest attested, smallest units per million tokens; null while no node has a valid attestation. */
-  readonly priceInPerMTok: TokenAmount | null;
-  readonly priceOutPerMTok: TokenAmount | null;
+  /** Cheapest attested, before tide and tier; null while no node has a valid attestation. */
+  readonly base: Prices | null;
+  readonly tideMultiplier: TideMultiplier;
   /** Nodes with a valid attestation. */
   readonly nodes: number;
   readonly tokenizer: string;

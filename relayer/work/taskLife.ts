@@ -8,7 +8,7 @@
 // An answer that breaks off in the middle ends with a typed error and costs nothing; going on elsewhere would begin where
 // `interrupted` is thrown.
 import { chargeDown } from "../../protocol/fees.ts";
-import { Status } from "../../protocol/constants.ts";
+import { Status, type TierValue } from "../../protocol/constants.ts";
 import { digest } from "../../protocol/typedData.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Cost } from "../../protocol/payment.ts";
@@ -131,7 +131,7 @@ export class TaskLife {
     const { authorization, order } = this.#cover.covered;
     const choice = await this.#world.fleet.choose({
       taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
-      modelId: model.modelId, kind: model.kind, ...routed,
+      modelId: model.modelId, kind: model.kind, tier: order.tier as TierValue, ...routed,
       maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
       capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
       ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),

@@ -1,5 +1,6 @@
 // What a request needs before anybody pays or works: a model that is served, tokens counted, room in the context, a price bound.
 import { chargeDown, pricedDown } from "../../protocol/fees.ts";
+import { pricesAtTide, type Prices } from "../../protocol/tide.ts";
 import type { TierValue } from "../../protocol/constants.ts";
 import type { Payment } from "../../protocol/payment.ts";
 import type { Bps, TokenAmount, Tokens } from "../../protocol/units.ts";
@@ -63,7 +64,7 @@ export function planOf(request: TaskRequest, fleet: Pick<Fleet, "modelIdOf" | "m
   const input = countInput(request.prompt, model.tokenizer, counter);
   const maxOutTokens = isEmbedding ? 0 : outTokensOf(request, model, input);
   if (isEmbedding && input.longestLeast > model.contextTokens) throw contextExceeded(model.contextTokens, input.longestLeast, 0, input.isExact);
-  return { request, model, input, maxOutTokens, routed: routedTokens(request, model, input, maxOutTokens), priceMax: request.payment ? null : priceMaxOf(model) };
+  return { request, model, input, maxOutTokens, routed: routedTokens(request, model, input, maxOutTokens), priceMax: request.payment ? null : priceMaxOf(priceOf(model, request.tier)) };
 }
 
 /** The greatest input claim that is accepted: a model reads no more than its context, but embeddings are read text by text. */
@@ -78,8 +79,8 @@ export function estimatedMaxFee(plan: Plan, feeBps: Bps): TokenAmount {
 }
 
 /** What the input alone costs at the cheapest listed price, as far as it is certain: an order below it would be worked for nothing. */
-export function leastFee({ model, input }: Plan, feeBps: Bps): TokenAmount {
-  return chargeDown(pricedDown(input.least, 0, { priceInPerMTok: model.priceInPerMTok ?? 0n, priceOutPerMTok: 0n }), feeBps);
+export function leastFee({ model, input, request }: Plan, feeBps: Bps): TokenAmount {
+  return chargeDown(pricedDown(input.least, 0, priceOf(model, request.tier)), feeBps);
 }
 
 /** @throws context_length_exceeded where it is certain that prompt and answer do not fit. */
@@ -98,5 +99,7 @@ function routedTokens(request: TaskRequest, model: FleetModel, input: InputCount
   return { inputTokens: input.isExact ? input.expected : Math.max(1, Math.min(input.expected, model.contextTokens - out)), maxOutTokens: out };
 }
 
-const priceMaxOf = (model: FleetModel): Plan["priceMax"] =>
-  ({ in: (model.priceInPerMTok ?? 0n) * PRICE_HEADROOM, out: (model.priceOutPerMTok ?? 0n) * PRICE_HEADROOM });
+/** What the cheapest node takes for the tier now; nothing is known while none has attested. */
+const priceOf = (model: FleetModel, tier: TierValue): Prices => pricesAtTide(model.base ?? { priceInPerMTok: 0n, priceOutPerMTok: 0n }, model.tideMultiplier, tier);
+
+const priceMaxOf = (prices: Prices): Plan["priceMax"] => ({ in: prices.priceInPerMTok * PRICE_HEADROOM, out: prices.priceOutPerMTok * PRICE_HEADROOM });

@@ -1,7 +1,8 @@
 // Why no node could take a request: the first reason that no waiting or retrying would change comes first.
 import type { FleetNode } from "./fleetNode.ts";
 import type { ChooseRequest, Unavailable, UnavailableReason } from "./routingRequest.ts";
-import type { Offer } from "../../protocol/link.ts";
+import type { AttestedState } from "./attestedState.ts";
+import type { Prices } from "../../protocol/tide.ts";
 import type { Millis } from "../../protocol/units.ts";
 
 /** A node that is gone dials in again within seconds. */
@@ -12,8 +13,11 @@ const RETRY_MS_MAX: Millis = 30_000;
 /**
  * @param nodes connected nodes of the model; null where no node ever declared it
  * @param serviceMs mean time of a task on them
+ * @param pricesOf what a node in that state takes for the request; null where it does not offer the model
  */
-export function unavailable(request: ChooseRequest, nodes: ReadonlySet<FleetNode> | null, serviceMs: Millis, nowMs: Millis): Unavailable {
+export function unavailable(
+  request: ChooseRequest, nodes: ReadonlySet<FleetNode> | null, serviceMs: Millis, nowMs: Millis, pricesOf: (state: AttestedState | null) => Prices | null,
+): Unavailable {
   if (nodes === null) return no("unknown_model", 0, "No node of this relayer has declared the model; GET /v1/models lists those there are.");
   const connected = [...nodes].filter((node) => node.slotsMax > 0);
   if (connected.length === 0) return no("no_node", NO_NODE_RETRY_MS, "No node that serves the model is connected at the moment.");
@@ -24,7 +28,7 @@ export function unavailable(request: ChooseRequest, nodes: ReadonlySet<FleetNode
   const capable = longEnough.filter((node) => isCapable(node, request));
   if (capable.length === 0) return no("unsupported", 0, `No node that serves the model supports ${request.capabilities.join(", ")} together.`);
   const attested = capable.filter((node) => node.validState(nowMs) !== null);
-  if (attested.length > 0 && attested.every((node) => !isAffordable(node.validState(nowMs)?.offerOf(request.modelId), request))) {
+  if (attested.length > 0 && attested.every((node) => !isAffordable(pricesOf(node.validState(nowMs)), request))) {
     return no("price", 0, "Every node that serves the model asks for more than the payer's signed maximum price.");
   }
   if (capable.every((node) => request.exclude.includes(node.nodeId))) return no("no_node", NO_NODE_RETRY_MS, "Every node that serves the model was tried.");
@@ -41,8 +45,8 @@ export const fitsContext = (node: FleetNode, request: ChooseRequest): boolean =>
 export const isCapable = (node: FleetNode, request: ChooseRequest): boolean =>
   request.capabilities.every((name) => infoOf(node, request)?.capabilities.includes(name));
 
-export const isAffordable = (offer: Offer | undefined, request: ChooseRequest): boolean =>
-  offer !== undefined && offer.priceInPerMTok <= request.maxPriceIn && offer.priceOutPerMTok <= request.maxPriceOut;
+export const isAffordable = (prices: Prices | null, request: ChooseRequest): boolean =>
+  prices !== null && prices.priceInPerMTok <= request.maxPriceIn && prices.priceOutPerMTok <= request.maxPriceOut;
 
 /** Busy slots come free one each service / slots on the mean; twice that finds one more likely than not. */
 function slotFreeInMs(serviceMs: Millis, slots: number): Millis {

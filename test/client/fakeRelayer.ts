@@ -7,6 +7,7 @@ import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { modelIdOf, outputSalt, saltedCommit } from "../../protocol/ids.ts";
 import { PAYMENT_HEADER, paymentFromHeader, ResponseHeader, type Payment } from "../../protocol/payment.ts";
 import { Role, Status } from "../../protocol/constants.ts";
+import { TIDE_ONE } from "../../protocol/tide.ts";
 import { signStruct } from "../../protocol/signing.ts";
 import { structFromJson } from "../../protocol/json.ts";
 import { infoToJson, modelToJson } from "../../protocol/service.ts";
@@ -193,7 +194,7 @@ export const honestCharge = (outputTokens: number): bigint =>
   chargeDown((20n * PRICES.priceInPerMTok + BigInt(outputTokens) * PRICES.priceOutPerMTok) / 1_000_000n, FEE_BPS);
 
 const listed = (name: string, alias: string, kind: "generate" | "embed"): object => modelToJson({
-  name, modelId: modelIdOf(name), aliases: [alias], kind, contextTokens: 2_048, dimensions: 0, ...PRICES, nodes: 1, tokenizer: "", capabilities: [],
+  name, modelId: modelIdOf(name), aliases: [alias], kind, contextTokens: 2_048, dimensions: 0, base: PRICES, tideMultiplier: TIDE_ONE, nodes: 1, tokenizer: "", capabilities: [],
 }, 0);
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {

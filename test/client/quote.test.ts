@@ -3,10 +3,11 @@ import fc from "fast-check";
 import { chargeDown, pricedDown } from "../../protocol/fees.ts";
 import { kindOf, quote, readRequest, type PriceLimits } from "../../client/quote.ts";
 import { Tier } from "../../protocol/constants.ts";
+import { pricesAtTide, TIDE_LEAST, TIDE_MOST, TIDE_ONE } from "../../protocol/tide.ts";
 
 const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
 const limits: PriceLimits = { maxPriceInPerMTok: 10n ** 9n, maxPriceOutPerMTok: 10n ** 9n, maxPerTask: 10n ** 12n, feeBps: 300, defaultMaxOutTokens: 4_096 };
-const model = { modelId: `0x${"00".repeat(32)}` as const, contextTokens: 8_192, priceInPerMTok: 1_000_000n, priceOutPerMTok: 3_000_000n };
+const model = { modelId: `0x${"00".repeat(32)}` as const, contextTokens: 8_192, base: { priceInPerMTok: 1_000_000n, priceOutPerMTok: 3_000_000n }, tideMultiplier: TIDE_ONE };
 
 describe("a quote", () => {
   it("knows the paid endpoints", () => {
@@ -31,17 +32,38 @@ describe("a quote", () => {
   it("stays within the signed prices and the greatest charge of a task", () => {
     const request = readRequest("chat", bytes({ model: "m", max_tokens: 100, messages: [] }));
     const { maxFee } = quote(request, model, limits);
-    const listed = quote(request, model, { ...limits, maxPriceInPerMTok: model.priceInPerMTok, maxPriceOutPerMTok: model.priceOutPerMTok }).maxFee;
+    const listed = quote(request, model, { ...limits, maxPriceInPerMTok: model.base.priceInPerMTok, maxPriceOutPerMTok: model.base.priceOutPerMTok }).maxFee;
     expect(listed < maxFee).to.equal(true);
     expect(quote(request, model, { ...limits, maxPerTask: listed }).maxFee).to.equal(listed);
     expect(() => quote(request, model, { ...limits, maxPerTask: listed - 1n })).to.throw(/may cost/);
-    expect(quote(request, { ...model, priceInPerMTok: 0n, priceOutPerMTok: 0n }, limits).maxFee).to.equal(1n);
+    expect(quote(request, { ...model, base: { priceInPerMTok: 0n, priceOutPerMTok: 0n } }, limits).maxFee).to.equal(1n);
+  });
+
+  it("signs for the tide and the tier, and for no more than the signed prices", () => {
+    const tiers = [Tier.DEFAULT, Tier.PRIORITY, Tier.FLEX];
+    fc.assert(fc.property(
+      fc.bigInt(0n, 10n ** 7n), fc.bigInt(0n, 10n ** 7n), fc.integer({ min: TIDE_LEAST, max: TIDE_MOST }), fc.constantFrom(...tiers), fc.bigInt(1n, 10n ** 8n),
+      (priceInPerMTok, priceOutPerMTok, tideMultiplier, tier, most) => {
+        const request = { ...readRequest("chat", bytes({ model: "m", max_tokens: 100, messages: [] })), tier };
+        const base = { priceInPerMTok, priceOutPerMTok };
+        const { maxFee } = quote(request, { ...model, base, tideMultiplier }, { ...limits, maxPriceInPerMTok: most, maxPriceOutPerMTok: most });
+        const priced = pricesAtTide(base, tideMultiplier, tier);
+        const atMost = (price: bigint): bigint => (price < most ? price : most);
+        const charged = { priceInPerMTok: atMost(priced.priceInPerMTok), priceOutPerMTok: atMost(priced.priceOutPerMTok) };
+        expect(chargeDown(pricedDown(16, 100, charged), limits.feeBps) <= maxFee, "what is charged is covered").to.equal(true);
+        const dearest = chargeDown(pricedDown(8_192, 100, { priceInPerMTok: most, priceOutPerMTok: most }) + 1n, limits.feeBps);
+        expect(maxFee <= dearest, "never above the payer's prices").to.equal(true);
+      },
+    ));
+    const feeAt = (tier: 0 | 1 | 2, tideMultiplier: number): bigint => quote({ ...readRequest("chat", bytes({ model: "m", max_tokens: 1_000, messages: [] })), tier }, { ...model, tideMultiplier }, limits).maxFee;
+    expect(feeAt(Tier.FLEX, TIDE_ONE) < feeAt(Tier.DEFAULT, TIDE_ONE) && feeAt(Tier.DEFAULT, TIDE_ONE) < feeAt(Tier.PRIORITY, TIDE_ONE)).to.equal(true);
+    expect(feeAt(Tier.DEFAULT, TIDE_LEAST) < feeAt(Tier.DEFAULT, TIDE_ONE) && feeAt(Tier.DEFAULT, TIDE_ONE) < feeAt(Tier.DEFAULT, TIDE_MOST)).to.equal(true);
   });
 
   it("orders no longer answer than the task's limit pays for, where the client leaves it open", () => {
     fc.assert(fc.property(fc.bigInt(200n, 10n ** 6n), fc.bigInt(1n, 10n ** 8n), (maxPerTask, priceOutPerMTok) => {
       const request = readRequest("chat", bytes({ model: "m", messages: [] }));
-      const priced = { ...model, priceOutPerMTok };
+      const priced = { ...model, base: { ...model.base, priceOutPerMTok } };
       const { maxOutTokens, maxFee } = quote(request, priced, { ...limits, maxPerTask });
       expect(maxFee <= maxPerTask).to.equal(true);
       expect(maxOutTokens).to.be.within(1, 4_096);

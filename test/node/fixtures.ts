@@ -2,6 +2,7 @@
 import { concatHex, keccak256, stringToHex } from "viem/utils";
 import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { signerOfKey, signStruct } from "../../protocol/signing.ts";
+import { TIDE_ONE } from "../../protocol/tide.ts";
 import { modelIdOf, nextSeq } from "../../protocol/ids.ts";
 import { Mode, Role, Tier } from "../../protocol/constants.ts";
 import { ZERO_HASH, type Hash, type Hex } from "../../protocol/units.ts";
@@ -83,6 +84,8 @@ export class TestChain implements NodeChain {
   relayerKey = async (relayerId: number, epoch: number) => this.#answer(relayerId === RELAYER_ID && epoch === 1 ? { key: relayerSigner.address, openedAt: 1, closedAt: this.closedAt } : null);
   endpoint: string | null = null;
   relayerEndpoint = async () => this.#answer(this.endpoint);
+  tide = TIDE_ONE;
+  tideMultiplier = async () => this.#answer(this.tide);
   provenEarned = async () => this.#answer(this.proven);
   session = async () => this.#answer(this.session_ && {
     mode: Mode.VOUCHER, relayerId: RELAYER_ID, lock: 1_000_000n, reserved: 0n, charged: 0n, maxTotal: 1_000_000n, bucketLevel: 0n, validUntil: nowSeconds() + 100_000, closing: false, ...this.session_,

@@ -107,8 +107,8 @@ export class ReplayWorld {
     const { chosen, attempt } = JSON.parse(decision) as { chosen: number; attempt: number };
     const assignment: Assignment = {
       taskId, subtask: 0, subtasks: 1, attempt, relayerId: RELAYER, relayerEpoch: 1, nodeId: chosen, keyEpoch: choice.keyEpoch, role: 1, voucherHash: ZERO_HASH,
-      attestationHash: choice.attestationHash, decisionHash: keccak256(stringToHex(decision)), contextHead: ZERO_HASH, priceInPerMTok: choice.offer.priceInPerMTok,
-      priceOutPerMTok: choice.offer.priceOutPerMTok, feeBps: 300, shareCap: asked.order.maxFee, inputCommit: asked.order.promptCommit, issuedAt, deadline: issuedAt + 20,
+      attestationHash: choice.attestationHash, decisionHash: keccak256(stringToHex(decision)), contextHead: ZERO_HASH, ...choice.prices,
+      feeBps: 300, shareCap: asked.order.maxFee, inputCommit: asked.order.promptCommit, issuedAt, deadline: issuedAt + 20,
     };
     asked.attempts.push({
       assignmentHash: hashStruct("Assignment", assignment), nodeId: chosen, decision, signed: null, cause: null,

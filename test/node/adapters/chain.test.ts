@@ -8,6 +8,7 @@ import { BatchSettlementAbi } from "../../../protocol/generated/abi/BatchSettlem
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../../protocol/generated/abi/Escrow.ts";
 import { InferenceGatewayAbi } from "../../../protocol/generated/abi/InferenceGateway.ts";
+import { SaturationBoardAbi } from "../../../protocol/generated/abi/SaturationBoard.ts";
 import { NodeRegistryAbi } from "../../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../../protocol/generated/abi/RelayerRegistry.ts";
 import { openChain } from "../../../node/adapters/chain.ts";
@@ -15,8 +16,8 @@ import { Mode } from "../../../protocol/constants.ts";
 import { failure } from "../engines/suite.ts";
 import type { Address } from "../../../protocol/units.ts";
 
-const contracts: Record<string, Address> = Object.fromEntries(["BatchSettlement", "BondVault", "Escrow", "NodeRegistry", "RelayerRegistry", "InferenceGateway"].map((name, i) => [name, `0x${String(i + 1).repeat(40)}`]));
-const abis: Record<string, Abi> = { BatchSettlement: BatchSettlementAbi as Abi, BondVault: BondVaultAbi as Abi, Escrow: EscrowAbi as Abi, NodeRegistry: NodeRegistryAbi as Abi, RelayerRegistry: RelayerRegistryAbi as Abi, InferenceGateway: InferenceGatewayAbi as Abi };
+const contracts: Record<string, Address> = Object.fromEntries(["BatchSettlement", "BondVault", "Escrow", "NodeRegistry", "RelayerRegistry", "InferenceGateway", "SaturationBoard"].map((name, i) => [name, `0x${String(i + 1).repeat(40)}`]));
+const abis: Record<string, Abi> = { BatchSettlement: BatchSettlementAbi as Abi, BondVault: BondVaultAbi as Abi, Escrow: EscrowAbi as Abi, NodeRegistry: NodeRegistryAbi as Abi, RelayerRegistry: RelayerRegistryAbi as Abi, InferenceGateway: InferenceGatewayAbi as Abi, SaturationBoard: SaturationBoardAbi as Abi };
 const zero: Address = `0x${"0".repeat(40)}`;
 const key: Address = getAddress(`0x${"ab".repeat(20)}`);
 const emptySession = {
@@ -136,6 +137,13 @@ describe("chain adapter", () => {
   it("reads what a tab has proof of", async () => {
     answers = { ...answers, tabOf: { earned: 1n, provenEarned: 7n, matured: 0n, voidedEarned: 0n, claimed: 0n, forcedEarned: 0n } };
     expect(await (await open()).provenEarned(1, 2)).to.equal(7n);
+  });
+
+  it("reads the tide, and takes it for still where the deployment has no board", async () => {
+    answers = { ...answers, tideMultiplier: 1_125_000 };
+    expect(await (await open()).tideMultiplier(1, `0x${"11".repeat(32)}`)).to.equal(1_125_000);
+    const { SaturationBoard: _, ...others } = contracts;
+    expect(await (await open({ contracts: others })).tideMultiplier(1, `0x${"11".repeat(32)}`)).to.equal(1_000_000);
   });
 
   const registered = (endpoint: string | null) => ({ owner: key, poster: key, feeBps: 300, keyEpoch: 1, registeredAt: 1, retiredAt: 0, endpointHash: endpoint === null ? `0x${"00".repeat(32)}` : keccak256(stringToHex(endpoint)) });

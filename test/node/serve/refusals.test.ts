@@ -1,9 +1,10 @@
 // Every reason for which a node does not work, each signed, each without an engine's work and without a trace in the books.
 import { expect } from "chai";
-import { Mode, RefusalReason, Role, Status } from "../../../protocol/constants.ts";
+import { Mode, RefusalReason, Role, Status, Tier } from "../../../protocol/constants.ts";
+import { pricesAtTide, TIDE_LEAST, TIDE_MOST, TIDE_ONE, tideStep } from "../../../protocol/tide.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { modelIdOf, nextSeq } from "../../../protocol/ids.ts";
-import { ATTESTED, failsAfter, hangsAfter, MemoryStore, nowSeconds, peer, RELAYER_ID, relayerSigner, requestOf, says, sessionSigner, strangerSigner, TestChain, WINDOW_SECONDS, type Bends } from "../fixtures.ts";
+import { ATTESTED, failsAfter, hangsAfter, MemoryStore, nowSeconds, peer, prices, RELAYER_ID, relayerSigner, requestOf, says, sessionSigner, strangerSigner, TestChain, WINDOW_SECONDS, type Bends } from "../fixtures.ts";
 import { eventually } from "../engines/suite.ts";
 import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import { endOf, never, refusalOf, worldOf, type World } from "./world.ts";
@@ -18,6 +19,13 @@ async function expectRefused(world: World, request: Awaited<ReturnType<typeof re
   expect(world.engine.worked).to.equal(worked);
   expect(world.store.entries).to.have.length(0);
 }
+
+/** Room for the dearest tide and tier. */
+const ROOMY = { maxPriceInPerMTok: 10n ** 8n, maxPriceOutPerMTok: 10n ** 8n };
+
+const expectUnpaid = async (world: World, request: Awaited<ReturnType<typeof requestOf>>): Promise<void> => {
+  expect((await refusalOf(await world.send(request), request)).reason).to.equal(UNPAID);
+};
 
 describe("refusals: by what was sent", () => {
   it("takes the honest request that all the others are bent from", async () => {
@@ -40,9 +48,9 @@ describe("refusals: by what was sent", () => {
     "an input that was not committed to": [{ assignment: { inputCommit: `0x${"11".repeat(32)}` } }, ASSIGNMENT],
     "an unknown model": [{ order: { modelId: modelIdOf("a/b@c") } }, MODEL],
     "embeddings from a model for text": [{ input: { kind: "embeddings" }, assignment: { role: Role.EMBED } }, MODEL],
-    "an input price below the node's": [{ assignment: { priceInPerMTok: 999_999n } }, UNPAID],
+    "an input price more than a step below the node's": [{ assignment: { priceInPerMTok: 874_999n } }, UNPAID],
     "an input price of zero in the first attempt": [{ assignment: { priceInPerMTok: 0n } }, UNPAID],
-    "an output price below the node's": [{ assignment: { priceOutPerMTok: 1_999_999n } }, UNPAID],
+    "an output price more than a step below the node's": [{ assignment: { priceOutPerMTok: 1_749_999n } }, UNPAID],
     "a price above the payer's maximum": [{ assignment: { priceOutPerMTok: 5_000_001n } }, UNPAID],
     "a fee above the payer's maximum": [{ assignment: { feeBps: 501 } }, UNPAID],
     "a share above the order": [{ assignment: { shareCap: 10_001n } }, UNPAID],
@@ -69,6 +77,26 @@ describe("refusals: by what was sent", () => {
       await expectRefused(worldOf(), await requestOf(bends), reason);
     });
   }
+
+  it("takes the prices of the tide and the tier, whichever of two epochs the relayer has read, and refuses less", async () => {
+    const tides = [TIDE_LEAST, 600_000, TIDE_ONE, 1_700_000, TIDE_MOST];
+    for (const tide of tides) for (const tier of [Tier.DEFAULT, Tier.PRIORITY, Tier.FLEX]) {
+      const world = worldOf();
+      world.chain.tide = tide;
+      // Before and after an epoch that moved the tide as far as it goes.
+      const [fell, stood, before] = [tideStep(tide, 0), tide, Math.max(TIDE_LEAST, Math.ceil((tide * 8) / 9))];
+      const ask = (multiplier: number, less: bigint) => {
+        const priced = pricesAtTide(prices, multiplier, tier);
+        return requestOf({ authorization: ROOMY, order: { tier }, assignment: { priceInPerMTok: priced.priceInPerMTok, priceOutPerMTok: priced.priceOutPerMTok - less } });
+      };
+      for (const multiplier of [fell, stood, before]) endOf(await world.send(await ask(multiplier, 0n)));
+      await expectUnpaid(world, await ask(fell, 1n));
+    }
+  });
+
+  it("refuses a tier that there is not", async () => {
+    await expectRefused(worldOf(), await requestOf({ order: { tier: 3 } }), UNPAID);
+  });
 
   it("takes an attestation for as long as an assignment may be on its way, and those of a moment ago beside the newest", async () => {
     const world = worldOf();

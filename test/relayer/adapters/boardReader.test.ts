@@ -9,6 +9,7 @@ import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
 import { factsIn } from "../work/factsIn.ts";
 import { accounts, startLocalChain, type LocalChain } from "../localChain.ts";
 import { FleetRig, MODEL } from "../work/fleetRig.ts";
+import { TIDE_ONE, tideStep } from "../../../protocol/tide.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
 const RELAYER = 1;
@@ -67,6 +68,8 @@ describe("the board loop on a chain", function () {
     const pool = await client.readContract({ address: board, abi: SaturationBoardAbi, functionName: "poolSaturation", args: [RELAYER, MODEL] });
     // (4 * 500 + 2 * 2,000) / 6
     expect(pool).to.deep.equal([BigInt(first + 4), 6n, 1_000n]);
+    expect(await reader.tideMultiplier(RELAYER, MODEL)).to.equal(tideStep(TIDE_ONE, 1_000));
+    expect(await reader.tideMultiplier(RELAYER + 1, MODEL)).to.equal(TIDE_ONE);
 
     // The journal is lost, and the seeds with it: a new chain follows, and the old one is given up when it begins.
     const others = new SeedKeeper({ journal: factsIn(new Map()), dice: { bytes32: (): Hash => `0x${"6f".repeat(32)}` }, crypto, length: 5_000 });

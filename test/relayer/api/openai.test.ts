@@ -98,7 +98,10 @@ describe("OpenAI's API", () => {
     for await (const one of client.models.list()) list.push(one);
     expect(list.map((one) => one.id)).to.deep.equal(["tidelane/test@q8_0", "tidelane/embed@f32"]);
     expect(list[0]).to.deep.include({ object: "model", context_length: 1_000 });
-    expect((list[0] as unknown as { tidelane: object }).tidelane).to.deep.include({ priceInPerMTok: "1000000", priceOutPerMTok: "2000000", kind: "generate", contextTokens: 1_000 });
+    expect((list[0] as unknown as { tidelane: object }).tidelane).to.deep.include({ priceInPerMTok: "1000000", priceOutPerMTok: "2000000", kind: "generate", contextTokens: 1_000, tideMultiplier: 1_000_000 });
+    expect((list[0] as unknown as { tidelane: { tiers: object } }).tidelane.tiers).to.deep.equal({
+      priority: { priceInPerMTok: "1500000", priceOutPerMTok: "3000000" }, flex: { priceInPerMTok: "500000", priceOutPerMTok: "1000000" },
+    });
     expect((await client.models.retrieve("tidelane/test@q8_0")).id).to.equal("tidelane/test@q8_0");
     expect((await (await fetch(`${api.url}/v1/models/tidelane/test@q8_0`)).json() as { id: string }).id).to.equal("tidelane/test@q8_0");
     expect((await client.models.retrieve("embed")).id).to.equal("tidelane/embed@f32");

@@ -9,6 +9,7 @@ import { Status } from "../../../protocol/constants.ts";
 import { feeOf } from "../../../protocol/fees.ts";
 import { modelIdOf, outputSalt, saltedCommit } from "../../../protocol/ids.ts";
 import { signerOfKey, signStruct } from "../../../protocol/signing.ts";
+import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex } from "../../../protocol/units.ts";
 import { connectChain } from "../../../relayer/adapters/chain.ts";
@@ -36,7 +37,7 @@ const NAME = "org/model@q4";
 const PRICES = { priceInPerMTok: 100_000_000n, priceOutPerMTok: 300_000_000n };
 const SECONDS = 600;
 const model: FleetModel = {
-  name: NAME, modelId: modelIdOf(NAME), aliases: [], kind: "generate", contextTokens: 4_096, dimensions: 0, ...PRICES, nodes: 1, tokenizer: "", capabilities: [],
+  name: NAME, modelId: modelIdOf(NAME), aliases: [], kind: "generate", contextTokens: 4_096, dimensions: 0, base: PRICES, tideMultiplier: TIDE_ONE, nodes: 1, tokenizer: "", capabilities: [],
 };
 
 /** What stays of a relayer when its process ends, and what its nodes were asked. */
@@ -102,7 +103,7 @@ export async function createRig(): Promise<Rig> {
           modelIdOf: () => model.modelId, models: () => rig.models,
           choose: async () => ({
             ok: true as const, nodeId: 1, keyEpoch: 1, hotKey: privateKeyToAccount(keys.hot[0]).address.toLowerCase() as Address,
-            offer: { modelId: model.modelId, slots: 1, ...PRICES },
+            prices: PRICES,
             model: { modelId: model.modelId, name: NAME, aliases: [], kind: "generate" as const, contextTokens: 4_096, tokenizer: "", capabilities: [], dimensions: 0 },
             attestationHash: ZERO_HASH, attestationSeq: 1n, decision: "{}", decisionHash: ZERO_HASH,
             booking: { firstToken: () => {}, progress: () => {}, contradicted: () => {}, release: () => {} },

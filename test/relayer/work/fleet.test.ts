@@ -2,6 +2,8 @@ import { expect } from "chai";
 import { keccak256, stringToHex } from "viem/utils";
 import { EPOCH_SECONDS, FleetRig, model, MODEL, NAME, offer, request, START_MS } from "./fleetRig.ts";
 import { drawOf, SeedChain } from "../../../relayer/routing/seeds.ts";
+import { Tier } from "../../../protocol/constants.ts";
+import { TIDE_LEAST, TIDE_MOST, TIDE_ONE } from "../../../protocol/tide.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
 import type { Hash } from "../../../protocol/units.ts";
@@ -15,7 +17,7 @@ describe("a choice of the fleet", () => {
     const asked = request();
     const choice = await rig.fleet.choose(asked) as Choice;
     expect(choice).to.include({ ok: true, nodeId: 7, keyEpoch: 1, attestationSeq: attestation.seq });
-    expect(choice.offer).to.deep.equal(offer());
+    expect(choice.prices).to.deep.equal({ priceInPerMTok: offer().priceInPerMTok, priceOutPerMTok: offer().priceOutPerMTok });
     expect(choice.model.name).to.equal(NAME);
     expect(choice.attestationHash).to.equal(hashStruct("SaturationAttestation", attestation));
     expect(choice.decisionHash).to.equal(keccak256(stringToHex(choice.decision)));
@@ -209,6 +211,31 @@ describe("where no node can take a request, the reason", () => {
     expect(rig.fleet.modelIdOf("stories")).to.equal(MODEL);
   });
 
+  it("prices each node at the tide and the order's tier, and none above what the payer signed", async () => {
+    let tide = TIDE_ONE;
+    const rig = new FleetRig({ tide: { multiplierOf: (modelId) => (modelId === MODEL ? tide : TIDE_ONE), ready: () => Promise.resolve() } });
+    await rig.join(1, { slots: 8 });
+    const prices = (await rig.chosen()).prices;
+    for (const [tier, out] of [[Tier.DEFAULT, 200_000n], [Tier.PRIORITY, 300_000n], [Tier.FLEX, 100_000n]] as const) expect((await rig.chosen({ tier, maxPriceOut: out })).prices.priceOutPerMTok).to.equal(out);
+    tide = TIDE_MOST;
+    expect((await rig.chosen()).prices).to.deep.equal({ priceInPerMTok: 2n * prices.priceInPerMTok, priceOutPerMTok: 2n * prices.priceOutPerMTok });
+    expect(rig.fleet.models()[0]).to.deep.include({ tideMultiplier: TIDE_MOST, base: prices });
+    expect(await rig.reason({ maxPriceOut: 399_999n }), "the peak is dearer than what was signed").to.equal("price");
+    tide = TIDE_LEAST;
+    expect((await rig.chosen({ maxPriceOut: 100_000n })).prices.priceOutPerMTok).to.equal(100_000n);
+    expect(await rig.reason({ tier: Tier.PRIORITY, maxPriceOut: 149_999n })).to.equal("price");
+  });
+
+  it("asks for the tide before it chooses, and as soon as a node offers a model", async () => {
+    const asked: Hash[] = [];
+    const rig = new FleetRig({ tide: { multiplierOf: () => TIDE_ONE, ready: async (modelId) => void asked.push(modelId) } });
+    rig.connect(1);
+    expect(asked).to.deep.equal([MODEL]);
+    await rig.attest(1);
+    await rig.chosen();
+    expect(asked).to.deep.equal([MODEL, MODEL]);
+  });
+
   it("does not hide a node that can: capability, context and price of one among many", async () => {
     const rig = new FleetRig();
     for (let nodeId = 1; nodeId <= 3; nodeId++) await rig.join(nodeId);
@@ -217,6 +244,6 @@ describe("where no node can take a request, the reason", () => {
     for (const changes of [{ inputTokens: 4_000 }, { capabilities: ["tools"] }]) expect((await rig.chosen(changes)).nodeId).to.equal(4);
     const cheap = await rig.chosen({ maxPriceOut: 200_000n });
     expect(cheap.nodeId).to.be.lessThan(4);
-    expect(cheap.offer.priceOutPerMTok).to.equal(200_000n);
+    expect(cheap.prices.priceOutPerMTok).to.equal(200_000n);
   });
 });

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { CURVE, FleetRig, MODEL, model, NAME, offer } from "./fleetRig.ts";
+import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
@@ -125,7 +126,8 @@ describe("models and status", () => {
     await rig.attest(2, {}, [offer({ priceInPerMTok: 50_000n, priceOutPerMTok: 900_000n })]);
     const [stories, use] = rig.fleet.models();
     expect(stories).to.deep.equal({
-      name: NAME, modelId: MODEL, aliases: ["stories", "tiny"], kind: "generate", contextTokens: 2_048, dimensions: 0, priceInPerMTok: 50_000n, priceOutPerMTok: 200_000n,
+      name: NAME, modelId: MODEL, aliases: ["stories", "tiny"], kind: "generate", contextTokens: 2_048, dimensions: 0,
+      base: { priceInPerMTok: 50_000n, priceOutPerMTok: 200_000n }, tideMultiplier: TIDE_ONE,
       nodes: 2, tokenizer: "llama-2-spm", capabilities: ["logprobs", "seed"],
     });
     expect(use).to.include({ name: "use/en@f32", kind: "embed", dimensions: 512, nodes: 1 });
@@ -133,7 +135,7 @@ describe("models and status", () => {
     expect(choice.nodeId).to.equal(1);
     expect(JSON.parse(choice.decision)).to.deep.include({ expectedOutTokens: 0 });
     rig.clock.pass(6_000);
-    expect(rig.fleet.models()[0]).to.include({ nodes: 0, priceInPerMTok: null, contextTokens: 2_048 });
+    expect(rig.fleet.models()[0]).to.include({ nodes: 0, base: null, contextTokens: 2_048 });
   });
 
   it("let nobody answer for another's model: a name must hash to its id, an alias means what most mean", async () => {

@@ -1,8 +1,10 @@
 // A fleet with made-up nodes that sign real attestations, on a clock that the test moves.
 import { keccak256, numberToHex } from "viem/utils";
-import { Fleet, type Choice, type ChooseRequest, type FleetOptions, type Unavailable, type UnavailableReason } from "../../../relayer/work/fleet.ts";
+import { Fleet, type Choice, type ChooseRequest, type FleetOptions, type TideOfModels, type Unavailable, type UnavailableReason } from "../../../relayer/work/fleet.ts";
 import { SeedChain } from "../../../relayer/routing/seeds.ts";
 import { offersHash, type ModelInfo, type Offer, type ServiceCurve, type SignedAttestation } from "../../../protocol/link.ts";
+import { Tier } from "../../../protocol/constants.ts";
+import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
 import { recoverWithViem, signStruct, signerOfKey } from "../../../protocol/signing.ts";
 import type { Hash, Millis } from "../../../protocol/units.ts";
@@ -48,6 +50,9 @@ export interface NodeSettings {
   readonly live?: boolean;
 }
 
+/** A board on which nothing has moved. */
+export const STILL_TIDE: TideOfModels = { multiplierOf: () => TIDE_ONE, ready: () => Promise.resolve() };
+
 export class FleetRig {
   readonly clock = new ManualClock();
   readonly counts = new Map<string, number>();
@@ -65,7 +70,7 @@ export class FleetRig {
     this.fleet = new Fleet({
       clock: this.clock, crypto: { keccak256, recover: recoverWithViem }, log: { debug: none, info: none, warn: none, error: none },
       metrics: { count, gauge: none, observe: none, text: () => Promise.resolve("") }, deployment, relayerId: RELAYER,
-      seeds: new SeedChain(SECRET, epoch, 1_000), processId: PROCESS, onTable: (root, text) => this.tables.push({ root, text }), ...options,
+      seeds: new SeedChain(SECRET, epoch, 1_000), tide: STILL_TIDE, processId: PROCESS, onTable: (root, text) => this.tables.push({ root, text }), ...options,
     });
   }
 
@@ -128,7 +133,7 @@ export const offer = (changes: Partial<Offer> = {}): Offer => ({ modelId: MODEL,
 let tasks = 0;
 /** A new task each time. */
 export const request = (changes: Partial<ChooseRequest> = {}): ChooseRequest => ({
-  taskId: keccak256(numberToHex(++tasks, { size: 32 })), sessionId: `0x${"88".repeat(32)}`, nonce: BigInt(tasks), mode: 0, subtask: 0, attempt: 0, modelId: MODEL, kind: "generate",
+  taskId: keccak256(numberToHex(++tasks, { size: 32 })), sessionId: `0x${"88".repeat(32)}`, nonce: BigInt(tasks), mode: 0, subtask: 0, attempt: 0, modelId: MODEL, kind: "generate", tier: Tier.DEFAULT,
   inputTokens: 100, maxOutTokens: 200, maxPriceIn: 10n ** 6n, maxPriceOut: 10n ** 6n, capabilities: [], exclude: [], cause: null, ...changes,
 });
 

@@ -77,13 +77,13 @@ describe("a task's plan", () => {
       const served = { ...model, contextTokens: 100_000, tokenizer: isExact ? LLAMA_2 : "" };
       const body = new TextEncoder().encode(JSON.stringify({ model: served.name, max_tokens: out, messages: texts.map((content) => ({ role: "user", content })) }));
       const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf(...texts) }), fleetOf(served), tokenCounter);
-      const price = { modelId: served.modelId, contextTokens: served.contextTokens, priceInPerMTok: served.priceInPerMTok!, priceOutPerMTok: served.priceOutPerMTok! };
+      const price = { modelId: served.modelId, contextTokens: served.contextTokens, base: served.base!, tideMultiplier: served.tideMultiplier };
       expect(quote(readRequest("chat", body), price, limits).maxFee >= leastFee(plan, 300)).to.equal(true);
     }));
   });
 
   it("asks more for reading more", () => {
-    const leastOf = (text: string): bigint => leastFee(planOf(requestOf({ prompt: promptOf(text) }), fleetOf({ ...model, contextTokens: 100_000, tokenizer: LLAMA_2, priceInPerMTok: 10n ** 6n }), tokenCounter), 0);
+    const leastOf = (text: string): bigint => leastFee(planOf(requestOf({ prompt: promptOf(text) }), fleetOf({ ...model, contextTokens: 100_000, tokenizer: LLAMA_2 }), tokenCounter), 0);
     const words = "once upon a time ".repeat(100);
     expect(leastOf(words)).to.equal(BigInt(tokenCounter.count(LLAMA_2, words)! + 1));
   });

@@ -2,6 +2,7 @@
 import { outputSalt, saltedCommit } from "../../../protocol/ids.ts";
 import { feeOf } from "../../../protocol/fees.ts";
 import { Mode, Status } from "../../../protocol/constants.ts";
+import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { signStruct, type DigestSigner } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
@@ -28,7 +29,7 @@ import { domain, honestRecord, node as nodeSigner, relayer as relayerSigner } fr
 
 export const model: FleetModel = {
   name: "tidelane/test@q8_0", modelId: modelIdOf("tidelane/test@q8_0"), aliases: ["test"], kind: "generate", contextTokens: 1_000, dimensions: 0,
-  priceInPerMTok: 1_000_000n, priceOutPerMTok: 2_000_000n, nodes: 3, tokenizer: "", capabilities: ["tools"],
+  base: { priceInPerMTok: 1_000_000n, priceOutPerMTok: 2_000_000n }, tideMultiplier: TIDE_ONE, nodes: 3, tokenizer: "", capabilities: ["tools"],
 };
 export const embedder: FleetModel = { ...model, name: "tidelane/embed@f32", modelId: modelIdOf("tidelane/embed@f32"), aliases: ["embed"], kind: "embed", dimensions: 2, capabilities: [] };
 
@@ -199,7 +200,7 @@ function choiceOf(node: ScriptedNode, request: ChooseRequest, { outcomes, contra
   let isReleased = false;
   return {
     ok: true, nodeId: node.nodeId, keyEpoch: 1, hotKey: nodeSigner.address, attestationHash: `0x${"a7".repeat(32)}`, attestationSeq: 1n,
-    offer: { modelId: of.modelId, slots: 4, priceInPerMTok: 1_000_000n, priceOutPerMTok: 2_000_000n },
+    prices: of.base!,
     model: { modelId: of.modelId, name: of.name, aliases: [], kind: of.kind, contextTokens: of.contextTokens, tokenizer: of.tokenizer, capabilities: [], dimensions: of.dimensions },
     decision: "{}", decisionHash: `0x${"d0".repeat(32)}`,
     booking: {
