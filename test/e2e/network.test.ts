@@ -12,6 +12,7 @@ import { TideTokenAbi } from "../../protocol/generated/abi/TideToken.ts";
 import { leafOf } from "../../protocol/records.ts";
 import { verifyReceipt } from "../../cli/audit.ts";
 import { chat, failure, Network, readAll, until, type Hash } from "./network.ts";
+import { describePrices } from "./prices.ts";
 import { bentPayment, type Bent } from "./strangers.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -100,6 +101,8 @@ describe("a network of real processes", function () {
       expect(credited + account.fees).to.equal(debited);
     });
   });
+
+  describePrices(network);
 
   describe("a receipt", () => {
     it("verifies against the chain, and no more once any byte of it is changed", async () => {
