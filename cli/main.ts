@@ -13,6 +13,7 @@ const groups: Readonly<Record<string, Group>> = {
   audit: { description: "verify receipts against the chain, trusting no word of the relayer", load: async () => (await import("./audit.ts")).auditCommand() },
   node: { description: "register, stake and run a node, claim what it earned", load: async () => (await import("./node.ts")).nodeCommand() },
   relayer: { description: "register, bond and look after a relayer", load: async () => (await import("./relayer.ts")).relayerCommand() },
+  gateway: { description: "requests from contracts: take back what nobody answered, pay out what they earned", load: async () => (await import("./gateway.ts")).gatewayCommand() },
   deploy: { description: "compare a live deployment with its parameters; what block explorers verify", load: async () => (await import("./deploy.ts")).deployCommand() },
 };
 

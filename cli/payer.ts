@@ -12,6 +12,7 @@ import { startSidecar } from "../client/sidecar.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import { Mode } from "../protocol/constants.ts";
 import { TidelaneError } from "../protocol/errors.ts";
+import { addClaims } from "./payerClaims.ts";
 import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
 import { ownerKeyOf, placeOf, relayerOf, sessionFileOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
 import type { OwnerChain } from "../client/ports.ts";
@@ -61,6 +62,8 @@ export function payerCommand(): Command {
   sessioned(withPlace(payer.command("sessions").description("your sessions: by your own count, the relayer's and the chain's")))
     .action((options: Options) => run(options, () => sessions(options)));
   sessioned(owned("top-up <amount>", "add to the session's lock")).action((amount: string, options: Options) => run(options, () => topUp(amount, options)));
+  addClaims(sessioned(owned("claims", "what nodes claim from the session's lock, and proofs that it was charged already")), async (options) => (await saved(options)).state);
+  sessioned(owned("revoke", "end the session, also one that was signed and never opened")).action((options: Options) => run(options, () => revoke(options)));
   sessioned(owned("close", "end the session; its rest is free three windows later")).action((options: Options) => run(options, () => close(options)));
   sessioned(owned("release", "free a closed session's rest, and forget its file")).action((options: Options) => run(options, () => release(options)));
   return payer;
@@ -206,6 +209,13 @@ async function topUp(text: string, options: Options): Promise<Report> {
   const amount = amountFromText(text, decimals);
   const transaction = await step("waiting for the transaction to be mined", chain.topUp(idOf(state), amount));
   return { json: { sessionId: idOf(state), amount, transaction }, text: `Added ${amountToText(amount, decimals)} ${symbol} to the lock. What may be charged in all stays as it was signed.` };
+}
+
+async function revoke(options: Options): Promise<Report> {
+  const { state } = await saved(options);
+  const { chain } = await owned(options);
+  const transaction = await step("waiting for the transaction to be mined", chain.revoke(idOf(state)));
+  return { json: { sessionId: idOf(state), transaction }, text: "Revoked: nobody can open it any more. Where it was open it closes now; then free the rest: tidelane payer release" };
 }
 
 async function close(options: Options): Promise<Report> {

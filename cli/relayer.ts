@@ -42,6 +42,7 @@ export function relayerCommand(): Command {
   owned("claim-fee", "pay out the fees that have matured").option("--to <address>", "where to (default: the owner)")
     .action((options: Options & { to?: string }) => run(options, () => claimFee(options)));
   signing(owned("rotate-key", "replace the signing key; what the old one signed stays valid")).action((options: RegisterOptions) => run(options, () => rotateKey(options)));
+  owned("retire", "take no new sessions for good; what was signed stays valid and can be settled").action((options: Options) => run(options, () => retire(options)));
   owned("unbond <amount>", "start the delay after which the bond can be withdrawn").action((amount: string, options: Options) => run(options, () => unbond(amount, options)));
   owned("withdraw", "withdraw the bond whose delay has passed").option("--to <address>", "where to (default: the owner)")
     .action((options: Options & { to?: string }) => run(options, () => withdraw(options)));
@@ -86,6 +87,12 @@ async function rotateKey(options: RegisterOptions): Promise<Report> {
   const transaction = await step("waiting for the new key to be mined", chain.rotateKey(relayerId, signerKeyOf(options)));
   const { signer, keyEpoch } = await chain.overview(relayerId);
   return { json: { relayerId, signer, keyEpoch, transaction }, text: `Relayer ${relayerId} signs with ${signer} from now on (epoch ${keyEpoch}). Start it again with the new key.` };
+}
+
+async function retire(options: Options): Promise<Report> {
+  const relayerId = relayerIdOf(options);
+  const transaction = await step("waiting for the retirement to be mined", ownerChainOf(options).retire(relayerId));
+  return { json: { relayerId, transaction }, text: `Relayer ${relayerId} is retired. Let it run until all is settled, then unbond: tidelane relayer unbond <amount> --relayer-id ${relayerId}` };
 }
 
 async function unbond(text: string, options: Options): Promise<Report> {

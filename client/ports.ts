@@ -61,5 +61,7 @@ export interface OwnerChain {
   openSession(authorization: SpendingAuthorization, signature: Signature | Hex): Promise<Hash>;
   topUp(sessionId: Hash, amount: TokenAmount): Promise<Hash>;
   closeSession(sessionId: Hash): Promise<Hash>;
+  /** Closes it, or keeps it from ever being opened. */
+  revoke(sessionId: Hash): Promise<Hash>;
   releaseLock(sessionId: Hash): Promise<Hash>;
 }

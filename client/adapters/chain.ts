@@ -3,6 +3,7 @@ import { BaseError, ContractFunctionRevertedError, createPublicClient, createWal
 import { privateKeyToAccount } from "viem/accounts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
 import { digest, type Domain } from "../../protocol/typedData.ts";
@@ -25,7 +26,7 @@ const tokenAbi = parseAbi([
   "function symbol() view returns (string)", "function approve(address,uint256) returns (bool)",
 ]);
 /** Lets viem name the contracts' own errors, wherever in a call they were raised. */
-const everyError = [...EscrowAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi].filter((item) => item.type === "error") as unknown as Abi;
+const everyError = [...EscrowAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi, ...InferenceGatewayAbi].filter((item) => item.type === "error") as unknown as Abi;
 
 export function payerChain(access: ChainAccess): PayerChain {
   const client = reader(access);
@@ -66,48 +67,63 @@ export function ownerOfKey(privateKey: Hex): Owner {
   return { address: signer.address, signAuthorization: (domain, authorization) => signer.sign(digest(domain, "SpendingAuthorization", authorization)) };
 }
 
-/** The owner's transactions, sent with its key. */
-export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
+/** Sends calls with a key and waits for their blocks. @throws `transaction_reverted` with the contract's reason, `wrong_chain`, retryable `chain_unreachable` */
+export interface Sender {
+  readonly address: Address;
+  send(to: Address, abi: Abi, functionName: string, args: readonly unknown[]): Promise<Hash>;
+}
+
+export function senderOf(access: ChainAccess, privateKey: Hex): Sender {
   const client = reader(access);
   const account = privateKeyToAccount(privateKey);
   const wallet = createWalletClient({ account, transport: transportOf(access) });
+  return {
+    address: lower(account.address),
+    async send(address, abi, functionName, args) {
+      await expectChain(client, access.chainId);
+      return reached(async () => {
+        const { request } = await client.simulateContract({ account, address, abi: [...abi, ...everyError], functionName, args });
+        const hash = await wallet.writeContract({ ...request, chain: null });
+        const receipt = await client.waitForTransactionReceipt({ hash, timeout: MINED_TIMEOUT_MS });
+        if (receipt.status !== "success") throw new TidelaneError(`The transaction ${hash} was mined, but reverted.`, { code: "transaction_reverted", details: { hash } });
+        return hash;
+      });
+    },
+  };
+}
+
+/** The owner's transactions, sent with its key. */
+export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
+  const client = reader(access);
+  const { address: owner, send } = senderOf(access, privateKey);
   const escrow = contract(access, "Escrow");
   const token = contract(access, "payToken");
-  const send = async (address: Address, abi: Abi, functionName: string, args: readonly unknown[]): Promise<Hash> => {
-    await expectChain(client, access.chainId);
-    return reached(async () => {
-      const { request } = await client.simulateContract({ account, address, abi: [...abi, ...everyError], functionName, args });
-      const hash = await wallet.writeContract({ ...request, chain: null });
-      const receipt = await client.waitForTransactionReceipt({ hash, timeout: MINED_TIMEOUT_MS });
-      if (receipt.status !== "success") throw new TidelaneError(`The transaction ${hash} was mined, but reverted.`, { code: "transaction_reverted", details: { hash } });
-      return hash;
-    });
-  };
   return {
-    owner: lower(account.address),
+    owner,
     async balances() {
       const read = { address: token, abi: tokenAbi } as const;
       const [wallet_, free, decimals, symbol] = await reached(async () => Promise.all([
-        client.readContract({ ...read, functionName: "balanceOf", args: [account.address] }),
-        client.readContract({ address: escrow, abi: EscrowAbi, functionName: "freeBalanceOf", args: [account.address] }),
+        client.readContract({ ...read, functionName: "balanceOf", args: [owner] }),
+        client.readContract({ address: escrow, abi: EscrowAbi, functionName: "freeBalanceOf", args: [owner] }),
         client.readContract({ ...read, functionName: "decimals" }), client.readContract({ ...read, functionName: "symbol" }),
       ]));
       return { wallet: wallet_, free, decimals, symbol };
     },
     async deposit(amount) {
-      const allowance = await reached(async () => client.readContract({ address: token, abi: tokenAbi, functionName: "allowance", args: [account.address, escrow] }));
+      const allowance = await reached(async () => client.readContract({ address: token, abi: tokenAbi, functionName: "allowance", args: [owner, escrow] }));
       if (allowance < amount) await send(token, tokenAbi as unknown as Abi, "approve", [escrow, amount]);
       return send(escrow, EscrowAbi as unknown as Abi, "deposit", [amount]);
     },
     withdraw: (amount, to) => send(escrow, EscrowAbi as unknown as Abi, "withdraw", [amount, to]),
     openSession: (authorization, signature) => send(escrow, EscrowAbi as unknown as Abi, "openSession", [authorization, signature]),
     topUp: (sessionId, amount) => send(escrow, EscrowAbi as unknown as Abi, "topUp", [sessionId, amount]),
+    revoke: (sessionId) => send(escrow, EscrowAbi as unknown as Abi, "revoke", [sessionId]),
     closeSession: (sessionId) => send(escrow, EscrowAbi as unknown as Abi, "closeSession", [sessionId]),
     releaseLock: (sessionId) => send(escrow, EscrowAbi as unknown as Abi, "releaseLock", [sessionId]),
   };
 }
 
-const reader = (access: ChainAccess): PublicClient => createPublicClient({ transport: transportOf(access), pollingInterval: 500 });
+export const reader = (access: ChainAccess): PublicClient => createPublicClient({ transport: transportOf(access), pollingInterval: 500 });
 
 const transportOf = (access: ChainAccess) => fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 })));
 
@@ -118,7 +134,7 @@ async function expectChain(client: PublicClient, chainId: number): Promise<void>
 }
 
 /** Runs a call and says whether the chain refused it or could not be reached. */
-async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
+export async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
   try {
     return await call();
   } catch (error) {
@@ -133,7 +149,7 @@ async function reached<Result>(call: () => Promise<Result>): Promise<Result> {
   }
 }
 
-function contract(access: ChainAccess, name: string): Address {
+export function contract(access: ChainAccess, name: string): Address {
   const address = access.contracts[name];
   if (!address) throw new TidelaneError(`The deployment names no ${name}.`, { code: "incomplete_deployment", details: { name } });
   return lower(address);

@@ -154,6 +154,11 @@ export class RelayerOwnerChain extends RelayerChainReader {
     return this.#send("Escrow", encodeFunctionData({ abi: EscrowAbi, functionName: "claimRelayerFee", args: [relayerId, to] }));
   }
 
+  /** No new sessions; what was signed stays valid, and the last batches can still be posted. */
+  retire(relayerId: number): Promise<Hash> {
+    return this.#send("RelayerRegistry", encodeFunctionData({ abi: RelayerRegistryAbi, functionName: "retire", args: [relayerId] }));
+  }
+
   async rotateKey(relayerId: number, signerKey: Hex): Promise<Hash> {
     return this.#send("RelayerRegistry", encodeFunctionData({
       abi: RelayerRegistryAbi, functionName: "rotateKey", args: [relayerId, signerOfKey(signerKey).address, await this.#consent(signerKey)],
