@@ -1,12 +1,24 @@
-// Puts audits together: what somebody published, facts from the chain, the verdict.
+// Puts audits together: what somebody published, facts from the chain, the verdict; and the watcher that acts on verdicts.
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { bytesToHex } from "viem/utils";
+import { recoverWithViem } from "../protocol/signing.ts";
 import { gather } from "./gather.ts";
 import { replay } from "./replay/replay.ts";
-import { chainFacts, type ChainAccess } from "./sources.ts";
+import { chainFacts, relayerReceipts, type ChainAccess } from "./sources.ts";
+import { watchChain } from "./sourcesWatch.ts";
+import { watchArchive, type ArchiveLimits } from "./sourcesWatchArchive.ts";
+import { watchSender } from "./sourcesWatchSender.ts";
+import { Related } from "./work/related.ts";
+import { stateOf } from "./work/state.ts";
+import { watchOn, watchOnce, type WatchReport } from "./work/watcher.ts";
+import type { WatchOptions } from "./work/watch.ts";
+import type { Evidence as HandedIn } from "./watch/evidenceFile.ts";
 import { relayerPublications, routingFacts } from "./sourcesReplay.ts";
 import { verifyTask, type ChainFacts, type Verification } from "./verify.ts";
 import type { Evidence, ReplayReport, ReplayScope } from "./replay/evidence.ts";
 import type { TaskView } from "../protocol/taskView.ts";
-import type { Hash } from "../protocol/units.ts";
+import type { Hash, Hex, Millis } from "../protocol/units.ts";
 
 export interface Audit extends Verification {
   readonly view: TaskView;
@@ -35,4 +47,39 @@ export interface RoutingAudit extends ReplayReport {
 export async function auditRouting(scope: ReplayScope | null, relayerUrl: string, access: ChainAccess): Promise<RoutingAudit> {
   const evidence = await gather(scope, relayerPublications(relayerUrl), routingFacts(access));
   return { ...replay(evidence), evidence };
+}
+
+export interface WatchSetup {
+  readonly folder: string;
+  readonly limits: ArchiveLimits;
+  readonly options: WatchOptions;
+  readonly evidence: readonly HandedIn[];
+  /** Of an account with gas; null to find and not to act. */
+  readonly senderKey: Hex | null;
+  /** Null for a single run. */
+  readonly everyMs: Millis | null;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/**
+ * Watches relayers and has offences punished.
+ * @returns at the end of a single run, or once aborted
+ * @throws retryable `chain_unreachable`; `wrong_chain`, `incomplete_deployment`, `archive_in_use`, `foreign_archive`
+ */
+export async function watchRelayers(setup: WatchSetup, access: ChainAccess): Promise<WatchReport> {
+  const chain = watchChain(access);
+  const settings = await chain.settings();
+  const archive = await watchArchive(setup.folder, setup.limits, Date.now);
+  try {
+    const watch = {
+      chain, archive, settings, options: setup.options, evidence: setup.evidence, related: new Related(archive), state: stateOf(await archive.loadState(), settings.domain),
+      judged: new Set<Hash>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover: recoverWithViem,
+      published: relayerPublications, receipts: relayerReceipts, salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
+    };
+    const wait = (ms: Millis): Promise<void> => sleep(ms, undefined, { signal: setup.signal }).catch(() => undefined);
+    return setup.everyMs === null ? await watchOnce(watch, wait) : await watchOn(watch, setup.everyMs, wait, setup.signal);
+  } finally {
+    await archive.close();
+  }
 }

@@ -1,13 +1,18 @@
 // What the auditor needs of the world: the bytes of a receipt from whoever has them, and facts from the chain.
 import type { TaskView } from "../protocol/taskView.ts";
+import type { Domain } from "../protocol/typedData.ts";
+import type { Item } from "../protocol/merkleSum.ts";
 import type { BatchHeader } from "../protocol/generated/structs.ts";
-import type { Hash, Seconds } from "../protocol/units.ts";
+import type { Address, Hash, Hex, Seconds, TokenAmount } from "../protocol/units.ts";
 import type { SeedChainFact } from "./replay/evidence.ts";
-import type { ChainFacts } from "./verify.ts";
+import type { ChainFacts, KeyFact } from "./verify.ts";
+import type { CommitmentEvidence, Finding } from "./watch/findings.ts";
+import type { ForceFact, ShownPath, Signed } from "./watch/history.ts";
 
 export type { BatchFact, ChainFacts, KeyFact } from "./verify.ts";
 export { keyName } from "./verify.ts";
 export type { SeedChainFact } from "./replay/evidence.ts";
+export type { Finding } from "./watch/findings.ts";
 
 /** Hands out receipts; nothing that it says is believed. */
 export interface ReceiptSource {
@@ -48,4 +53,103 @@ export interface RoutingFactSource {
   epochDataHash(relayerId: number, epoch: number): Promise<Hash | null>;
   /** @param fromEpoch chains that ended before it need not be told */
   seedChains(relayerId: number, fromEpoch: number): Promise<readonly SeedChainFact[]>;
+}
+
+// ---- the watcher
+
+/** A block, by which a reorganisation is noticed. */
+export interface BlockMark {
+  readonly number: bigint;
+  readonly hash: Hash;
+  readonly timestamp: Seconds;
+}
+
+export interface PostedBatch {
+  readonly header: BatchHeader;
+  readonly batchHash: Hash;
+  readonly postedAt: Seconds;
+  /** Null where the posting transaction cannot be read, as where a contract made the call out of other bytes. */
+  readonly debits: readonly Item[] | null;
+  readonly credits: readonly Item[] | null;
+}
+
+/** What a watcher reads off the chain, in its order. */
+export type WatchEvent =
+  | { readonly kind: "endpoint"; readonly relayerId: number; readonly endpoint: string }
+  | { readonly kind: "batch"; readonly batch: PostedBatch }
+  | { readonly kind: "epoch"; readonly commitment: CommitmentEvidence; readonly dataHash: Hash }
+  | { readonly kind: "force"; readonly relayerId: number; readonly force: ForceFact }
+  /** A leaf that an answer to a data challenge or a force has shown. */
+  | { readonly kind: "shown"; readonly relayerId: number; readonly batchId: bigint; readonly shown: ShownPath }
+  | { readonly kind: "condemned"; readonly relayerId: number; readonly batchId: bigint }
+  /** In calldata, whether it was posted or not. */
+  | { readonly kind: "header"; readonly signed: Signed<BatchHeader> };
+
+export interface WatchSettings {
+  readonly domain: Domain;
+  readonly windowSeconds: Seconds;
+  readonly epochSeconds: Seconds;
+  readonly challengeBond: TokenAmount;
+}
+
+/** What a judge says to a proof: the offence's key and what it costs, or why it does not hold. */
+export type Judgement =
+  | { readonly holds: true; readonly key: Hash; readonly party: "node" | "relayer"; readonly offender: number; readonly isPunished: boolean }
+  | { readonly holds: false; readonly reason: string };
+
+/** Each throws retryable `chain_unreachable`, or `wrong_chain`. */
+export interface WatchChain {
+  settings(): Promise<WatchSettings>;
+  /** The newest block. */
+  head(): Promise<BlockMark>;
+  /** Null where the chain has no such block. */
+  blockAt(number: bigint): Promise<BlockMark | null>;
+  /** @param readHeaders whether every transaction is read for headers, reverted ones included */
+  events(from: bigint, to: bigint, readHeaders: boolean): Promise<readonly WatchEvent[]>;
+  keys(named: { readonly nodes: readonly (readonly [number, number])[]; readonly relayers: readonly (readonly [number, number])[] }):
+    Promise<{ readonly nodeKeys: ReadonlyMap<string, KeyFact>; readonly relayerKeys: ReadonlyMap<string, KeyFact> }>;
+  /** Asks the judge that FraudProofs would ask. @param proof the whole call of FraudProofs */
+  judge(functionName: Finding["functionName"], proof: Hex): Promise<Judgement>;
+  /** What stands of a demand for data; null where there is none. */
+  challenge(relayerId: number, batchId: bigint, index: number): Promise<{ readonly challenger: Address; readonly openedAt: Seconds; readonly isSettled: boolean } | null>;
+  isCondemned(relayerId: number, batchId: bigint): Promise<boolean>;
+  owedTo(account: Address): Promise<readonly { readonly token: Address; readonly amount: TokenAmount }[]>;
+}
+
+export interface WatchSender {
+  readonly address: Address;
+  /** A call of FraudProofs, mined. @throws `call_reverted`, retryable `chain_unreachable` */
+  send(data: Hex): Promise<{ readonly transactionHash: Hash; readonly blockNumber: bigint }>;
+  /** Lets FraudProofs take the bond of a data challenge. */
+  approveBond(amount: TokenAmount): Promise<void>;
+}
+
+/** What is kept of a batch beside its data. */
+export interface KeptBatch extends PostedBatch {
+  readonly shown: readonly ShownPath[];
+}
+
+export interface Note {
+  readonly kind: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** A folder that outlives the watcher. What is read back is checked again; what is damaged counts as missing. */
+export interface WatchArchive {
+  /** Bytes by their keccak256. */
+  object(hash: Hash): Promise<Uint8Array | null>;
+  keepObject(hash: Hash, bytes: Uint8Array): Promise<void>;
+  batch(relayerId: number, batchId: bigint): Promise<KeptBatch | null>;
+  keepBatch(batch: KeptBatch): Promise<void>;
+  /** Values that were noted under a key, oldest first. */
+  noted(kind: string, key: string): Promise<readonly string[]>;
+  note(notes: readonly Note[]): Promise<void>;
+  /** The watcher's place and cases, null in a new folder. */
+  loadState(): Promise<unknown>;
+  saveState(state: unknown): Promise<void>;
+  /** One line of the journal of what was done. */
+  log(entry: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Drops what is older than the archive keeps, and the oldest where it is too large. */
+  prune(): Promise<void>;
 }

@@ -85,7 +85,7 @@ function relayerEpochs(view: TaskView): [number, number][] {
   return view.batch ? [...named, [view.batch.header.relayerId, view.batch.header.relayerEpoch]] : named;
 }
 
-async function keysOf(client: PublicClient, registry: Address, kind: "node" | "relayer", wanted: readonly (readonly [number, number])[]): Promise<Map<string, KeyFact>> {
+export async function keysOf(client: PublicClient, registry: Address, kind: "node" | "relayer", wanted: readonly (readonly [number, number])[]): Promise<Map<string, KeyFact>> {
   const unique = new Map(wanted.map(([id, epoch]) => [keyName(id, epoch), [id, epoch] as const]));
   const found = await Promise.all([...unique].map(async ([name, [id, epoch]]): Promise<[string, KeyFact] | null> => {
     const key = await client.readContract({ address: registry, abi: kind === "node" ? NodeRegistryAbi : RelayerRegistryAbi, functionName: "keyOf", args: [id, epoch] });

@@ -1,0 +1,73 @@
+// What is known of one tree of a batch: all of it where the published records hash up to the root, else the leaves whose paths
+// somebody showed.
+//
+//   records in the tree's order ──┐
+//   records in the data's order ──┼─▶ the first that has the root ─▶ whole
+//   shown paths that lead there ──┴─▶ otherwise ─▶ as many leaves as there are paths
+import { leafStruct, leafStructHash, type PathStruct } from "../../protocol/evidence.ts";
+import { walkProof, type SumNode } from "../../protocol/merkleSum.ts";
+import type { AttemptRecord } from "../../protocol/records.ts";
+import type { BatchHeader } from "../../protocol/generated/structs.ts";
+import { comparePlaces } from "../../relayer/settlement/batch.ts";
+import { placeIn, sumIn, viewOf, type TreeRow, type TreeView } from "../proofs/treeView.ts";
+import { Tree, type TreeKind } from "./findings.ts";
+import type { WatchedBatch } from "./history.ts";
+
+/** One leaf in its place. */
+export interface KnownLeaf extends TreeRow {
+  readonly index: number;
+  readonly record: AttemptRecord | null;
+}
+
+export interface KnownTree {
+  readonly isWhole: boolean;
+  /** Ascending by index; all of them where `isWhole`. */
+  readonly leaves: readonly KnownLeaf[];
+  /** Rows by index, with holes where nothing is known. */
+  readonly view: TreeView;
+}
+
+/** The root as the chain holds it, with the sum that the header says. */
+export const rootOf = (header: BatchHeader, kind: TreeKind): SumNode =>
+  (kind === Tree.SESSION ? { hash: header.sessionRoot, sum: header.totalDebit } : { hash: header.tabRoot, sum: header.totalCredit });
+
+export const nodeOf = (kind: TreeKind, row: TreeRow): SumNode => ({ hash: leafStructHash(row.leaf), sum: sumIn(kind, row) });
+export const siblingsOf = (path: PathStruct): SumNode[] => path.hashes.map((hash, level) => ({ hash, sum: path.sums[level]! }));
+
+type Row = Omit<KnownLeaf, "index">;
+
+/** @param records of the batch's data, in the order in which it names them */
+export function knownTree(kind: TreeKind, batch: Pick<WatchedBatch, "header" | "shown">, records: readonly AttemptRecord[]): KnownTree {
+  const rows = records.map((record): Row => ({ leaf: leafStruct(record), receipt: record.receipt, record }));
+  const inOrder = rows.toSorted((one, other) => comparePlaces(placeIn(kind, one.receipt), placeIn(kind, other.receipt)));
+  return wholeTree(kind, batch.header, inOrder) ?? wholeTree(kind, batch.header, rows) ?? shownTree(kind, batch);
+}
+
+/** Null where the leaves in this order are not those under the root. */
+function wholeTree(kind: TreeKind, header: BatchHeader, rows: readonly Row[]): KnownTree | null {
+  if (rows.length === 0 || rows.length !== header.leafCount) return null;
+  const view = viewOf(kind, rows);
+  const walked = walkProof(nodeOf(kind, rows[0]!), view.proof(0), header.leafCount);
+  return walked && isSame(walked.root, rootOf(header, kind)) ? { isWhole: true, leaves: rows.map((row, index) => ({ ...row, index })), view } : null;
+}
+
+function shownTree(kind: TreeKind, { header, shown }: Pick<WatchedBatch, "header" | "shown">): KnownTree {
+  const leaves: KnownLeaf[] = [];
+  const paths: SumNode[][] = [];
+  for (const { tree, leaf, receipt, record, path } of shown) {
+    if (tree !== kind || !standsAt(header, kind, { leaf, receipt }, path) || (leaves[path.index]?.record ?? null) !== null) continue;
+    leaves[path.index] = { index: path.index, leaf, receipt, record };
+    paths[path.index] = siblingsOf(path);
+  }
+  const known = leaves.filter((one) => one !== undefined);
+  const view: TreeView = { kind, rows: leaves, leafCount: header.leafCount, proof: (index) => ({ index, siblings: paths[index]! }) };
+  return { isWhole: known.length === header.leafCount, leaves: known, view };
+}
+
+/** Whether the path leads from the leaf to the root on chain. */
+export function standsAt(header: BatchHeader, kind: TreeKind, row: TreeRow, path: PathStruct): boolean {
+  const walked = walkProof(nodeOf(kind, row), { index: path.index, siblings: siblingsOf(path) }, header.leafCount);
+  return walked !== null && isSame(walked.root, rootOf(header, kind));
+}
+
+const isSame = (one: SumNode, other: SumNode): boolean => one.hash === other.hash && one.sum === other.sum;

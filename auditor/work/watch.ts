@@ -1,0 +1,51 @@
+// What the parts of a watcher share: the world, what it was told to do, and where it is.
+import type { Hash, Seconds } from "../../protocol/units.ts";
+import type { PublishedSource, ReceiptSource, WatchArchive, WatchChain, WatchSender, WatchSettings } from "../ports.ts";
+import type { Evidence } from "../watch/evidenceFile.ts";
+import type { Recover } from "../../protocol/signing.ts";
+import type { Related } from "./related.ts";
+import type { WatchState } from "./state.ts";
+
+export interface WatchOptions {
+  /** Null for every relayer. */
+  readonly relayerId: number | null;
+  /** Of that relayer; null where the chain's registry is to be believed. */
+  readonly relayerUrl: string | null;
+  /** Where reading begins in a new folder. */
+  readonly fromBlock: bigint;
+  /** Blocks that must lie above what is read. */
+  readonly confirmations: number;
+  /** Whether every transaction is read for headers. */
+  readonly readHeaders: boolean;
+  /** A relayer may be down for so long before its data is demanded; below W, or the demand comes too late. */
+  readonly graceSeconds: Seconds;
+  /** Bonds that are put at risk for one batch. */
+  readonly challengesMax: number;
+  readonly isDryRun: boolean;
+}
+
+export interface Watch {
+  readonly chain: WatchChain;
+  readonly archive: WatchArchive;
+  /** Null where nothing can be sent. */
+  readonly sender: WatchSender | null;
+  readonly settings: WatchSettings;
+  readonly options: WatchOptions;
+  readonly evidence: readonly Evidence[];
+  readonly related: Related;
+  readonly state: WatchState;
+  /** What was brought before a judge already, by what it shows. */
+  readonly judged: Set<Hash>;
+  readonly recover: Recover;
+  /** What a relayer publishes at an address. */
+  readonly published: (url: string) => PublishedSource;
+  readonly receipts: (url: string) => ReceiptSource;
+  /** 32 random bytes. */
+  readonly salt: () => Hash;
+  readonly say: (line: string) => void;
+}
+
+export const urlOf = ({ options, state }: Watch, relayerId: number): string | null =>
+  (options.relayerUrl !== null && options.relayerId === relayerId ? options.relayerUrl : state.endpoints[relayerId] ?? null);
+
+export const isWatched = ({ options }: Watch, relayerId: number): boolean => options.relayerId === null || options.relayerId === relayerId;

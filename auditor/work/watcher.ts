@@ -1,0 +1,67 @@
+// A watcher: follows the chain, checks what is open, advances its cases; again and again, or once until nothing can go on.
+import { TidelaneError } from "../../protocol/errors.ts";
+import { advanceCases } from "./cases.ts";
+import { checkEvidence, checkOpen } from "./check.ts";
+import { follow } from "./follow.ts";
+import { isOver, type Case } from "./state.ts";
+import type { Watch } from "./watch.ts";
+
+export interface WatchReport {
+  readonly blockNumber: bigint | null;
+  readonly checked: { readonly batches: number; readonly boards: number };
+  readonly cases: readonly Case[];
+  /** Batches and boards whose data is not known whole. */
+  readonly waiting: { readonly batches: number; readonly boards: number };
+}
+
+/** So long a single run waits for announcements to ripen. */
+const ROUNDS_MAX = 600;
+const ROUND_WAIT_MS = 1_000;
+const PRUNE_ROUNDS = 300;
+
+/** One round. @returns whether all confirmed blocks were read */
+export async function round(watch: Watch): Promise<boolean> {
+  const isCaughtUp = await follow(watch);
+  await checkOpen(watch);
+  await checkEvidence(watch);
+  await advanceCases(watch);
+  return isCaughtUp;
+}
+
+/**
+ * Until all confirmed blocks are read and no proof is under way. What waits for a relayer's answer is left for the next run.
+ * @throws retryable `chain_unreachable`
+ */
+export async function watchOnce(watch: Watch, sleep: (ms: number) => Promise<void>): Promise<WatchReport> {
+  for (let rounds = 0; rounds < ROUNDS_MAX; rounds++) {
+    const isCaughtUp = await round(watch);
+    const isSending = watch.sender !== null && !watch.options.isDryRun;
+    const isUnderWay = isSending && watch.state.cases.some(({ status }) => status === "announced" || status === "proving" || status === "found");
+    if (isCaughtUp && !isUnderWay) break;
+    if (isUnderWay) await sleep(ROUND_WAIT_MS);
+  }
+  await watch.archive.prune();
+  return reportOf(watch);
+}
+
+/** Until aborted; a chain or relayer that does not answer is asked again. */
+export async function watchOn(watch: Watch, everyMs: number, sleep: (ms: number) => Promise<void>, signal: AbortSignal): Promise<WatchReport> {
+  for (let rounds = 1; !signal.aborted; rounds++) {
+    try {
+      const isCaughtUp = await round(watch);
+      if (rounds % PRUNE_ROUNDS === 0) await watch.archive.prune();
+      if (!isCaughtUp) continue;
+    } catch (error) {
+      if (!(error instanceof TidelaneError) || !error.retryable) throw error;
+      watch.say(`tried again: ${error.message}`);
+    }
+    if (!signal.aborted) await sleep(everyMs);
+  }
+  return reportOf(watch);
+}
+
+export const reportOf = ({ state }: Watch): WatchReport => ({
+  blockNumber: state.marks.at(-1)?.number ?? null, checked: state.checked, cases: state.cases, waiting: { batches: state.batches.length, boards: state.boards.length },
+});
+
+export const openCasesOf = (report: WatchReport): readonly Case[] => report.cases.filter((one) => !isOver(one));
