@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { auditTask, type Audit } from "../auditor/main.ts";
 import { relayerReceipts } from "../auditor/sources.ts";
 import { addReplay } from "./auditReplay.ts";
+import { addWatch } from "./auditWatch.ts";
 import { leafOf } from "../protocol/records.ts";
 import { taskViewFromJson, taskViewToJson, type TaskView } from "../protocol/taskView.ts";
 import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
@@ -21,6 +22,7 @@ export function auditCommand(): Command {
     .option("--out <file>", "where to write it (default <task>.receipt.json)")
     .action((task: string, options: Options & { out?: string }) => run(options, () => save(task, options), exitCodeOf));
   addReplay(audit, exitCodeOf);
+  addWatch(audit, exitCodeOf);
   return audit;
 }
 

@@ -77,7 +77,7 @@ export function sessionFileOf(options: PlaceOptions, place: Place, env: NodeJS.P
  */
 export function ownerKeyOf(options: PlaceOptions, place: Place, env: NodeJS.ProcessEnv = process.env): Hex {
   const file = options.keyFile ?? (env.TIDELANE_OWNER_KEY === undefined ? place.devnet?.payer.ownerKeyFile : undefined);
-  const text = file === undefined ? env.TIDELANE_OWNER_KEY : textFile(file).trim();
+  const text = file === undefined ? env.TIDELANE_OWNER_KEY : keyFileOf(file);
   if (text === undefined) throw new TidelaneError("The owner's key is needed: give --key-file <file>, or set TIDELANE_OWNER_KEY.", { code: "no_owner_key" });
   if (!/^(0x)?[0-9a-fA-F]{64}$/.test(text)) throw new TidelaneError("The owner's key must be 32 bytes in hex.", { code: "invalid_owner_key" });
   return `0x${text.replace(/^0x/, "").toLowerCase()}`;
@@ -107,6 +107,9 @@ export function jsonFile(path: string): unknown {
     throw new TidelaneError(`${path} is not JSON.`, { code: "invalid_file", details: { path }, cause: error });
   }
 }
+
+/** A key's text. @throws `file_not_found` */
+export const keyFileOf = (path: string): string => textFile(path).trim();
 
 function textFile(path: string): string {
   if (!existsSync(path)) throw new TidelaneError(`There is no file ${path}.`, { code: "file_not_found", details: { path } });

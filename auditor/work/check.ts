@@ -16,6 +16,8 @@ import { urlOf, type Watch } from "./watch.ts";
 /** Tasks whose receipts are asked for where the records do not make the trees. */
 const RECEIPTS_MAX = 2_000;
 const CHECKED_MAX = 200;
+/** A relayer that is down has a part of W to come back before its data is demanded. */
+const GRACE_PARTS = 4;
 /** An epoch's data is not punishable to withhold; it is asked for so long. */
 const BOARD_WINDOWS = 2;
 
@@ -54,7 +56,7 @@ async function checkBatch(watch: Watch, open: OpenBatch, now: Seconds): Promise<
   }
   const age = now - open.postedAt;
   if (age > settings.windowSeconds) return !state.cases.some((one) => one.place?.relayerId === relayerId && one.place.batchId === batchId && one.status === "challenged");
-  if (age < watch.options.graceSeconds) return false;
+  if (age < (watch.options.graceSeconds ?? settings.windowSeconds / GRACE_PARTS)) return false;
   const detail = served ? `the data of batch ${batchId} does not hold leaf ${verdict.unknownIndex}` : `the data of batch ${batchId} is not served`;
   await openCases(watch, [{ detail, finding: { offence: "F9", functionName: "challengeData", evidence: { relayerId, batchId, index: verdict.unknownIndex } } }]);
   return false;

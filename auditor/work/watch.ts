@@ -17,8 +17,8 @@ export interface WatchOptions {
   readonly confirmations: number;
   /** Whether every transaction is read for headers. */
   readonly readHeaders: boolean;
-  /** A relayer may be down for so long before its data is demanded; below W, or the demand comes too late. */
-  readonly graceSeconds: Seconds;
+  /** A relayer may be down for so long before its data is demanded; below W, or the demand comes too late. Null for W/4. */
+  readonly graceSeconds: Seconds | null;
   /** Bonds that are put at risk for one batch. */
   readonly challengesMax: number;
   readonly isDryRun: boolean;
