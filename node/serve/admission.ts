@@ -5,7 +5,7 @@ import { checkAssignment, checkCover } from "../../protocol/records.ts";
 import { hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { isSignedBy } from "../../protocol/signing.ts";
 import { saltedCommit } from "../../protocol/ids.ts";
-import { feeWithinDown } from "../../protocol/fees.ts";
+import { feeWithinDown, pricedDown } from "../../protocol/fees.ts";
 import { pricesAtTide, TIER_BPS, tideStep } from "../../protocol/tide.ts";
 import { Mode, RefusalReason, Role, type RefusalReasonValue, type TierValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
@@ -139,6 +139,16 @@ function reserve(world: AdmissionWorld, { covered, assignment }: AttemptRequest,
   const reserved = world.exposure.reserve(covered.order.sessionId, session, covered.voucher?.cumulativeCap ?? null, assignment.shareCap);
   if (typeof reserved === "string") throw new RefusedError(UNPAID, reserved);
   return reserved;
+}
+
+/**
+ * Input that costs more than the whole share would be read for nothing, in part.
+ * @param inputTokens as the engine counts them, or its low estimate. @throws RefusedError
+ */
+export function checkPaysInput({ assignment }: AttemptRequest, inputTokens: Tokens): void {
+  const paid = feeWithinDown(assignment.shareCap, assignment.feeBps);
+  const costs = pricedDown(inputTokens, 0, assignment);
+  if (costs > paid) throw new RefusedError(UNPAID, `the input of ${inputTokens} tokens costs ${costs}; the share pays ${paid}`);
 }
 
 /** Output beyond what the share pays would be worked for nothing. */

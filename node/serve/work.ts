@@ -5,11 +5,11 @@ import { hashStruct } from "../../protocol/typedData.ts";
 import { outputSalt, saltedCommit } from "../../protocol/ids.ts";
 import { Status, type StatusValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
+import { checkPaysInput, type Admitted } from "./admission.ts";
 import { ATTEMPT_BYTES_MAX } from "./attempts.ts";
 import type { Pace } from "../gauge/pace.ts";
 import type { AttemptRequest, FinishReason } from "../../protocol/link.ts";
 import type { Clock, EngineEvent } from "../ports.ts";
-import type { Admitted } from "./admission.ts";
 import type { Attempt } from "./attempt.ts";
 import type { SignedReceipt, Tab } from "./tab.ts";
 import type { Hex, Seconds, Tokens } from "../../protocol/units.ts";
@@ -31,7 +31,7 @@ interface Delivered {
 /**
  * Runs the engine and hands its events to the attempt.
  * @returns the signed receipt and how it ended.
- * @throws TidelaneError where nothing was delivered: then nothing is signed and nothing owed.
+ * @throws TidelaneError where nothing was delivered: then nothing is signed and nothing owed. RefusedError where the share does not pay the input.
  */
 export async function work(world: WorkWorld, request: AttemptRequest, admitted: Admitted, attempt: Attempt, tab: Tab): Promise<SignedReceipt & { finishReason: FinishReason }> {
   const startedAt = secondsOf(world.clock);
@@ -49,6 +49,8 @@ async function deliver(world: WorkWorld, request: AttemptRequest, admitted: Admi
     if (event.type === "delta") await waitPace(world, attempt, event.tokens);
     // What was waited for too long is not delivered: the attempt's readers have been told its end by then.
     if (attempt.signal.aborted) return;
+    // The engine is the first to know how much the input is; what its share does not pay is not begun.
+    if (event.type === "start") checkPaysInput(request, event.inputTokens);
     take(event, delivered, attempt, request.covered.order.maxOutTokens);
     if (attempt.bytes > ATTEMPT_BYTES_MAX) attempt.stop("overflow");
   }

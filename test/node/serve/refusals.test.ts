@@ -120,6 +120,19 @@ describe("refusals: by what was sent", () => {
     endOf(await world.send(await requestOf({ body: { user: `${"[".repeat(200)}\\"`, tools: [{ type: "function" }] } })));
   });
 
+  it("refuses input that its share does not pay, to the unit, before anything of it is answered", async () => {
+    // Five input tokens at 1,000,000 per million are 5; with a fee of 300 bps a share of 5 pays 5, one of 4 pays 4.
+    const chain = new TestChain();
+    // A lock of 5: were anything of the refused share still reserved, the next one would not fit.
+    chain.session_ = { lock: 5n };
+    const world = worldOf({}, { chain });
+    const poor = await requestOf({ assignment: { shareCap: 4n } });
+    expect((await refusalOf(await world.send(poor), poor)).reason).to.equal(UNPAID);
+    expect(world.store.entries).to.have.length(0);
+    expect(endOf(await world.send(await requestOf({ assignment: { shareCap: 5n } }))).receipt.body.fee).to.equal(5n);
+    expect(endOf(await world.send(await requestOf({ assignment: { attempt: 1, priceInPerMTok: 0n, shareCap: 1n } }))).receipt.body.fee).to.equal(1n);
+  });
+
   it("takes a hedge without an input price, because another attempt carries it", async () => {
     const world = worldOf();
     const end = endOf(await world.send(await requestOf({ assignment: { attempt: 1, priceInPerMTok: 0n } })));
