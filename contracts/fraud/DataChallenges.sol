@@ -21,7 +21,8 @@ import {Penalties} from "./Penalties.sol";
 ///     posted ── <= W ──▶ challengeData ── W ──▶ condemn ──▶ voidEntries, openForce
 ///                             │  answerData: the record stands in the transaction, the bond is the relayer's
 ///
-/// @notice A challenge comes early enough that a condemned batch can be voided before any of its credits mature.
+/// @notice A challenge comes early enough that a condemned batch can be voided before any of its credits mature. A condemnation
+/// that comes later costs the bond, and undoes nothing.
 abstract contract DataChallenges is Penalties {
     using SafeERC20 for IERC20;
 
@@ -83,13 +84,17 @@ abstract contract DataChallenges is Penalties {
         challenge.isSettled = true;
         owedTo[payToken][challenge.challenger] += challengeBond;
         // The others who asked in vain get their bonds back only.
-        if (condemnedAt[relayerId][batchId] != 0) return;
-        condemnedAt[relayerId][batchId] = uint48(block.timestamp);
-        emit BatchCondemned(relayerId, batchId);
+        bytes32 key = _potOf(relayerId, batchId);
+        if (isPunished[key]) return;
         Batch memory batch = _posted(relayerId, batchId);
-        escrow.voidCredit(_potOf(relayerId, batchId), relayerId, 0, batch.totalDebit - batch.totalCredit);
+        // Credits that have matured are paid, and stay: their receipts must not become forceable beside them.
+        if (_isImmature(batch)) {
+            condemnedAt[relayerId][batchId] = uint48(block.timestamp);
+            emit BatchCondemned(relayerId, batchId);
+            escrow.voidCredit(key, relayerId, 0, batch.totalDebit - batch.totalCredit);
+        }
         Verdict memory verdict;
-        verdict.key = _potOf(relayerId, batchId);
+        verdict.key = key;
         verdict.party = Party.RELAYER;
         verdict.offender = relayerId;
         verdict.relayerId = relayerId;
@@ -106,9 +111,7 @@ abstract contract DataChallenges is Penalties {
         Batch memory batch = _posted(relayerId, batchId);
         bytes32 shown = header.hash();
         if (shown != batch.batchHash) revert HeaderOfOtherBatch(batch.batchHash, shown);
-        if (!Maturity.isImmature(batch.postedAt, CREDIT_PERIOD_WINDOWS * windowSeconds)) {
-            revert BatchMatured(relayerId, batchId);
-        }
+        if (!_isImmature(batch)) revert BatchMatured(relayerId, batchId);
         Items.requireOpened(isDebit ? header.debitsHash : header.creditsHash, opening);
         uint256 voided;
         for (uint256 i = 0; i < opening.opened.length; ++i) {
@@ -144,6 +147,10 @@ abstract contract DataChallenges is Penalties {
             // Once: what the tab had been paid before cannot be taken later from other batches' credits.
             voidedOf[entry] = item.change;
         }
+    }
+
+    function _isImmature(Batch memory batch) private view returns (bool) {
+        return Maturity.isImmature(batch.postedAt, CREDIT_PERIOD_WINDOWS * windowSeconds);
     }
 
     function _posted(uint32 relayerId, uint64 batchId) private view returns (Batch memory batch) {

@@ -43,7 +43,8 @@ struct ChangeClaim {
 /// @notice What a proof comes to.
 /// @dev `refund` goes back to the session's lock while the batch is immature: up to `fromTab` of it from the tab of `nodeId`,
 /// then from the relayer's fees, then from its bond. `extra` is the relayer's bond's to the harmed party. The penalty is the
-/// greater of bond x penaltyBps and `penaltyLeast`.
+/// greater of bond x penaltyBps and `penaltyLeast`. `excess` is the size of an offence that can be shown in part: of a greater
+/// one proven later only the rest is due, and no further penalty.
 struct Verdict {
     bytes32 key;
     Party party;
@@ -57,6 +58,7 @@ struct Verdict {
     uint96 fromTab;
     uint96 refund;
     uint96 extra;
+    uint96 excess;
     uint16 penaltyBps;
     uint96 penaltyLeast;
     bool jail;

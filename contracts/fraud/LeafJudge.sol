@@ -54,7 +54,8 @@ contract LeafJudge is Judge {
         Force memory force = batchSettlement.forceOf(forcedReceiptHash);
         Batch memory batch = _batch(force.relayerId, batchId);
         _stands(batch, Tree.SESSION, entry);
-        bool about = force.state == ForceState.RESOLVED && batch.postedAt > force.resolvedAt
+        // A batch posted in time answers the force; one posted later, before or after the force resolved, pays beside it.
+        bool about = force.state == ForceState.RESOLVED && batch.postedAt > uint256(force.openedAt) + windowSeconds
             && entry.receipt.body.taskId == force.taskId
             && entry.receipt.body.assignmentHash == assignment.hash();
         if (!about) revert NotTheSame();

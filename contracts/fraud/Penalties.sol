@@ -51,6 +51,8 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
     mapping(uint32 nodeId => Repeats) private repeats;
     /// @dev How much of each debit and credit of a batch is voided already, whichever proof did it: none is voided beyond itself.
     mapping(bytes32 entry => uint256) internal voidedOf;
+    /// @dev How much was shown so far of an offence that has a size.
+    mapping(bytes32 key => uint96) private excessOf;
 
     constructor(BatchSettlement batchSettlement_) {
         batchSettlement = batchSettlement_;
@@ -82,14 +84,26 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
     }
 
     function _punish(Verdict memory verdict, address challenger) internal {
-        if (isPunished[verdict.key]) revert PunishedBefore(verdict.key);
+        uint256 penalty = isPunished[verdict.key] ? _beyondShown(verdict) : _penaltyOf(verdict);
         isPunished[verdict.key] = true;
-        uint256 penalty = _penaltyOf(verdict);
+        if (verdict.excess != 0) excessOf[verdict.key] = verdict.excess;
         uint96 refunded = _refund(verdict);
         uint96 taken = bondVault.slash(verdict.party, verdict.offender, _toUint96(penalty), address(this));
         _split(verdict.party == Party.NODE ? stakeToken : payToken, taken, challenger, verdict.harmed);
         if (verdict.jail) _jail(verdict.party, verdict.offender);
         emit Proven(msg.sig, verdict.party, verdict.offender, challenger, verdict.key, refunded, taken);
+    }
+
+    /// @dev Whoever is first to show a part of an excess keeps nobody from the rest. Refund and extra are multiples of the excess.
+    /// @return penalty none: the offence is one.
+    function _beyondShown(Verdict memory verdict) private view returns (uint256 penalty) {
+        uint256 excess = verdict.excess;
+        uint256 shown = excessOf[verdict.key];
+        if (excess <= shown) revert PunishedBefore(verdict.key);
+        verdict.fromTab = uint96(verdict.fromTab * (excess - shown) / excess);
+        verdict.refund = uint96(verdict.refund * (excess - shown) / excess);
+        verdict.extra = uint96(verdict.extra * (excess - shown) / excess);
+        return 0;
     }
 
     /// @dev Of the bond as it stands before anything is taken from it.

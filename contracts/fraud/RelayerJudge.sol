@@ -189,6 +189,8 @@ contract RelayerJudge is Judge {
     }
 
     /// @dev An assignment of the epoch, signed by this relayer, names it: so no node can frame a relayer with what it never sent.
+    /// It was observed in the epoch too: what is relied on across an epoch's edge may stand in either board. And the key counts
+    /// still: whoever steals a closed one can date an assignment back.
     function _checkReliedOn(
         EpochCommitment calldata commitment,
         SaturationAttestation calldata attestation,
@@ -198,13 +200,14 @@ contract RelayerJudge is Judge {
         uint32 relayerId = commitment.relayerId;
         bool about = assignment.relayerId == relayerId && attestation.relayerId == relayerId
             && assignment.nodeId == attestation.nodeId && assignment.attestationHash == attestation.hash()
-            && saturationBoard.epochAt(assignment.issuedAt) == commitment.epoch;
+            && saturationBoard.epochAt(assignment.issuedAt) == commitment.epoch
+            && saturationBoard.epochAt(attestation.observedAtMs / 1_000) == commitment.epoch;
         if (!about) revert NotTheSame();
         KeyEpoch memory epoch = relayerRegistry.keyOf(relayerId, assignment.relayerEpoch);
         if (!Records.inEpoch(epoch, assignment.issuedAt, windowSeconds)) {
             revert KeyEpochOver(relayerId, assignment.relayerEpoch, epoch.closedAt);
         }
-        _requireSigned(epoch.key, assignment.hash(), signature);
+        _requireCounted(relayerRegistry, relayerId, assignment.relayerEpoch, assignment.hash(), signature);
     }
 
     function _offers(bytes32 offersHash, bytes calldata offers, bytes32 modelId) private pure returns (bool) {
@@ -253,8 +256,10 @@ contract RelayerJudge is Judge {
         }
         if (bounds.length > lefts) {
             BoardEntry calldata right = bounds[bounds.length - 1];
-            (to,) = _onBoard(commitment, right);
-            if (right.modelId <= modelId) revert WrongNeighbours();
+            // The only model of a board has no neighbours: any of its leaves shows what the whole tree sums to.
+            bool whole = !hasLeft && right.modelId == modelId;
+            if (right.modelId <= modelId && !whole) revert WrongNeighbours();
+            if (!whole) (to,) = _onBoard(commitment, right);
         }
         return _split(from, to);
     }

@@ -68,6 +68,7 @@ contract TreeJudge is Judge {
         verdict.sessionId = order.sessionId;
         verdict.harmed = _payerOf(order.sessionId);
         verdict.extra = excess;
+        verdict.excess = excess;
         if (_isImmature(batch)) verdict.refund = excess;
     }
 
@@ -104,8 +105,9 @@ contract TreeJudge is Judge {
         _stands(_batch(relayerId, earlierBatchId), Tree.SESSION, earlier);
         Batch memory batch = _batch(relayerId, laterBatchId);
         _stands(batch, Tree.SESSION, later);
+        // Of each leaf, so that the first one shown does not keep the others' charges from going back.
         verdict = _ofRelayer(
-            keccak256(abi.encode("F7", relayerId, laterBatchId, later.receipt.body.taskId)), relayerId, WHOLE_BPS
+            keccak256(abi.encode("F7", relayerId, laterBatchId, MerkleSum.leafHash(later.leaf))), relayerId, WHOLE_BPS
         );
         _void(verdict, batch, laterBatchId, later);
     }
@@ -132,7 +134,7 @@ contract TreeJudge is Judge {
         _stands(batch, Tree.SESSION, one);
         _stands(batch, Tree.SESSION, other);
         verdict = _ofRelayer(
-            keccak256(abi.encode("F7 input", relayerId, batchId, one.receipt.body.taskId, one.receipt.body.subtask)),
+            keccak256(abi.encode("F7 input", relayerId, batchId, MerkleSum.leafHash(other.leaf))),
             relayerId,
             WHOLE_BPS
         );
@@ -217,6 +219,7 @@ contract TreeJudge is Judge {
         view
     {
         bool immature = _isImmature(batch);
+        verdict.excess = excess;
         if (tree == Tree.SESSION) {
             verdict.sessionId = id;
             verdict.harmed = _payerOf(id);

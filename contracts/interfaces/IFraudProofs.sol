@@ -233,8 +233,9 @@ interface IFraudProofs is IVoids, IFraudErrors {
         uint32 relayerId, uint64 batchId, Leaf calldata leaf, SumProof calldata sessionProof, Record calldata record, bytes32 salt
     ) external;
 
-    /// @notice F13: a leaf of a batch posted after a force of its task resolved, if both exceed maxFee, pay input twice, or are
-    /// one receipt. Relayer: twice its charge to the payer.
+    /// @notice F13: a leaf of a batch posted later than W after a force of its task was opened, when no answer to it counted any
+    /// more, once the force resolved: if both exceed maxFee, pay input twice, or are one receipt. Relayer: twice its charge to the
+    /// payer.
     /// @param forcedReceiptHash the force's id.
     /// @param batchId of that relayer, counted from 1.
     /// @param entry the leaf, its receipt and its place.
@@ -246,7 +247,8 @@ interface IFraudProofs is IVoids, IFraudErrors {
 
     // ---- trees
 
-    /// @notice F5: the change of a session or tab is not that of its leaves. Relayer: 10 %; twice the excess to the harmed.
+    /// @notice F5: the change of a session or tab is not that of its leaves. Relayer: 10 %; twice the excess to the harmed. Of an
+    /// excess greater than one proven before, the rest.
     /// @param header the batch's, as signed.
     /// @param opening of the header's debits or credits, around the id.
     /// @param claim session or tab, the leaves around it, and the change that they come to.
@@ -362,8 +364,8 @@ interface IFraudProofs is IVoids, IFraudErrors {
         EpochCommitment calldata commitment, BoardEntry calldata entry, SaturationAttestation calldata attestation, bytes32 salt
     ) external;
 
-    /// @notice F12: a later attestation than the leaf's stands in an assignment that the relayer signed in the epoch.
-    /// Relayer: 10 %.
+    /// @notice F12: a later attestation than the leaf's, observed in the epoch, stands in an assignment that the relayer signed in
+    /// it. Relayer: 10 %.
     /// @param commitment what the relayer committed on the board, whole.
     /// @param entry the leaf and its place.
     /// @param attestation that the leaf names.
@@ -376,7 +378,8 @@ interface IFraudProofs is IVoids, IFraudErrors {
         SaturationAttestation calldata later, Assignment calldata assignment, bytes calldata assignmentSignature, bytes32 salt
     ) external;
 
-    /// @notice F12: an attestation that stands in an assignment of the epoch and offers the model has no leaf. Relayer: 10 %.
+    /// @notice F12: an attestation observed in the epoch that stands in an assignment of it and offers the model has no leaf.
+    /// Relayer: 10 %.
     /// @param commitment what the relayer committed on the board, whole.
     /// @param modelId of the board's leaf that is missing.
     /// @param omitted the attestation without a leaf.
@@ -393,7 +396,8 @@ interface IFraudProofs is IVoids, IFraudErrors {
     /// @notice F12: a committed pool figure is not the sum of the model's leaves. Relayer: 10 %.
     /// @param commitment what the relayer committed on the board, whole.
     /// @param pool index of the figure in the commitment.
-    /// @param bounds where `isOver`, the neighbours of the model's leaves that exist; else its first and last leaf.
+    /// @param bounds where `isOver`, the neighbours of the model's leaves that exist, or any leaf where there are none; else its
+    /// first and last leaf.
     /// @param isOver whether the figure claims more than all that could be the model's.
     /// @param hasLeft whether a left neighbour exists.
     /// @param salt any; part of what was announced, so that nobody can guess it.
@@ -418,7 +422,8 @@ interface IFraudProofs is IVoids, IFraudErrors {
     function answerData(uint32 relayerId, uint64 batchId, Leaf calldata leaf, SumProof calldata sessionProof, Record calldata record)
         external;
 
-    /// @notice After W without answer: condemns the batch (relayer 100 %, jail), and gives the challenger its bond back.
+    /// @notice After W without answer: condemns the batch (relayer 100 %, jail), and gives the challenger its bond back. Once the
+    /// batch's credits have matured they stay, and so do its answers to forces: then only the bond falls.
     /// @param relayerId in the RelayerRegistry.
     /// @param batchId of that relayer, counted from 1.
     /// @param index of the leaf in the session tree, from 0.

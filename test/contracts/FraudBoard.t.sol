@@ -3,21 +3,64 @@ pragma solidity ^0.8.27;
 
 import {BoardEntry, EpochCommitment} from "../../contracts/interfaces/IBoardEvidence.sol";
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
-import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
-import {PoolFigure} from "../../contracts/interfaces/ISaturationBoard.sol";
-import {MerkleSum} from "../../contracts/libraries/MerkleSum.sol";
+import {IFraudErrors} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
-import {Trials} from "./support/Trials.sol";
+import {Boards} from "./support/Boards.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F12: figures on the board that attestations do not make, and attestations left out that were relied on.
-contract FraudBoardTest is Trials {
+contract FraudBoardTest is Boards {
     bytes private constant NEIGHBOURS = abi.encodeWithSelector(IFraudErrors.WrongNeighbours.selector);
-    bytes32 private constant MODEL_A = bytes32(uint256(0xA));
-    bytes32 private constant MODEL_B = bytes32(uint256(0xB));
-    bytes32 private constant MODEL_C = bytes32(uint256(0xC));
-    uint64 private constant EPOCH_NUMBER = uint64(START / 5 minutes);
+
+    /// @dev A board of one model has no neighbours to show.
+    function test_F12_aPoolOfTheOnlyModel() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _board(uint64(i));
+            BoardEntry[] memory own = new BoardEntry[](2);
+            (own[0], own[1]) = (entries[1], entries[2]);
+            commitment.leafCount = 2;
+            if (i == 1) commitment.pools[0].slots += 1;
+            _commit(commitment, own);
+            BoardEntry[] memory bounds = new BoardEntry[](1);
+            bounds[0] = own[1];
+            if (i == 0) _expectNothingWrong(_f12Pool(commitment, bounds, true, false));
+            if (i == 0) _expectNeighbours(_f12Pool(commitment, bounds, true, true));
+            if (i == 1) _prove(_f12Pool(commitment, bounds, true, false));
+        }
+        _assertPenalty(BOND / 10, address(0), 0);
+    }
+
+    /// @dev Whoever steals a closed key can date an assignment back into its time: it counts for 2 W more, as for F10.
+    function test_F12_keysCountUntilTwoWindowsAfterTheirClosing() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _board(0);
+        _commit(commitment, entries);
+        SaturationAttestation memory later = _later(attestation);
+        bytes memory call = _f12Stale(commitment, entries[1], attestation, later, _reliedOn(later), SIGNER_KEY);
+        _rotateSigner();
+        uint256 closedAt = block.timestamp;
+        vm.warp(closedAt + 2 * W);
+        _expectKeyOver(call, relayerId, 1, closedAt);
+        vm.warp(closedAt + 2 * W - 1);
+        _prove(call);
+        _assertPenalty(BOND / 10, nodePayout, 0);
+    }
+
+    /// @dev What was observed before the epoch may stand in the board of the epoch before, where the relayer held it.
+    function test_F12_whatWasObservedInAnotherEpochIsNotContested() public {
+        for (uint256 i = 0; i < 3; ++i) {
+            (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _board(uint64(i));
+            _commit(commitment, entries);
+            SaturationAttestation memory later = _later(attestation);
+            uint256 began = uint256(commitment.epoch) * EPOCH * 1_000;
+            uint256 ends = began + uint256(EPOCH) * 1_000;
+            // A millisecond before, a millisecond after, and the last one of it.
+            later.observedAtMs = uint48(i == 0 ? began - 1 : i == 1 ? ends : ends - 1);
+            bytes memory call = _f12Stale(commitment, entries[1], attestation, later, _reliedOn(later), SIGNER_KEY);
+            if (i < 2) _expectNotTheSame(call);
+            else _prove(call);
+        }
+    }
 
     // ---- F12: the board
 
@@ -219,124 +262,5 @@ contract FraudBoardTest is Trials {
         bounds[0] = entries[0];
         _expectNothingWrong(_f12Pool(commitment, bounds, true, true));
         _expectNotProven(_f12Pool(commitment, new BoardEntry[](0), true, false), NEIGHBOURS);
-    }
-
-    // ---- the board
-
-    /// @dev Four leaves: model A of node 1; model B of nodes 1 and 2; model C of node 1. Epoch: the one of START plus i.
-    function _board(uint64 i)
-        private
-        view
-        returns (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation)
-    {
-        attestation.nodeId = nodeId;
-        attestation.relayerId = relayerId;
-        attestation.keyEpoch = 1;
-        attestation.seq = 100;
-        attestation.slots = 8;
-        attestation.memoryBps = 7_000;
-        attestation.queueBps = 6_000;
-        bytes32 hash = attestation.hash();
-        entries = new BoardEntry[](4);
-        entries[0] = _boardEntry(MODEL_A, nodeId, hash, 8, 7_000);
-        entries[1] = _boardEntry(MODEL_B, nodeId, hash, 8, 7_000);
-        entries[2] = _boardEntry(MODEL_B, 2, keccak256("other"), 4, 5_000);
-        entries[3] = _boardEntry(MODEL_C, nodeId, hash, 8, 7_000);
-        commitment.relayerId = relayerId;
-        commitment.epoch = EPOCH_NUMBER + i;
-        commitment.leafCount = 4;
-        commitment.pools = new PoolFigure[](1);
-        commitment.pools[0] = PoolFigure(MODEL_B, 12, 8 * 7_000 + 4 * 5_000);
-    }
-
-    function _boardEntry(bytes32 modelId, uint32 id, bytes32 hash, uint32 slots, uint96 bps)
-        private
-        pure
-        returns (BoardEntry memory entry)
-    {
-        entry.modelId = modelId;
-        entry.nodeId = id;
-        entry.attestationHash = hash;
-        entry.slots = slots;
-        entry.slotBps = slots * bps;
-    }
-
-    function _boardHash(BoardEntry memory entry) private pure returns (bytes32) {
-        return keccak256(abi.encodePacked(bytes1(0x00), entry.modelId, entry.nodeId, entry.attestationHash));
-    }
-
-    /// @dev Fills in root and paths, and puts the commitment on the board once its epoch is over.
-    function _commit(EpochCommitment memory commitment, BoardEntry[] memory entries) private {
-        bytes32[] memory hashes = new bytes32[](entries.length);
-        uint128[] memory sums = new uint128[](entries.length);
-        for (uint256 i = 0; i < entries.length; ++i) {
-            hashes[i] = _boardHash(entries[i]);
-            sums[i] = uint128(entries[i].slots) << 96 | entries[i].slotBps;
-        }
-        (commitment.root,) = MerkleSum.root(hashes, sums);
-        for (uint256 i = 0; i < entries.length; ++i) entries[i].proof = _pathOf(hashes, sums, uint32(i));
-        vm.warp((uint256(commitment.epoch) + 1) * EPOCH);
-        vm.prank(poster);
-        board.commitEpoch(
-            relayerId, commitment.epoch, commitment.root, commitment.leafCount, keccak256("data"), commitment.pools
-        );
-    }
-
-    function _later(SaturationAttestation memory attestation) private pure returns (SaturationAttestation memory later) {
-        later = abi.decode(abi.encode(attestation), (SaturationAttestation));
-        later.seq += 1;
-    }
-
-    function _reliedOn(SaturationAttestation memory attestation) private view returns (Assignment memory assignment) {
-        assignment.relayerId = relayerId;
-        assignment.relayerEpoch = 1;
-        assignment.nodeId = attestation.nodeId;
-        assignment.attestationHash = attestation.hash();
-        // The last second of the epoch, where this one has just ended.
-        assignment.issuedAt = uint48(block.timestamp - 1);
-    }
-
-    function _f12Bad(EpochCommitment memory commitment, BoardEntry memory entry, SaturationAttestation memory attestation)
-        private
-        pure
-        returns (bytes memory)
-    {
-        return abi.encodeCall(IFraudProofs.proveBadBoardLeaf, (commitment, entry, attestation, SALT));
-    }
-
-    function _f12Stale(
-        EpochCommitment memory commitment,
-        BoardEntry memory entry,
-        SaturationAttestation memory attestation,
-        SaturationAttestation memory later,
-        Assignment memory relied,
-        uint256 key
-    ) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.proveStaleBoardLeaf,
-            (commitment, entry, attestation, later, relied, _sign(key, relied.hash()), SALT)
-        );
-    }
-
-    function _f12Omitted(
-        EpochCommitment memory commitment,
-        bytes32 modelId,
-        SaturationAttestation memory omitted,
-        bytes memory offers,
-        BoardEntry[] memory others
-    ) private view returns (bytes memory) {
-        Assignment memory relied = _reliedOn(omitted);
-        return abi.encodeCall(
-            IFraudProofs.proveOmittedBoardLeaf,
-            (commitment, modelId, omitted, offers, relied, _sign(SIGNER_KEY, relied.hash()), others, SALT)
-        );
-    }
-
-    function _f12Pool(EpochCommitment memory commitment, BoardEntry[] memory bounds, bool isOver, bool hasLeft)
-        private
-        pure
-        returns (bytes memory)
-    {
-        return abi.encodeCall(IFraudProofs.proveWrongPool, (commitment, 0, bounds, isOver, hasLeft, SALT));
     }
 }

@@ -5,17 +5,15 @@ import {Credit, Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
 import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
-import {ChangeClaim, Entry} from "../../contracts/fraud/Evidence.sol";
-import {Item, Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
+import {Entry} from "../../contracts/fraud/Evidence.sol";
+import {Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F5: changes of sessions, tabs and tasks that their leaves do not make.
-contract FraudChangesTest is Trials {
-    bytes private constant NEIGHBOURS = abi.encodeWithSelector(IFraudErrors.WrongNeighbours.selector);
-
+contract FraudChangesTest is Accusations {
     // ---- F5: sessions
 
     /// @dev Three sessions in order; the middle one is debited 1,000 more than its leaves, the last as much less.
@@ -81,6 +79,24 @@ contract FraudChangesTest is Trials {
             _prove(_f5(posted, debits, Tree.SESSION, own[left].hash(), false, bounds, false));
             vm.assertEq(vault.activeBondOf(_relayer(), relayerId), bond - bond / 10, "a tenth");
         }
+    }
+
+    /// @dev The relayer's friend shows a part of the excess, by bounds wider than need be, to be before all others.
+    function test_F5_whoeverShowsAPartFirstKeepsNobodyFromTheRest() public {
+        uint96 excess = CHARGE + 1_000;
+        (Posted memory posted, Debit[] memory debits) = _misdebited(excess);
+        bytes32 id = debits[1].sessionId;
+        _prove(_f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 1, 5), true));
+        vm.assertEq(escrow.sessionOf(id).voidedCharge, 1_000, "a part");
+        bytes memory whole = _f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 1, 4), true);
+        _prove(whole);
+        uint96 voided = escrow.sessionOf(id).voidedCharge;
+        vm.assertEq(voided + proofs.owedTo(pay, payer), 2 * uint256(excess) + BOND / 10 / 5, "twice the whole, and of one penalty");
+        vm.assertEq(vault.activeBondOf(_relayer(), relayerId), BOND - BOND / 10 - (2 * excess - voided), "one penalty");
+        bytes32 key = keccak256(abi.encode("F5", relayerId, uint64(1), Tree.SESSION, id));
+        bytes memory before = abi.encodeWithSelector(IFraudProofs.PunishedBefore.selector, key);
+        _expectNotProven(whole, before);
+        _expectNotProven(_f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 1, 5), true), before);
     }
 
     // ---- F5: tabs
@@ -240,68 +256,4 @@ contract FraudChangesTest is Trials {
         return _postRows(_rows(record, _again(record, nodeId, 1, 0)));
     }
 
-    function _around(Posted memory posted, Tree tree, uint256 left, uint256 right) private pure returns (Entry[] memory bounds) {
-        bounds = new Entry[](2);
-        (bounds[0], bounds[1]) = (_entry(posted, tree, left), _entry(posted, tree, right));
-    }
-
-    function _opening(Debit[] memory debits) private pure returns (ItemsOpening memory) {
-        Item[] memory items = new Item[](debits.length);
-        for (uint256 i = 0; i < debits.length; ++i) items[i] = Item(debits[i].sessionId, debits[i].change);
-        return _whole(items);
-    }
-
-    function _whole(Item[] memory items) private pure returns (ItemsOpening memory opening) {
-        bytes memory packed = Items.room(items.length);
-        for (uint256 i = 0; i < items.length; ++i) Items.put(packed, i, uint256(items[i].id), items[i].change);
-        opening.groups = new bytes32[](1);
-        opening.groups[0] = keccak256(packed);
-        opening.opened = new Item[][](1);
-        opening.opened[0] = items;
-    }
-
-    function _f5(
-        Posted memory posted,
-        Debit[] memory debits,
-        Tree tree,
-        bytes32 id,
-        bool isOver,
-        Entry[] memory bounds,
-        bool hasLeft
-    ) private pure returns (bytes memory) {
-        ChangeClaim memory claim = ChangeClaim(tree, id, isOver, hasLeft, bounds);
-        return abi.encodeCall(IFraudProofs.proveWrongChange, (posted.header, _opening(debits), claim, SALT));
-    }
-
-    function _f5Credits(
-        Posted memory posted,
-        Credit[] memory credits,
-        uint32 id,
-        bool isOver,
-        Entry[] memory bounds,
-        bool hasLeft
-    ) private pure returns (bytes memory) {
-        Item[] memory items = new Item[](credits.length);
-        for (uint256 i = 0; i < credits.length; ++i) items[i] = Item(bytes32(uint256(credits[i].nodeId)), credits[i].change);
-        ChangeClaim memory claim = ChangeClaim(Tree.TAB, bytes32(uint256(id)), isOver, hasLeft, bounds);
-        return abi.encodeCall(IFraudProofs.proveWrongChange, (posted.header, _whole(items), claim, SALT));
-    }
-
-    function _f5Task(Posted memory posted, uint256 first, uint256 last) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.proveTaskAboveMaxFee,
-            (
-                relayerId,
-                posted.header.batchId,
-                posted.bySession[0].record.order,
-                _entry(posted, Tree.SESSION, first),
-                _entry(posted, Tree.SESSION, last),
-                SALT
-            )
-        );
-    }
-
-    function _expectNeighbours(bytes memory call) private {
-        _expectNotProven(call, NEIGHBOURS);
-    }
 }

@@ -2,17 +2,17 @@
 pragma solidity ^0.8.27;
 
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
-import {IForces} from "../../contracts/interfaces/IForces.sol";
+import {ForceState, IForces} from "../../contracts/interfaces/IForces.sol";
 import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
-import {Item, Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
+import {Item, Items} from "../../contracts/libraries/Items.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {Ack} from "../../contracts/types/Ack.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F9: data that is demanded, shown or withheld, and what becomes of a condemned batch.
-contract FraudDataTest is Trials {
+contract FraudDataTest is Accusations {
     function setUp() public override {
         super.setUp();
         pay.mint(challenger, 100 * CHALLENGE_BOND);
@@ -283,6 +283,26 @@ contract FraudDataTest is Trials {
         settlement.openForce(late, later, laterAcked, 1);
     }
 
+    /// @dev Condemned when its credits are paid already: the bond falls, but nobody is paid again by a force.
+    function test_F9_aLateCondemnationMakesNothingForceable() public {
+        Record memory record = _attempt();
+        (Ack memory ack, bytes memory acked) = _ack(record);
+        vm.warp(START + W);
+        Posted memory posted = _postRows(_rows(record));
+        settlement.openForce(record, ack, acked, 0);
+        settlement.answerForce(ack.receiptHash, 1, posted.byTab[0].leaf, _tabProof(posted, 0));
+        _challenge(0);
+        vm.warp(START + 7 * W);
+        vm.assertEq(escrow.claimTab(relayerId, nodeId), FEE, "paid by the batch");
+        proofs.condemn(relayerId, 1, 0);
+        vm.assertEq(vault.activeBondOf(Party.RELAYER, relayerId), 0, "slashed all the same");
+        vm.assertEq(proofs.condemnedAt(relayerId, 1), 0, "but its answers stand");
+        vm.expectRevert(
+            abi.encodeWithSelector(IForces.ForceExists.selector, ack.receiptHash, ForceState.ANSWERED)
+        );
+        settlement.openForce(record, ack, acked, 1);
+    }
+
     function _forceAll(Record[] memory records) private {
         vm.warp(START + 2 * W);
         for (uint256 i = 0; i < 2; ++i) {
@@ -328,12 +348,4 @@ contract FraudDataTest is Trials {
         proofs.condemn(relayerId, 1, 0);
     }
 
-    function _whole(Item[] memory items) private pure returns (ItemsOpening memory opening) {
-        bytes memory packed = Items.room(items.length);
-        for (uint256 i = 0; i < items.length; ++i) Items.put(packed, i, uint256(items[i].id), items[i].change);
-        opening.groups = new bytes32[](1);
-        opening.groups[0] = keccak256(packed);
-        opening.opened = new Item[][](1);
-        opening.opened[0] = items;
-    }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
-import {IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {RelayerAccount, Session, Tab} from "../../contracts/interfaces/IEscrow.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F4: every fault of a record, and what only looks like one.
-contract FraudFaultsTest is Trials {
+contract FraudFaultsTest is Accusations {
     // ---- F4: every fault
 
     function test_F4_everyFieldThatOnePartSaysOfAnother() public {
@@ -200,14 +199,6 @@ contract FraudFaultsTest is Trials {
         _seal(record);
         Posted memory posted = _postUnder(1, _rows(record));
         _expectNothingWrong(_f4(posted, 0));
-    }
-
-    function _f4(Posted memory posted, uint256 index) private view returns (bytes memory) {
-        Row memory row = posted.bySession[index];
-        return abi.encodeCall(
-            IFraudProofs.proveInvalidLeaf,
-            (relayerId, posted.header.batchId, row.leaf, _sessionProof(posted, index), row.record, SALT)
-        );
     }
 
     function _expectProven(Record memory record, uint256 penalty) private {

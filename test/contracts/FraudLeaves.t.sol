@@ -6,11 +6,11 @@ import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {Ack} from "../../contracts/types/Ack.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F4, F13: whose money an invalid leaf costs, and a leaf that pays again what a force has paid.
-contract FraudLeavesTest is Trials {
+contract FraudLeavesTest is Accusations {
     uint96 private constant RELAYER_PART = CHARGE - FEE;
 
     // ---- F4: whose fault, whose money
@@ -189,6 +189,18 @@ contract FraudLeavesTest is Trials {
         _assertPenalty(0, payer, uint256(CHARGE) - RELAYER_PART + CHARGE);
     }
 
+    /// @dev Too late to answer, and too early for a force that nobody resolved yet: it pays beside it all the same.
+    function test_F13_postedBetweenTheLastAnswerAndTheResolution() public {
+        Record memory record = _attempt();
+        bytes32 receiptHash = _openForce(record);
+        vm.warp(START + 2 * W + 1);
+        Posted memory posted = _postRows(_rows(record));
+        _expectNotTheSame(_f13(record, posted, 0));
+        settlement.resolveForce(receiptHash);
+        _prove(_f13(record, posted, 0));
+        _assertPenalty(0, payer, uint256(CHARGE) - RELAYER_PART + CHARGE);
+    }
+
     function test_F13_nearMisses() public {
         Record memory record = _attempt();
         Record memory beside = _attempt();
@@ -230,33 +242,4 @@ contract FraudLeavesTest is Trials {
         _force(record);
     }
 
-    function _force(Record memory record) private {
-        (Ack memory ack, bytes memory acked) = _ack(record);
-        vm.warp(START + W);
-        settlement.openForce(record, ack, acked, 0);
-        vm.warp(START + 2 * W + 1);
-        settlement.resolveForce(ack.receiptHash);
-        vm.warp(START + 2 * W + 2);
-    }
-
-    function _f4(Posted memory posted, uint256 index) private view returns (bytes memory) {
-        Row memory row = posted.bySession[index];
-        return abi.encodeCall(
-            IFraudProofs.proveInvalidLeaf,
-            (relayerId, posted.header.batchId, row.leaf, _sessionProof(posted, index), row.record, SALT)
-        );
-    }
-
-    function _f13(Record memory forced, Posted memory posted, uint256 index) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.provePaidAfterForce,
-            (
-                forced.receipt.hash(),
-                posted.header.batchId,
-                _entry(posted, Tree.SESSION, index),
-                posted.bySession[index].record.assignment,
-                SALT
-            )
-        );
-    }
 }

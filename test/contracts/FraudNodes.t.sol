@@ -3,18 +3,15 @@ pragma solidity ^0.8.27;
 
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
 import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
-import {Record} from "../../contracts/libraries/Records.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {Refusal} from "../../contracts/types/Refusal.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
 import {TaskReceipt} from "../../contracts/types/TaskReceipt.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F1, F2, F3: what a node pays for contradicting itself, and what only looks like it.
-contract FraudNodesTest is Trials {
-    uint64 private constant SEQ = uint64(START * 1_000) << 20;
-
+contract FraudNodesTest is Accusations {
     // ---- F1: saturation equivocation
 
     function test_F1_twoAttestationsOfOneSeq() public {
@@ -263,74 +260,4 @@ contract FraudNodesTest is Trials {
         other.slots = 4;
     }
 
-    function _attested() private view returns (SaturationAttestation memory attestation) {
-        attestation.nodeId = nodeId;
-        attestation.relayerId = relayerId;
-        attestation.keyEpoch = 1;
-        attestation.seq = SEQ;
-        attestation.slots = 8;
-        attestation.observedAtMs = uint48(START * 1_000);
-        attestation.validUntilMs = uint48(START * 1_000 + 5_000);
-    }
-
-    function _refused()
-        private
-        view
-        returns (SaturationAttestation memory attestation, Assignment memory assignment, Refusal memory refusal)
-    {
-        attestation = _attested();
-        assignment.relayerId = relayerId;
-        assignment.relayerEpoch = 1;
-        assignment.nodeId = nodeId;
-        assignment.attestationHash = attestation.hash();
-        assignment.issuedAt = uint48(START);
-        refusal = Refusal(assignment.hash(), nodeId, relayerId, 1, SEQ, 3, 1, uint48(START * 1_000 + 100));
-    }
-
-    function _f1(SaturationAttestation memory one, uint256 key, SaturationAttestation memory other, uint256 otherKey)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveSaturationEquivocation,
-            (one, _sign(key, one.hash()), other, _sign(otherKey, other.hash()), SALT)
-        );
-    }
-
-    function _f2(TaskReceipt memory one, uint256 key, TaskReceipt memory other, uint256 otherKey)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveReceiptEquivocation,
-            (one, _sign(key, one.hash()), other, _sign(otherKey, other.hash()), SALT)
-        );
-    }
-
-    function _f3(SaturationAttestation memory attestation, Assignment memory assignment, Refusal memory refusal)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveFalseRefusal,
-            (
-                attestation,
-                _sign(HOT_KEY, attestation.hash()),
-                assignment,
-                _sign(SIGNER_KEY, assignment.hash()),
-                refusal,
-                _sign(HOT_KEY, refusal.hash()),
-                SALT
-            )
-        );
-    }
-
-    function _rotateNodeKey() private {
-        bytes memory consent = _consent(address(nodes), nodeOwner, 0xB5);
-        vm.prank(nodeOwner);
-        nodes.rotateKey(nodeId, vm.addr(0xB5), consent);
-    }
 }

@@ -7,13 +7,11 @@ import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Entry} from "../../contracts/fraud/Evidence.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F7, F11: trees that are out of order, hold a task twice, or tell two stories.
-contract FraudOrderTest is Trials {
-    bytes private constant NEIGHBOURS = abi.encodeWithSelector(IFraudErrors.WrongNeighbours.selector);
-
+contract FraudOrderTest is Accusations {
     // ---- F7
 
     function test_F7_aTaskInTwoBatches() public {
@@ -32,6 +30,36 @@ contract FraudOrderTest is Trials {
         _assertPenalty(BOND - (CHARGE - fromFees), payer, CHARGE - fromFees);
         vm.assertTrue(proofs.isVoided(relayerId, 2, receipts.leafHash(second.bySession[0].leaf)), "the later one");
         vm.assertFalse(proofs.isVoided(relayerId, 1, receipts.leafHash(second.bySession[0].leaf)), "not the earlier one");
+    }
+
+    /// @dev Each leaf of the task goes back, however many there are, and whichever is shown first.
+    function test_F7_everyLeafOfATaskInTwoBatchesGoesBack() public {
+        Record memory record = _attempt();
+        Posted memory first = _postRows(_rows(record));
+        Posted memory second = _postRows(_rows(_again(record, nodeId, 1, 0), _again(record, nodeId, 2, 0)));
+        for (uint256 i = 0; i < 2; ++i) {
+            bytes memory call = _f7Two(first, 0, 1, second, i, 2);
+            _prove(call);
+            bytes32 leafHash = receipts.leafHash(second.bySession[i].leaf);
+            vm.assertTrue(proofs.isVoided(relayerId, 2, leafHash), "voided");
+            bytes32 key = keccak256(abi.encode("F7", relayerId, uint64(2), leafHash));
+            _expectNotProven(call, abi.encodeWithSelector(IFraudProofs.PunishedBefore.selector, key));
+            _bond(Party.RELAYER, relayerId, BOND);
+        }
+        uint256 given = escrow.sessionOf(sessionId).voidedCharge + proofs.owedTo(pay, payer);
+        vm.assertGe(given, 2 * CHARGE, "both charges");
+    }
+
+    function test_F7_everyFurtherInputGoesBack() public {
+        Record memory record = _attempt();
+        Row[] memory rows = new Row[](3);
+        for (uint8 i = 0; i < 3; ++i) rows[i] = _row(i == 0 ? record : _again(record, nodeId, 0, i));
+        Posted memory posted = _postRows(rows);
+        for (uint256 i = 1; i < 3; ++i) {
+            _prove(_f7Input(posted, 0, i));
+            vm.assertTrue(proofs.isVoided(relayerId, 1, receipts.leafHash(posted.bySession[i].leaf)), "voided");
+            _bond(Party.RELAYER, relayerId, BOND);
+        }
     }
 
     function test_F7_tasksInTwoBatches_nearMisses() public {
@@ -224,47 +252,4 @@ contract FraudOrderTest is Trials {
         alive.receipt.body.fee = FEE;
     }
 
-    function _f7Two(Posted memory first, uint256 i, uint64 firstId, Posted memory second, uint256 j, uint64 secondId)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveTaskInTwoBatches,
-            (relayerId, firstId, _entry(first, Tree.SESSION, i), secondId, _entry(second, Tree.SESSION, j), SALT)
-        );
-    }
-
-    function _f7Input(Posted memory posted, uint256 one, uint256 other) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.proveSecondInput,
-            (
-                relayerId,
-                posted.header.batchId,
-                _entry(posted, Tree.SESSION, one),
-                posted.bySession[one].record.assignment,
-                _entry(posted, Tree.SESSION, other),
-                posted.bySession[other].record.assignment,
-                SALT
-            )
-        );
-    }
-
-    function _f7Order(Posted memory posted, Tree tree, uint256 left, uint256 right) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.proveDisorder,
-            (relayerId, posted.header.batchId, tree, _entry(posted, tree, left), _entry(posted, tree, right), SALT)
-        );
-    }
-
-    function _f11(Posted memory posted, Tree tree, uint256 index, Entry[] memory others) private view returns (bytes memory) {
-        return abi.encodeCall(
-            IFraudProofs.proveAsymmetry,
-            (relayerId, posted.header.batchId, tree, _entry(posted, tree, index), others, SALT)
-        );
-    }
-
-    function _expectNeighbours(bytes memory call) private {
-        _expectNotProven(call, NEIGHBOURS);
-    }
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
-import {Credit, Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
-import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
+import {IFraudErrors} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {BatchHeader} from "../../contracts/types/BatchHeader.sol";
 import {TaskOrder} from "../../contracts/types/TaskOrder.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F8, F10: what a relayer pays for signing two headers of one batch, or one attempt twice.
-contract FraudRelayersTest is Trials {
+contract FraudRelayersTest is Accusations {
     bytes private constant NEIGHBOURS = abi.encodeWithSelector(IFraudErrors.WrongNeighbours.selector);
 
     // ---- F8: header equivocation
@@ -158,68 +157,5 @@ contract FraudRelayersTest is Trials {
         (order, shares) = _shares(1, 1_000_000);
         _retask(order, shares);
         _expectNothingWrong(_f10Shares(order, shares, SIGNER_KEY));
-    }
-
-    // ---- helpers
-
-    function _headers() private view returns (BatchHeader memory one, BatchHeader memory other) {
-        one = _header(new Debit[](0), new Credit[](0));
-        other = _header(new Debit[](0), new Credit[](0));
-        other.sessionRoot = keccak256("another");
-    }
-
-    function _f8(BatchHeader memory one, uint256 key, BatchHeader memory other, uint256 otherKey)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveHeaderEquivocation,
-            (one, _sign(key, one.hash()), other, _sign(otherKey, other.hash()), SALT)
-        );
-    }
-
-    function _assignments() private returns (Assignment memory one, Assignment memory other) {
-        one = _attempt().assignment;
-        other = abi.decode(abi.encode(one), (Assignment));
-        other.nodeId = _addNode(0xB7);
-    }
-
-    function _f10(Assignment memory one, uint256 key, Assignment memory other, uint256 otherKey)
-        private
-        view
-        returns (bytes memory)
-    {
-        return abi.encodeCall(
-            IFraudProofs.proveDoubleAssignment,
-            (one, _sign(key, one.hash()), other, _sign(otherKey, other.hash()), SALT)
-        );
-    }
-
-    function _shares(uint256 count, uint96 each) private returns (TaskOrder memory order, Assignment[] memory shares) {
-        order = _attempt().order;
-        shares = new Assignment[](count);
-        for (uint256 i = 0; i < count; ++i) {
-            shares[i].relayerId = relayerId;
-            shares[i].relayerEpoch = 1;
-            shares[i].subtask = uint16(i);
-            shares[i].shareCap = each;
-        }
-    }
-
-    function _retask(TaskOrder memory order, Assignment[] memory shares) private pure {
-        for (uint256 i = 0; i < shares.length; ++i) shares[i].taskId = order.hash();
-    }
-
-    function _f10Shares(TaskOrder memory order, Assignment[] memory shares, uint256 key) private view returns (bytes memory) {
-        bytes[] memory signatures = new bytes[](shares.length);
-        for (uint256 i = 0; i < shares.length; ++i) signatures[i] = _sign(key, shares[i].hash());
-        return abi.encodeCall(IFraudProofs.proveSharesAboveMaxFee, (order, shares, signatures, SALT));
-    }
-
-    function _rotateSigner() private {
-        bytes memory consent = _consent(address(relayers), relayerOwner, 0xC5);
-        vm.prank(relayerOwner);
-        relayers.rotateKey(relayerId, vm.addr(0xC5), consent);
     }
 }

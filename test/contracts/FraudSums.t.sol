@@ -8,13 +8,11 @@ import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {BadSum} from "../../contracts/fraud/Evidence.sol";
 import {MerkleSum, SumProof} from "../../contracts/libraries/MerkleSum.sol";
 import {BatchHeader} from "../../contracts/types/BatchHeader.sol";
-import {Trials} from "./support/Trials.sol";
+import {Accusations} from "./support/Accusations.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F6: sums that are not those of what lies below them, and padding that hides something.
-contract FraudSumsTest is Trials {
-    bytes private constant NEIGHBOURS = abi.encodeWithSelector(IFraudErrors.WrongNeighbours.selector);
-
+contract FraudSumsTest is Accusations {
     // ---- F6
 
     /// @dev An inner node that the next one up names with one unit more than its children make.
@@ -161,10 +159,6 @@ contract FraudSumsTest is Trials {
 
     function _f6(Tree tree, BadSum memory badSum) private view returns (bytes memory) {
         return abi.encodeCall(IFraudProofs.proveBadSum, (relayerId, 1, tree, badSum, SALT));
-    }
-
-    function _expectNeighbours(bytes memory call) private {
-        _expectNotProven(call, NEIGHBOURS);
     }
 
     function _leafPath(uint256 depth) private pure returns (BadSum memory badSum) {
