@@ -36,11 +36,18 @@ interface Held {
 
 /** Load that other relayers have put on a node. */
 interface Others {
+  readonly atMs: Millis;
   readonly running: number;
   readonly unreadTokens: Tokens;
+  /** Of the last attestations. */
+  readonly unreadTokensMean: Tokens;
 }
 
-const NOBODY: Others = { running: 0, unreadTokens: 0 };
+const NOBODY: Others = { atMs: 0, running: 0, unreadTokens: 0, unreadTokensMean: 0 };
+/** What others have unread somewhere changes within this time: an older picture of it says no more than the mean of many. */
+const UNREAD_MEMORY_MS: Millis = 300;
+/** Of the mean, how much one attestation makes up. */
+const MEAN_PART = 0.1;
 
 /** Nodes go by their place in the list, requests by any key. */
 export class Floor<Key> {
@@ -100,9 +107,12 @@ export class Floor<Key> {
 
   /** Time until a node has read the prompts that it was sent, by whomever. */
   aheadMs(node: number, nowMs: Millis): Millis {
-    const { unreadTokens } = this.#others[node]!;
-    const othersMs = unreadTokens === 0 ? 0 : readMs(this.#models[node]!, this.loadOf(node), unreadTokens, (unreadTokens * this.mix.inputSquared) / this.mix.inputTokens);
-    return this.#clocks[node]!.aheadMs(nowMs) + othersMs;
+    return this.#clocks[node]!.aheadMs(nowMs) + this.#readOthersMs(node, this.#othersUnread(node, nowMs));
+  }
+
+  /** Of that, what waiting would help against: not what others have unread there at any time. */
+  passingMs(node: number, nowMs: Millis): Millis {
+    return this.#clocks[node]!.aheadMs(nowMs) + this.#readOthersMs(node, Math.max(0, this.#othersUnread(node, nowMs) - this.#others[node]!.unreadTokensMean));
   }
 
   /** How much slower than it says a node has proved to be; 1 for as fast. */
@@ -161,9 +171,21 @@ export class Floor<Key> {
     while (then + 1 < held.length && held[then + 1]!.atMs <= reported.atMs - doubtMs) then++;
     held.splice(0, then);
     const own = mostOf(held, reported.atMs);
+    const unreadTokens = Math.max(0, reported.queuedTokens - own.unreadTokens);
+    const mean = this.#others[node]!.unreadTokensMean;
     this.#others[node] = {
-      running: Math.max(0, reported.running + reported.waiting - own.inFlight), unreadTokens: Math.max(0, reported.queuedTokens - own.unreadTokens),
+      atMs: reported.atMs, running: Math.max(0, reported.running + reported.waiting - own.inFlight), unreadTokens, unreadTokensMean: mean + MEAN_PART * (unreadTokens - mean),
     };
+  }
+
+  /** The older the picture, the nearer to the mean, so that not everybody runs to the gap that everybody saw. */
+  #othersUnread(node: number, nowMs: Millis): Tokens {
+    const { atMs, unreadTokens, unreadTokensMean } = this.#others[node]!;
+    return unreadTokensMean + (unreadTokens - unreadTokensMean) * Math.exp(-Math.max(0, nowMs - atMs) / UNREAD_MEMORY_MS);
+  }
+
+  #readOthersMs(node: number, tokens: Tokens): Millis {
+    return tokens === 0 ? 0 : readMs(this.#models[node]!, this.loadOf(node), tokens, (tokens * this.mix.inputSquared) / this.mix.inputTokens);
   }
 
   #read(flight: Flight, nowMs: Millis): void {

@@ -216,7 +216,7 @@ export class Guide<Key> {
 
   #assess(errand: Errand<Key>): Admitted<Key> {
     const { payer, inputTokens, maxOutTokens, arrivalMs, bestTtftMs, waitMsMax, dueMs, weight } = errand;
-    const expectedOutTokens = Math.round(Math.min(maxOutTokens, this.floor.mix.expectedOutTokens(inputTokens)));
+    const expectedOutTokens = Math.round(Math.min(maxOutTokens, errand.foretoldOutTokens ?? this.floor.mix.expectedOutTokens(inputTokens)));
     return {
       errand, payer, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
       // The time after which even an idle node would be too late.
@@ -261,7 +261,7 @@ export class Guide<Key> {
     const { floor } = this;
     if (floor.runningOn(node) >= floor.models[node]!.slots) return FULL;
     if (!this.#breakers[node]!.isOpenTo(nowMs, floor.inFlight[node]!)) return BROKEN;
-    return floor.aheadMs(node, nowMs) <= aheadMs ? OPEN : BUSY;
+    return floor.passingMs(node, nowMs) <= aheadMs ? OPEN : BUSY;
   }
 
   #aheadMsMax(nowMs: Millis): Millis {

@@ -42,11 +42,27 @@ describe("the floor", () => {
     // Made at 150, when two of the three were there; arrives later.
     floor.attested(0, { atMs: 150, running: 5, waiting: 1, queuedTokens: 900 });
     expect(floor.runningOn(0)).to.equal(3 + 4);
-    expect(floor.aheadMs(0, 300)).to.be.above(floor.aheadMs(1, 300) + 70);
+    expect(floor.aheadMs(0, 300)).to.be.above(floor.aheadMs(1, 300) + 50);
     floor.attested(0, { atMs: 250, running: 3, waiting: 0, queuedTokens: 300 });
     expect(floor.runningOn(0)).to.equal(3);
     floor.attested(0, { atMs: 260, running: 0, waiting: 0, queuedTokens: 0 });
     expect(floor.runningOn(0)).to.equal(3);
+  });
+
+  it("believes an old picture of others' prompts no more than the mean of many: not everybody runs to the gap that all have seen", () => {
+    const floor = floorOf();
+    for (let atMs = 0; atMs < 40_000; atMs += 1_000) {
+      for (const node of [0, 1]) floor.attested(node, { atMs, running: 4, waiting: 0, queuedTokens: 1_000 });
+    }
+    const usual = floor.aheadMs(0, 40_000);
+    floor.attested(0, { atMs: 40_000, running: 4, waiting: 0, queuedTokens: 0 });
+    expect(floor.aheadMs(0, 40_000)).to.be.below(0.01 * usual);
+    // Two seconds later others have long filled it.
+    expect(floor.aheadMs(0, 42_000)).to.be.within(0.85 * usual, usual);
+    // What is there at any time is no reason to wait; what is there above that is one.
+    expect(floor.passingMs(1, 42_000)).to.be.below(0.05 * usual);
+    floor.attested(1, { atMs: 42_000, running: 4, waiting: 0, queuedTokens: 3_000 });
+    expect(floor.passingMs(1, 42_000)).to.be.above(usual);
   });
 
   it("finds out who is slower than it says, and reckons with it", () => {
