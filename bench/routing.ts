@@ -1,18 +1,19 @@
 // `npm run bench:routing`: routing policies on a trace at a multiple of a fleet's capacity, in the simulator.
 // usage: npm run bench:routing -- [--trace FILE] [--fleet FILE] [--load X] [--policies all|A,B] [--seed N] [--json OUT]
-//        npm run bench:routing -- --report [--traces A,B] [--loads X,Y] [--seeds N,M] [--threads N]
+//        npm run bench:routing -- --report [--traces A,B] [--loads X,Y] [--seeds N,M] [--threads N] [--keep FOLDER]
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { readFleet, readTrace } from "./routing/files.ts";
+import { kept } from "./routing/kept.ts";
 import { runAll, type Task } from "./routing/matrix.ts";
+import { listOf, numberOf, numbersOf, SEED_MAX, wholeOf, withoutNoise } from "./routing/options.ts";
 import { Progress } from "./routing/progress.ts";
 import { writeReport } from "./routing/report.ts";
 import { tableOf } from "./routing/table.ts";
 import { Experiment, type ExperimentReport } from "./sim/experiment.ts";
 import { policiesOf } from "./sim/policies.ts";
-import { InvalidValueError, TidelaneError } from "../protocol/errors.ts";
 
 const HELP = `Routing policies in the simulator: the same arrivals for each, from a trace overlaid to a multiple of the fleet's capacity.
   --trace FILE     CSV (plain or gzip), or a name from bench/traces        azure2023_conv
@@ -27,12 +28,14 @@ const HELP = `Routing policies in the simulator: the same arrivals for each, fro
     --loads LIST                                                           0.5,0.7,0.8,0.9,1,1.5,2,3,4
     --seeds LIST                                                           1,2,3
     --threads N                                                            2
+    --keep FOLDER  keeps each finished experiment there; what is there already is not run again
     --out FOLDER                                                           docs/benchmarks`;
 
 const LOAD_MAX = 20;
 const AGE_MS_MAX = 600_000;
-const SEED_MAX = 2 ** 32 - 1;
 const THREADS_MAX = 64;
+/** Options that say nothing about how figures were made. */
+const UNTOLD = ["--out", "--json", "--keep"] as const;
 const DOCS = join(dirname(fileURLToPath(import.meta.url)), "../docs/benchmarks");
 
 const options = {
@@ -40,7 +43,7 @@ const options = {
   policies: { type: "string", default: "all" }, age: { type: "string", default: "500" }, json: { type: "string" }, help: { type: "boolean", default: false },
   report: { type: "boolean", default: false }, traces: { type: "string", default: "azure2023_conv,mooncake_conversation" },
   loads: { type: "string", default: "0.5,0.7,0.8,0.9,1,1.5,2,3,4" }, seeds: { type: "string", default: "1,2,3" }, threads: { type: "string", default: "2" },
-  out: { type: "string", default: DOCS },
+  out: { type: "string", default: DOCS }, keep: { type: "string" },
 } as const;
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
 
@@ -60,7 +63,7 @@ function single(values: Values): void {
   const policies = policiesOf(values.policies);
   const progress = new Progress(policies.length);
   for (const policy of policies) {
-    experiment.run(policy, (part) => progress.at(policy.name, part));
+    experiment.run(policy, { onProgress: (part) => progress.at(policy.name, part) });
     progress.finished(policy.name);
   }
   output(values.json, experiment.report, () => tableOf(experiment.report));
@@ -69,14 +72,16 @@ function single(values: Values): void {
 async function report(values: Values, args: readonly string[]): Promise<void> {
   const startedMs = performance.now();
   policiesOf(values.policies);
-  const list = (text: string): string[] => text.split(",").map((one) => one.trim());
   const ageMs = numberOf("--age", values.age, 0, AGE_MS_MAX);
-  const tasks: Task[] = list(values.traces).flatMap((trace) => list(values.loads).flatMap((load) => list(values.seeds).map((seed) => ({
-    trace, fleet: values.fleet, load: numberOf("--loads", load, 0.01, LOAD_MAX), seed: wholeOf("--seeds", seed, 0, SEED_MAX), ageMs, policies: values.policies,
-  }))));
-  const reports = await runAll(tasks, wholeOf("--threads", values.threads, 1, THREADS_MAX));
+  const loads = numbersOf("--loads", values.loads, numberOf, 0.01, LOAD_MAX);
+  const seeds = numbersOf("--seeds", values.seeds, wholeOf);
+  const tasks: Task[] = listOf(values.traces).flatMap((trace) => loads.flatMap((load) => seeds.map((seed) => ({ trace, fleet: values.fleet, load, seed, ageMs, policies: values.policies }))));
+  const reports = await runAll<Task, ExperimentReport>(tasks, {
+    threads: wholeOf("--threads", values.threads, 1, THREADS_MAX), worker: new URL("./routing/worker.ts", import.meta.url), store: kept(values.keep),
+    labelOf: ({ trace, load, seed }) => `${trace} at ${load} x capacity, seed ${seed}`,
+  });
   // Where it was written to says nothing about how it was made, and names somebody's disk.
-  const told = args.filter((one, i) => !one.startsWith("--out") && !one.startsWith("--json") && !["--out", "--json"].includes(args[i - 1] ?? ""));
+  const told = args.filter((one, i) => !UNTOLD.some((name) => one.startsWith(name) || args[i - 1] === name));
   writeReport(values.out, reports, `npm run bench:routing -- ${told.join(" ")}`, (performance.now() - startedMs) / 1_000);
   output(values.json, reports, () => reports.map(tableOf).join("\n\n"));
 }
@@ -87,23 +92,4 @@ function output(to: string | undefined, result: ExperimentReport | readonly Expe
   if (to !== undefined && to !== "-") writeFileSync(to, json);
 }
 
-function wholeOf(name: string, text: string, least: number, most: number): number {
-  const value = numberOf(name, text, least, most);
-  if (!Number.isInteger(value)) throw new InvalidValueError(name, `a whole number, not ${text}`);
-  return value;
-}
-
-function numberOf(name: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= least && value <= most)) throw new InvalidValueError(name, `a number from ${least} to ${most}, not ${text}`);
-  return value;
-}
-
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  const isTold = error instanceof TidelaneError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  if (!isTold) throw error;
-  process.stderr.write(`${(error as Error).message}\n`);
-  process.exitCode = 2;
-}
+await withoutNoise(() => main(process.argv.slice(2)));

@@ -1,14 +1,12 @@
 // docs/benchmarks/routing.md: tables and charts of a matrix of experiments, with all that is needed to make them again.
-import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import { commit, commitText } from "./commit.ts";
 import { charts, loadTable } from "../sim/summary.ts";
 import type { ExperimentReport } from "../sim/experiment.ts";
 
 const GB = 2 ** 30;
-/** What the figures depend on. */
-const PATHS = ["bench/routing.ts", "bench/routing", "bench/sim", "bench/traces", "relayer/lobby", "relayer/routing"] as const;
 
 /** @param folder where the page and its charts go @param command what was run */
 export function writeReport(folder: string, reports: readonly ExperimentReport[], command: string, seconds: number): void {
@@ -24,7 +22,7 @@ function head(reports: readonly ExperimentReport[], command: string, seconds: nu
   return `# Routing under a surge: policies in the simulator
 Every policy meets the same arrivals, the same engines and the same attestations, ${attestationAgeMs} ms old in the mean; its own dispatches and completions it knows at once. An answer is good when its first token comes within ${targets.ttftRule} and the others within ${targets.tpotMs} ms each in the mean. Load is scaled by overlaying copies of a trace at random phases. Counted are the requests that arrive in ten minutes after two of warm-up. Useful work is input + 2 x output tokens of good answers; B1 and B2 are fluid bounds that know everything beforehand: B1 serves as many as can be, B2 as much work as can be with one served part for all sizes. The best of each column is bold, whoever it is; ± is half a 95 % confidence interval over the seeds.
 
-Made with \`${command}\` (seeds ${seeds}) at commit ${commit()} on ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}, ${Math.round(totalmem() / GB)} GB, Node ${process.version}, in ${Math.round(seconds)} s. How the baselines were taken from their sources stands in bench/sim/baselines; how the simulator was checked in test/bench/sim/validation.test.ts.`;
+Made with \`${command}\` (seeds ${seeds}) at commit ${commitText(commit())} on ${cpus().length} x ${cpus()[0]?.model ?? "unknown processor"}, ${Math.round(totalmem() / GB)} GB, Node ${process.version}, in ${Math.round(seconds)} s. How the baselines were taken from their sources stands in bench/sim/baselines; how the simulator was checked in test/bench/sim/validation.test.ts.`;
 }
 
 function section(folder: string, trace: string, reports: readonly ExperimentReport[]): string {
@@ -39,14 +37,4 @@ function section(folder: string, trace: string, reports: readonly ExperimentRepo
       + `${at.map((one) => one.excluded).join(", ")} requests excluded because no idle node could serve them in time.\n\n${loadTable(at)}`;
   });
   return [`## ${trace} on ${first.fleet} (${first.nodes} nodes)\nCapacity: ${first.capacityCopies.toFixed(1)} copies.`, drawn.map((chart) => `![${chart.title}](${chart.file})`).join("\n"), ...tables].join("\n\n");
-}
-
-function commit(): string {
-  try {
-    const hash = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-    const isClean = execFileSync("git", ["status", "--porcelain", "--", ...PATHS], { encoding: "utf8" }).trim() === "";
-    return isClean ? hash : `${hash} with changes`;
-  } catch {
-    return "unknown";
-  }
 }

@@ -26,7 +26,8 @@ export function tableOf(report: ExperimentReport): string {
   return [head, ...aligned([["policy", ...COLUMNS.map(([title]) => title)], ...rows])].join("\n");
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
+/** Columns of text, the first to the left, the others to the right. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join("  "));
 }

@@ -3,7 +3,7 @@ import { capacityCopies, FluidBound } from "./bounds.ts";
 import { idealHits, quartileBounds, type Sample } from "./classes.ts";
 import { hashUnit, Random } from "./random.ts";
 import { quantile, score, type PolicyReport } from "./score.ts";
-import { simulate, WINDOW_MS, type Behaviour, type SimulationResult } from "./simulation.ts";
+import { simulate, WINDOW_MS, type SimulationOptions, type SimulationResult } from "./simulation.ts";
 import { TPOT_TARGET_MS, TraceTargets, TTFT_RULE } from "./targets.ts";
 import { overlay, type Arrivals, type Trace } from "./trace.ts";
 import type { Fleet } from "./profiles.ts";
@@ -26,6 +26,12 @@ export interface Setup {
   readonly attestationAgeMs: number;
   /** How much each payer sends, relative to the others; by default twenty send alike. */
   readonly payers?: readonly number[];
+}
+
+/** What one run does otherwise than its experiment. */
+export interface RunOptions extends Partial<Pick<SimulationOptions, "behaviourOf" | "relayers" | "attestationAgeMs">> {
+  /** Told the part of the arrivals' time that is simulated, above 1 while it drains. */
+  readonly onProgress?: ((part: number) => void) | undefined;
 }
 
 export interface ExperimentReport {
@@ -69,24 +75,26 @@ export class Experiment {
     };
   }
 
-  /** Runs a policy and enters its report. @param onProgress told the part of the arrivals' time that is simulated, above 1 while it drains */
-  run(kind: PolicyKind, onProgress?: (part: number) => void): PolicyReport {
-    const result = this.simulate(kind, onProgress);
-    const jobs = this.counted(result.jobs);
-    const report = score({
-      jobs, quartileBounds: this.#quartileBounds, windowSeconds: (WINDOW_END_MS - WARM_UP_MS) / 1_000, slotUse: result.slotUse.slice(WARM_UP_MS / WINDOW_MS, WINDOW_END_MS / WINDOW_MS),
-    });
+  /** Runs a policy and enters its report. */
+  run(kind: PolicyKind, options: RunOptions = {}): PolicyReport {
+    const report = this.scoreOf(this.simulate(kind, options));
     this.report.policies[kind.name] = report;
     return report;
   }
 
-  simulate(kind: PolicyKind, onProgress?: (part: number) => void, behaviourOf?: (node: number) => Behaviour): SimulationResult {
+  simulate(kind: PolicyKind, { onProgress, ...options }: RunOptions = {}): SimulationResult {
     const { fleet, seed, attestationAgeMs, trace } = this.setup;
     return simulate({
       fleet, arrivals: this.arrivals, policy: kind, seed, attestationAgeMs, targetsOf: (row) => this.#targets.of(row), payerOf: (id) => this.#payerOf(id),
-      maxOutTokens: trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0), sampleUntilMs: WINDOW_END_MS,
-      ...(behaviourOf ? { behaviourOf } : {}),
+      maxOutTokens: trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0), sampleUntilMs: WINDOW_END_MS, ...options,
       ...(onProgress ? { onProgress: (nowMs: number) => onProgress(nowMs / ARRIVALS_END_MS) } : {}),
+    });
+  }
+
+  scoreOf(result: SimulationResult): PolicyReport {
+    return score({
+      jobs: this.counted(result.jobs), quartileBounds: this.#quartileBounds, windowSeconds: (WINDOW_END_MS - WARM_UP_MS) / 1_000,
+      slotUse: result.slotUse.slice(WARM_UP_MS / WINDOW_MS, WINDOW_END_MS / WINDOW_MS),
     });
   }
 

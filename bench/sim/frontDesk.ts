@@ -12,7 +12,7 @@ import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { Floor } from "../../relayer/lobby/floor.ts";
-import type { Snapshot } from "./node.ts";
+import { idleSnapshot, type Snapshot } from "./node.ts";
 import type { World } from "./policy.ts";
 
 const MODEL: Hash = ZERO_HASH;
@@ -40,7 +40,7 @@ export class FrontDesk {
     this.#world = world;
     this.#floor = floor;
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
-    this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idle(0), this.#own[node]!), atMs: 0 }));
+    this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idleSnapshot(0), this.#own[node]!), atMs: 0 }));
     this.#kinds = [...new Set(world.profiles)];
     this.#scores = world.profiles.map(() => ({ bps: SCORE_START_BPS, atMs: 0 }));
   }
@@ -129,8 +129,6 @@ function attestedOf(profile: NodeProfile, snapshot: Snapshot, own: Readonly<OwnL
     base: { ...own },
   };
 }
-
-const idle = (atMs: number): Snapshot => ({ atMs, running: 0, waiting: 0, queuedTokens: 0, waitingTokens: 0, kvUsedTokens: 0, contextTokens: 0, outTokens: 0 });
 
 /** Leading blocks that two prompts of a conversation share, less what must be computed anyway. */
 function commonTokens(holder: Holder, job: Job): number {

@@ -85,8 +85,11 @@ export function busiestOverMean(slotUse: readonly Float64Array[]): number {
   return ratios.length === 0 ? 1 : ratios.reduce((sum, one) => sum + one, 0) / ratios.length;
 }
 
-/** Jain's index (1984) of served work over max-min fair share of all that was served, each share capped at what the payer asked for. */
-export function fairnessOf(jobs: readonly Job[]): number {
+/** Jain's index (1984) of what each payer was served over its fair share. */
+export const fairnessOf = (jobs: readonly Job[]): number => jain([...servedParts(jobs).values()]);
+
+/** By payer: served work over its max-min fair share of all that was served, the share capped at what the payer asked for. */
+export function servedParts(jobs: readonly Job[]): Map<number, number> {
   const [asked, served] = [new Map<number, number>(), new Map<number, number>()];
   for (const job of jobs) {
     asked.set(job.payer, (asked.get(job.payer) ?? 0) + workOfJob(job));
@@ -95,7 +98,7 @@ export function fairnessOf(jobs: readonly Job[]): number {
   const payers = [...asked.keys()];
   const total = [...served.values()].reduce((sum, one) => sum + one, 0);
   const shares = maxMinShares(payers.map((payer) => asked.get(payer)!), total);
-  return jain(payers.map((payer, i) => (shares[i]! > 0 ? (served.get(payer) ?? 0) / shares[i]! : 1)));
+  return new Map(payers.map((payer, i) => [payer, shares[i]! > 0 ? (served.get(payer) ?? 0) / shares[i]! : 1]));
 }
 
 /** Fills all alike until each has what it asked for or all is given out. */

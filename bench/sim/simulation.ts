@@ -1,15 +1,18 @@
 // The discrete-event loop: arrivals, nodes' boundaries, attestations and policies' alarms in one order of time.
 import { Agenda } from "./agenda.ts";
 import { Job, type Targets } from "./job.ts";
-import { SimNode, type Snapshot } from "./node.ts";
+import { idleSnapshot, SimNode, type Snapshot } from "./node.ts";
 import { PrefixIndex } from "./prefixCache.ts";
 import { Random } from "./random.ts";
 import type { Fleet } from "./profiles.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
 import type { Arrivals } from "./trace.ts";
 
-/** stall: takes requests and never answers. slow: at a quarter of the stated speed. refuse: gives every request back, unsigned. */
-export type Behaviour = "honest" | "stall" | "slow" | "refuse";
+/**
+ * stall: takes requests and never answers. slow: at a quarter of the stated speed. boast: the same, and attests that it is idle.
+ * refuse: gives every request back, unsigned.
+ */
+export type Behaviour = "honest" | "stall" | "slow" | "boast" | "refuse";
 
 const SLOWNESS = 4;
 
@@ -27,7 +30,7 @@ export interface SimulationOptions {
   readonly payerOf?: (id: number) => number;
   /** What clients declare as max_tokens. */
   readonly maxOutTokens?: number;
-  /** By default all are honest. Dishonest ones attest what honest ones would. */
+  /** By default all are honest. Dishonest ones attest what honest ones would, but for those that boast. */
   readonly behaviourOf?: (node: number) => Behaviour;
   /** Slot use is sampled over windows of this length until `sampleUntilMs`. */
   readonly windowMs?: number;
@@ -81,7 +84,7 @@ class Simulation {
       firstToken: (job: Job, nowMs: number): void => this.#firstToken(job, nowMs),
       ended: (job: Job, isDone: boolean, nowMs: number): void => this.#ended(job, isDone, nowMs),
     };
-    this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, options.behaviourOf?.(i) === "slow" ? SLOWNESS : 1));
+    this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, ["slow", "boast"].includes(this.#behaviourOf(i)) ? SLOWNESS : 1));
     this.#onTheWay = fleet.nodes.map(() => null);
     // Slots: node boundaries, attestations, alarms of relayers, samples of slot use.
     this.#agenda = new Agenda(2 * fleet.nodes.length + relayers + 1);
@@ -159,7 +162,12 @@ class Simulation {
   }
 
   #deliver(node: number, snapshot: Snapshot): void {
-    for (const relayer of this.#relayers) relayer.attested?.(node, snapshot, this.#nowMs);
+    const told = this.#behaviourOf(node) === "boast" ? idleSnapshot(snapshot.atMs) : snapshot;
+    for (const relayer of this.#relayers) relayer.attested?.(node, told, this.#nowMs);
+  }
+
+  #behaviourOf(node: number): Behaviour {
+    return this.#options.behaviourOf?.(node) ?? "honest";
   }
 
   #wake(relayer: number): void {
@@ -203,7 +211,7 @@ class Simulation {
     job.state = "sent";
     job.node = node;
     job.sentMs = this.#nowMs;
-    const behaviour = this.#options.behaviourOf?.(node) ?? "honest";
+    const behaviour = this.#behaviourOf(node);
     if (behaviour === "refuse") return this.#bounce(job);
     if (behaviour === "stall") return;
     this.#nodes[node]!.enqueue(job, this.#nowMs);
@@ -220,7 +228,7 @@ class Simulation {
 
   /** Only what a stalled node holds can be taken back: what an engine works on will come. */
   #abandon(job: Job): boolean {
-    if (job.state !== "sent" || this.#options.behaviourOf?.(job.node) !== "stall") return false;
+    if (job.state !== "sent" || this.#behaviourOf(job.node) !== "stall") return false;
     job.state = "offered";
     return true;
   }

@@ -13,25 +13,38 @@ import type { Policy, PolicyKind, World } from "./policy.ts";
 const WAKE_EVERY_MS = 50;
 const UNFIT = GATES.indexOf("unfit");
 
-export const tidelane: PolicyKind = { name: "tidelane", hasAdmission: true, make: (world) => new Tidelane(world, false, LOBBY) };
+interface Variant {
+  /** Every client says that it will wait however long it takes. */
+  readonly allWait: boolean;
+  /** The length of each answer is known beforehand, as nobody knows it. */
+  readonly knowsLengths: boolean;
+  readonly parameters: LobbyParameters;
+}
 
-/** The same when every client says that it will wait however long it takes: nobody is turned away, each is told when it starts. */
-export const tidelaneWaiting: PolicyKind = {
-  name: "tidelane_waiting", hasAdmission: true, make: (world) => new Tidelane(world, true, { ...LOBBY, waitingMax: Infinity, waitingPerPayerMax: Infinity }),
-};
+const PLAIN: Variant = { allWait: false, knowsLengths: false, parameters: LOBBY };
+
+const variantOf = (name: string, changes: Partial<Variant>): PolicyKind => ({ name, hasAdmission: true, make: (world) => new Tidelane(world, { ...PLAIN, ...changes }) });
+
+export const tidelane: PolicyKind = variantOf("tidelane", {});
+
+/** Nobody is turned away, each is told when it starts. */
+export const tidelaneWaiting: PolicyKind = variantOf("tidelane_waiting", { allWait: true, parameters: { ...LOBBY, waitingMax: Infinity, waitingPerPayerMax: Infinity } });
+
+/** The difference to this one tells what it costs not to know the lengths of answers. */
+export const tidelaneClairvoyant: PolicyKind = variantOf("tidelane_clairvoyant", { knowsLengths: true });
 
 class Tidelane implements Policy {
   readonly #world: World;
   readonly #desk: FrontDesk;
   readonly #guide: Guide<Job>;
-  readonly #allWait: boolean;
+  readonly #variant: Variant;
   #isWakeSet = false;
 
-  constructor(world: World, allWait: boolean, parameters: LobbyParameters) {
+  constructor(world: World, variant: Variant) {
     const floor = new Floor<Job>();
     const profiles = [...new Set(world.profiles)];
     this.#world = world;
-    this.#allWait = allWait;
+    this.#variant = variant;
     this.#desk = new FrontDesk(world, floor);
     this.#guide = new Guide<Job>(floor, {
       gate: (node, { key }) => (world.fits(node, key) ? OPEN : UNFIT),
@@ -43,7 +56,7 @@ class Tidelane implements Policy {
       },
       refuse: ({ key }) => world.refuse(key),
       bestTtftMs: (inputTokens) => this.#desk.bestTtftOf(inputTokens),
-    }, parameters);
+    }, variant.parameters);
     for (const profile of world.profiles) this.#guide.join(modelOf(profile), profiles.indexOf(profile));
   }
 
@@ -92,8 +105,8 @@ class Tidelane implements Policy {
   #errandOf(job: Job): Errand<Job> {
     return {
       key: job, payer: String(job.payer), arrivalMs: job.arrivalMs, inputTokens: job.inputTokens, maxOutTokens: job.maxOutTokens, ttftTargetMs: job.ttftTargetMs,
-      tpotTargetMs: job.tpotTargetMs, bestTtftMs: this.#desk.bestTtftMs(job), isPatient: this.#allWait,
-      waitMsMax: Infinity, dueMs: null, weight: 1,
+      tpotTargetMs: job.tpotTargetMs, bestTtftMs: this.#desk.bestTtftMs(job), isPatient: this.#variant.allWait,
+      waitMsMax: Infinity, dueMs: null, weight: 1, ...(this.#variant.knowsLengths ? { foretoldOutTokens: job.outputTokens } : {}),
     };
   }
 

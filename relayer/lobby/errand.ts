@@ -22,6 +22,8 @@ export interface Errand<Key> {
   readonly dueMs: Millis | null;
   /** What a token of it counts for its payer's share: less than 1 for who pays more. */
   readonly weight: number;
+  /** Where somebody knows how long the answer will be; by default as those to prompts of like length are. */
+  readonly foretoldOutTokens?: Tokens;
 }
 
 /** An errand in the lobby. */
