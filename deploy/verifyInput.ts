@@ -49,10 +49,17 @@ export async function verifyInputOf(contract: string): Promise<VerifyInput> {
   };
 }
 
+/** Builds are large and few. */
+const builds = new Map<string, unknown>();
+
 function readBuild(id: string, suffix: string): unknown {
+  const known = builds.get(id + suffix);
+  if (known) return known;
   const file = join(import.meta.dirname, "..", "artifacts", "build-info", `${id}${suffix}.json`);
   if (!existsSync(file)) throw new TidelaneError(`${file} is missing; run: npm run compile`, { code: "compilation_failed" });
-  return JSON.parse(readFileSync(file, "utf8"));
+  const build: unknown = JSON.parse(readFileSync(file, "utf8"));
+  builds.set(id + suffix, build);
+  return build;
 }
 
 const importsOf = (ast: Ast): readonly string[] =>

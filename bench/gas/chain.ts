@@ -1,6 +1,6 @@
 // A chain in this process and calls to it that say what they cost.
 import { network } from "hardhat";
-import { decodeErrorResult, encodeFunctionData, hexToBigInt, hexToNumber, numberToHex, type Abi } from "viem";
+import { decodeErrorResult, decodeFunctionResult, encodeFunctionData, hexToBigInt, hexToNumber, numberToHex, type Abi } from "viem";
 import type { Address, Hash, Hex } from "../../protocol/units.ts";
 
 interface Receipt {
@@ -16,6 +16,9 @@ export interface Call {
   readonly data: Hex;
   readonly value?: Hex;
 }
+
+/** A time to come, the same in each run: as many bytes of each timestamp are zero. */
+const START_SECONDS = 1_999_999_999;
 
 export class GasChain {
   readonly accounts: readonly Address[];
@@ -33,7 +36,9 @@ export class GasChain {
     const { provider } = await network.create();
     const request = (method: string, params: readonly unknown[] = []): Promise<unknown> => provider.request({ method, params: [...params] });
     const accounts = (await request("eth_accounts") as Address[]).map((account) => account.toLowerCase() as Address);
-    return new GasChain(accounts, hexToNumber(await request("eth_chainId") as Hex), request);
+    const chain = new GasChain(accounts, hexToNumber(await request("eth_chainId") as Hex), request);
+    await chain.setTime(START_SECONDS);
+    return chain;
   }
 
   /** @returns gas used. @throws with the custom error's name and arguments where it reverts. */
@@ -41,6 +46,11 @@ export class GasChain {
     const data = encodeFunctionData({ abi: abi as Abi, functionName, args });
     const { gasUsed } = await this.#send({ from, to, data }, abi as Abi);
     return hexToNumber(gasUsed);
+  }
+
+  async read(to: Address, abi: unknown, functionName: string, args: readonly unknown[]): Promise<unknown> {
+    const data = await this.request("eth_call", [{ to, data: encodeFunctionData({ abi: abi as Abi, functionName, args }) }, "latest"]) as Hex;
+    return decodeFunctionResult({ abi: abi as Abi, functionName, data });
   }
 
   /** Sends coin along. @returns gas used and what was logged. */
