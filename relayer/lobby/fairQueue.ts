@@ -21,6 +21,8 @@ interface Payer<Item> {
   counter: number;
   /** By deadline, then by arrival. */
   readonly waiting: Waiting<Item>[];
+  /** Of all of them. */
+  cost: number;
   /** Place in the heap; -1 where nothing waits. */
   place: number;
 }
@@ -51,6 +53,7 @@ export class FairQueue<Item> {
     let place = owner.waiting.length;
     while (place > 0 && isBefore(entry, owner.waiting[place - 1]!)) place--;
     owner.waiting.splice(place, 0, entry);
+    owner.cost += cost;
     this.#size++;
     if (owner.place >= 0) {
       this.#settle(owner.place);
@@ -67,7 +70,7 @@ export class FairQueue<Item> {
     const owner = this.#payers.get(payer);
     const least = this.#heap[0]?.counter ?? this.#floor;
     const own = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, least);
-    return this.#startingBefore(owner?.waiting.reduce((sum, entry) => sum + entry.cost, own) ?? own, owner ?? null);
+    return this.#startingBefore(own + (owner?.cost ?? 0), owner ?? null);
   }
 
   /** Everybody, in the order in which they would start if each took its cost. */
@@ -86,14 +89,7 @@ export class FairQueue<Item> {
   /** Those of other payers that start below a counter, and all of the payer's own. */
   #startingBefore(counter: number, owner: Payer<Item> | null): number {
     let count = 0;
-    for (const payer of this.#heap) {
-      let before = payer.counter;
-      for (const entry of payer.waiting) {
-        if (payer !== owner && before > counter) break;
-        count++;
-        before += entry.cost;
-      }
-    }
+    for (const payer of this.#heap) count += payer === owner ? payer.waiting.length : startingBelow(payer, counter);
     return count;
   }
 
@@ -133,6 +129,7 @@ export class FairQueue<Item> {
     const place = owner?.waiting.indexOf(entry) ?? -1;
     if (!owner || place < 0) return false;
     owner.waiting.splice(place, 1);
+    owner.cost = owner.waiting.length === 0 ? 0 : owner.cost - entry.cost;
     this.#size--;
     if (owner.waiting.length === 0) this.#leave(owner);
     else this.#settle(owner.place);
@@ -150,7 +147,7 @@ export class FairQueue<Item> {
     const known = this.#payers.get(name);
     if (known) return known;
     if (this.#payers.size >= PAYERS_MAX) this.#forget();
-    const payer = { name, counter: 0, waiting: [], place: -1 };
+    const payer = { name, counter: 0, waiting: [], cost: 0, place: -1 };
     this.#payers.set(name, payer);
     return payer;
   }
@@ -215,6 +212,19 @@ export class FairQueue<Item> {
     this.#heap[to]!.place = to;
     return from;
   }
+}
+
+/** Lines up to this length are counted, longer ones are reckoned by their mean: whoever stands behind so many waits anyway. */
+const COUNTED_MAX = 256;
+
+/** Of one payer's line, how many start while its counter is below another. */
+function startingBelow({ waiting, counter, cost }: Payer<unknown>, limit: number): number {
+  if (counter > limit) return 0;
+  if (counter + cost <= limit) return waiting.length;
+  if (waiting.length > COUNTED_MAX) return Math.min(waiting.length, Math.ceil((waiting.length * (limit - counter)) / cost));
+  let [count, before] = [0, counter];
+  while (count < waiting.length && before <= limit) before += waiting[count++]!.cost;
+  return count;
 }
 
 const isBefore = <Item>(one: Waiting<Item>, other: Waiting<Item>): boolean =>
