@@ -232,7 +232,8 @@ async function release(options: Options): Promise<Report> {
   const world = await payerWorld({ ...place, sessionFile: file });
   try {
     const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)).catch(tooEarly));
-    const rest = (await world.chain.session(idOf(state)))?.lock ?? 0n;
+    // What was charged stays in the lock's book for ever; only what claims hold back can still come free.
+    const rest = (await world.chain.session(idOf(state)))?.reserved ?? 0n;
     if (rest === 0n) rmSync(file);
     return {
       json: { sessionId: idOf(state), transaction, stillLocked: rest },

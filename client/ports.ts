@@ -31,6 +31,8 @@ export interface SessionFact {
   readonly payer: Address;
   readonly lock: TokenAmount;
   readonly charged: TokenAmount;
+  /** What open claims of nodes hold back. */
+  readonly reserved: TokenAmount;
   /** 0 while it is open. */
   readonly closingSinceSeconds: Seconds;
 }

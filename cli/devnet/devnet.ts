@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { isDeployed } from "../../deploy/deploy.ts";
 import { deployLocal, readParameters } from "../../deploy/deployLocal.ts";
-import type { Addresses } from "../../deploy/plan.ts";
+import type { Addresses, Parameters } from "../../deploy/plan.ts";
 import { startPostgres, type PostgresCluster } from "../../relayer/adapters/postgres.ts";
 import { setUpAccounts, type Ids } from "./accounts.ts";
 import { freePort, LOCAL_CHAIN_ID, slowDown, startAnvil, expectFreePort } from "./anvil.ts";
@@ -27,6 +27,8 @@ export interface DevnetOptions {
   readonly port: number;
   readonly engine: EngineChoice;
   readonly fleet?: readonly NodeSpec[];
+  /** Where the deployment differs from deploy/parameters/local.json. */
+  readonly parameters?: Partial<Parameters>;
   /** Told in words what is being done. */
   readonly onProgress?: (text: string) => void;
   /** Told when one of the processes ends by itself. */
@@ -196,7 +198,7 @@ export class Devnet {
 
   async #deploy(): Promise<void> {
     await this.#expectOwnChain();
-    const addresses = await deployLocal({ rpcUrl: this.rpcUrl, deployerKey: WELL_KNOWN_TEST_KEY, parameters: readParameters("local"), deploymentDir: this.layout.deploymentDir });
+    const addresses = await deployLocal({ rpcUrl: this.rpcUrl, deployerKey: WELL_KNOWN_TEST_KEY, parameters: { ...readParameters("local"), ...this.#options.parameters }, deploymentDir: this.layout.deploymentDir });
     this.contracts = addresses.contracts;
     writeFileSync(this.layout.addressesFile, `${JSON.stringify(addresses, null, 2)}\n`);
     this.#options.onProgress?.("registrations and stakes");

@@ -52,7 +52,7 @@ export function payerChain(access: ChainAccess): PayerChain {
         client.readContract({ ...escrow, functionName: "sessionOf", args: [sessionId] }), client.readContract({ ...escrow, functionName: "closingSince", args: [sessionId] }),
       ]));
       if (/^0x0{40}$/.test(session.payer)) return null;
-      return { payer: lower(session.payer), lock: session.lock, charged: session.charged, closingSinceSeconds };
+      return { payer: lower(session.payer), lock: session.lock, charged: session.charged, reserved: session.reserved, closingSinceSeconds };
     },
     nodeKey: (nodeId, epoch) => keyOf("NodeRegistry", nodeId, epoch),
     relayerKey: (relayerId, epoch) => keyOf("RelayerRegistry", relayerId, epoch),

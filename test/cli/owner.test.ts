@@ -73,7 +73,7 @@ describe("an owner on a real chain", function () {
     expect(await chain.balances()).to.include({ wallet: 40_000_000n, free: 110_000_000n });
     const world = { chain: payerChain(access), clock: systemClock, dice: systemDice, fetch: (url: string, init?: RequestInit) => fetch(url, init), store: new MemoryStore() };
     const { sessionId } = await openSession(world, ownerOfKey(accounts.payer), relayer.url, { lock: 20_000_000n }, chain);
-    expect(await world.chain.session(sessionId)).to.deep.equal({ payer: owner, lock: 20_000_000n, charged: 0n, closingSinceSeconds: 0 });
+    expect(await world.chain.session(sessionId)).to.deep.equal({ payer: owner, lock: 20_000_000n, charged: 0n, reserved: 0n, closingSinceSeconds: 0 });
     await chain.topUp(sessionId, 1_000_000n);
     expect(await world.chain.session(sessionId)).to.include({ lock: 21_000_000n });
     expect((await chain.balances()).free).to.equal(89_000_000n);

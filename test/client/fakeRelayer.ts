@@ -83,7 +83,7 @@ export class FakeRelayer implements PayerChain {
 
   async session(sessionId: Hash): Promise<SessionFact | null> {
     const found = this.sessions.get(sessionId);
-    return found ? { payer: found.authorization.payer, lock: found.authorization.lock, charged: found.charged + this.chainExtra, closingSinceSeconds: 0 } : null;
+    return found ? { payer: found.authorization.payer, lock: found.authorization.lock, charged: found.charged + this.chainExtra, reserved: 0n, closingSinceSeconds: 0 } : null;
   }
   async nodeKey(nodeId: number, epoch: number) {
     return nodeId === 7 && epoch === 1 ? node.address : null;

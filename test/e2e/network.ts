@@ -6,7 +6,7 @@ import OpenAI from "openai";
 import pg from "pg";
 import { createPublicClient, createWalletClient, http, type PublicClient } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import { Devnet } from "../../cli/devnet/devnet.ts";
+import { Devnet, type DevnetOptions } from "../../cli/devnet/devnet.ts";
 import { embeddedEngine } from "../../cli/devnet/fleet.ts";
 import { chainAccess } from "../../cli/devnet/firstQuestion.ts";
 import { openPayer, payerWorld } from "../../client/main.ts";
@@ -37,8 +37,8 @@ export class Network {
   #sessions = 0;
   readonly #payers: TidelanePayer[] = [];
 
-  constructor() {
-    this.devnet = new Devnet({ directory: this.directory, port: 0, engine: embeddedEngine() });
+  constructor(options: Partial<DevnetOptions> = {}) {
+    this.devnet = new Devnet({ directory: this.directory, port: 0, engine: embeddedEngine(), ...options });
   }
 
   async start(): Promise<void> {
