@@ -20,6 +20,7 @@ import { tokenCounter } from "./adapters/tokens.ts";
 import { buildApp } from "./api/app.ts";
 import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
+import { Responses } from "./api/responses.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
 import { Forces } from "./loops/forces.ts";
@@ -31,6 +32,7 @@ import { epochAt } from "./routing/seeds.ts";
 import { answerContract } from "./work/contractTask.ts";
 import { Fleet } from "./work/fleet.ts";
 import { SeedKeeper } from "./work/seedKeeper.ts";
+import { Reception } from "./work/reception.ts";
 import { Sessions } from "./work/sessions.ts";
 import { Tabs } from "./work/tabs.ts";
 import { Tasks, type TasksWorld } from "./work/tasks.ts";
@@ -100,15 +102,16 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tabs = await loadTabs(journal, crypto);
   const tide = new Tide({ ...shared, relayerId: identity.relayerId, reader: boardReaderOf(world) });
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
-  const links = new LinkServer({ ...shared, events: fleet, processes: config.processes });
+  const reception = new Reception({ ...shared, fleet });
+  const links = new LinkServer({ ...shared, events: reception, processes: config.processes });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
-  const tasksWorld: TasksWorld = { ...shared, links, tokens: tokenCounter, tabs, fleet, sessions, limits };
+  const tasksWorld: TasksWorld = { ...shared, links, tokens: tokenCounter, tabs, fleet, reception, sessions, limits };
   const tasks = new Tasks(tasksWorld);
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));
   const app = buildApp({
-    ...shared, tasks, fleet, sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), historyCheck(watch), settlementCheck(settlement)],
+    ...shared, tasks, fleet, lobby: reception, responses: new Responses(shared), sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), historyCheck(watch), settlementCheck(settlement)],
     status: async () => ({ tasks: { running: tasks.running }, batches: await shownBatches(), settlement: settlement.status() }),
     routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });

@@ -250,6 +250,11 @@ export class PostgresJournal implements Journal {
     await this.#database.query(async (db) => { await (response === null ? db.delete(idempotency).where(row) : db.update(idempotency).set({ response }).where(row)); });
   }
 
+  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null> {
+    const [known] = await this.#database.query((db) => db.select({ response: idempotency.response }).from(idempotency).where(and(eq(idempotency.scope, scope), eq(idempotency.key, key))));
+    return known ?? null;
+  }
+
   async getFact(name: string): Promise<string | null> {
     const [row] = await this.#database.query((db) => db.select().from(facts).where(eq(facts.name, name)));
     return row?.value ?? null;

@@ -205,6 +205,12 @@ export class MemoryJournal implements Journal {
     return null;
   }
 
+  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null> {
+    this.#requireUp();
+    const known = this.#idempotency.get(`${scope}:${key}`);
+    return known ? { response: known.response } : null;
+  }
+
   async completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void> {
     this.#requireUp();
     const known = this.#idempotency.get(`${scope}:${key}`);

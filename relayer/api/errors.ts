@@ -22,7 +22,7 @@ const TABLE: Readonly<Record<string, Said>> = {
   route_not_found: invalid(404), method_not_allowed: invalid(405),
   model_not_found: invalid(404), wrong_model_kind: invalid(400), context_length_exceeded: invalid(400), unsupported_parameter: invalid(400), input_refused: invalid(400),
   invalid_idempotency_key: invalid(400), idempotency_key_reused: invalid(422), idempotency_in_flight: invalid(409),
-  not_found: invalid(404), unknown_task: invalid(404), unknown_batch: invalid(404),
+  not_found: invalid(404), unknown_task: invalid(404), unknown_batch: invalid(404), response_lost: invalid(410),
   // Who asks and who pays.
   missing_key: unauthenticated, unknown_key: unauthenticated, wrong_key: unauthenticated,
   unknown_session: invalid(404), invalid_payment: invalid(400), invalid_authorization: invalid(400), authorization_rejected: invalid(400),
@@ -30,7 +30,7 @@ const TABLE: Readonly<Record<string, Said>> = {
   unopened_session: unpaid(), session_expired: unpaid(), session_not_yet_valid: unpaid(), session_closing: unpaid(),
   voucher_cap_too_low: unpaid(), too_many_orders: unpaid(429), orders_elsewhere: unpaid(429), insufficient_escrow: unpaid(), payment_refused: unpaid(), allowance_exhausted: unpaid(429),
   // Whether it can be done now.
-  saturated: { status: 429, type: "rate_limit_error" }, no_node: server(503), shutting_down: server(503), too_many_requests: { status: 429, type: "rate_limit_error" },
+  saturated: { status: 429, type: "rate_limit_error" }, no_node: server(503), overloaded: server(503), shutting_down: server(503), too_many_requests: { status: 429, type: "rate_limit_error" },
   too_many_openings: { status: 429, type: "rate_limit_error" }, no_seed: server(503), journal_corrupt: server(500),
   journal_unavailable: server(503), chain_unreachable: server(503), generation_failed: server(502), deadline_exceeded: server(504), stream_interrupted: server(502), internal_error: server(500),
 };

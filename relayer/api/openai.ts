@@ -8,7 +8,12 @@ import { openAiError, tellable } from "./errors.ts";
 import { route } from "./http.ts";
 import { claimKey, KEPT_BYTES_MAX, type Claim } from "./idempotency.ts";
 import { parseChat, parseCompletion, parseEmbeddings, type ParsedRequest } from "./requests.ts";
+import { sendLater, SILENT_MS_MAX, type LaterAnswer } from "./responses.ts";
 import { EventStream } from "./sse.ts";
+import { waitingComment, waitMsMaxOf } from "./wait.ts";
+import type { Clock } from "../ports/world.ts";
+import type { Millis } from "../../protocol/units.ts";
+import type { Waiting } from "../work/place.ts";
 import type { ApiServices } from "./services.ts";
 import type { OutputEvent } from "../work/attempt.ts";
 import type { TaskEnd } from "../work/taskLife.ts";
@@ -39,8 +44,10 @@ export function openAiRouter(services: ApiServices): Router {
 }
 
 async function serve(services: ApiServices, request: Request, response: Response, parse: (body: JsonBody) => ParsedRequest): Promise<void> {
+  const sinceMs = services.clock.monotonicMs();
   const body = jsonBodyOf(request);
   const parsed = parse(body);
+  const waitMsMax = waitMsMaxOf(request);
   const asker = askerOf(request);
   const claim = await claimKey(services, request, response, asker);
   if (!claim) return;
@@ -50,31 +57,67 @@ async function serve(services: ApiServices, request: Request, response: Response
   });
   let isKept = false;
   try {
-    const task = await services.tasks.start({ ...parsed, body: body.bytes, text: body.text, ...asker, signal: client.signal });
+    const task = await services.tasks.start({ ...parsed, body: body.bytes, text: body.text, ...asker, waitMsMax, signal: client.signal });
     response.set({
-      [ResponseHeader.task]: task.taskId, [ResponseHeader.node]: String(task.nodeId), [ResponseHeader.session]: task.sessionId,
-      [ResponseHeader.mode]: task.mode, [ResponseHeader.exposure]: String(task.exposure),
+      [ResponseHeader.task]: task.taskId, [ResponseHeader.session]: task.sessionId, [ResponseHeader.mode]: task.mode, [ResponseHeader.exposure]: String(task.exposure),
+      // Nobody has it yet where it waits.
+      ...(task.isWaiting ? {} : { [ResponseHeader.node]: String(task.nodeId) }),
     });
-    isKept = parsed.isStreamed ? await stream(services, response, task, parsed, claim) : await whole(services, response, task, parsed, claim);
+    isKept = parsed.isStreamed ? await stream(services, response, task, parsed, claim) : await whole(services, response, task, parsed, claim, sinceMs);
   } finally {
     if (!isKept) await claim.free();
   }
 }
 
-/** @returns true where the claim was kept. */
-async function whole(services: ApiServices, response: Response, task: RunningTask, parsed: ParsedRequest, claim: Claim): Promise<boolean> {
+/** Sent at once, or where it waits for long, fetched later. @returns true where the claim was kept. */
+async function whole(services: ApiServices, response: Response, task: RunningTask, parsed: ParsedRequest, claim: Claim, sinceMs: Millis): Promise<boolean> {
+  const requestId = String(response.getHeader("x-request-id"));
+  let waiting: Waiting | null = null;
+  let later: LaterAnswer | null = null;
+  const finishing = (async (): Promise<{ body: string; isWhole: boolean }> => {
+    const { outputs, end } = await outputsOf(task, (now) => {
+      waiting = now;
+      later?.tell(now);
+    });
+    const body = JSON.stringify(answerOf(parsed, task, outputs, end, Math.floor(services.clock.nowMs() / 1_000)));
+    // Kept before it is sent: a client that loses the connection right here can ask again.
+    const isWhole = end.finishReason !== "cancelled";
+    if (isWhole) await claim.keep(response, body, false);
+    return { body, isWhole };
+  })();
+  const isDone = !task.isWaiting || await doneWithin(finishing, SILENT_MS_MAX - (services.clock.monotonicMs() - sinceMs), services.clock);
+  later = isDone || response.destroyed ? null : await services.responses.begin(waiting);
+  if (later) sendLater(response, later.id, waiting);
+  try {
+    const { body, isWhole } = await finishing;
+    if (later) await later.done(body);
+    else response.type("application/json").send(body);
+    return isWhole;
+  } catch (error) {
+    if (!later) throw error;
+    later.failed(error, requestId);
+    return false;
+  }
+}
+
+async function outputsOf(task: RunningTask, onWaiting: (waiting: Waiting | null) => void): Promise<{ outputs: OutputEvent[]; end: TaskEnd }> {
   const outputs: OutputEvent[] = [];
   let end: TaskEnd | null = null;
   for await (const event of task.events) {
+    onWaiting(event.type === "waiting" ? event : null);
     if (event.type === "end") end = event;
-    else outputs.push(event);
+    else if (event.type !== "waiting") outputs.push(event);
   }
-  const body = JSON.stringify(answerOf(parsed, task, outputs, end!, Math.floor(services.clock.nowMs() / 1_000)));
-  // Kept before it is sent: a client that loses the connection right here can ask again.
-  const isWhole = end!.finishReason !== "cancelled";
-  if (isWhole) await claim.keep(response, body, false);
-  response.type("application/json").send(body);
-  return isWhole;
+  return { outputs, end: end! };
+}
+
+/** @returns whether it ended in that time, well or not */
+async function doneWithin(work: Promise<unknown>, ms: Millis, clock: Clock): Promise<boolean> {
+  const done = new AbortController();
+  const ended = work.then(() => true, () => true);
+  const isDone = await Promise.race([ended, clock.sleep(Math.max(0, ms), done.signal).then(() => false)]);
+  done.abort();
+  return isDone;
 }
 
 function answerOf(parsed: ParsedRequest, task: RunningTask, outputs: readonly OutputEvent[], end: TaskEnd, created: number): object {
@@ -90,8 +133,14 @@ async function stream(services: ApiServices, response: Response, task: RunningTa
   const events = new EventStream(response, services.clock, KEPT_BYTES_MAX);
   let isWhole = false;
   try {
-    if (kind === "chat") await events.data(chatRole(frame, parsed.includeUsage));
+    let hasBegun = false;
     for await (const event of task.events) {
+      if (event.type === "waiting") {
+        events.comment(waitingComment(event));
+        continue;
+      }
+      if (kind === "chat" && !hasBegun) await events.data(chatRole(frame, parsed.includeUsage));
+      hasBegun = true;
       if (event.type !== "end") await events.data(kind === "chat" ? chatDelta(frame, event, parsed.includeUsage) : completionDelta(frame, event, parsed.includeUsage));
       else for (const last of lastChunks(frame, kind, event, parsed.includeUsage)) await events.data(last);
       isWhole = event.type === "end" && event.finishReason !== "cancelled";

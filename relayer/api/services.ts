@@ -5,6 +5,8 @@ import type { Crypto, Clock, Dice, Identity, Log, Metrics } from "../ports/world
 import type { Deployment } from "../ports/chain.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Fleet } from "../work/fleet.ts";
+import type { Reception } from "../work/reception.ts";
+import type { Responses } from "./responses.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Tabs } from "../work/tabs.ts";
 import type { Tasks } from "../work/tasks.ts";
@@ -21,6 +23,9 @@ export interface ApiServices {
   readonly tasks: Pick<Tasks, "start">;
   readonly fleet: Pick<Fleet, "models" | "modelIdOf" | "status">;
   readonly sessions: Pick<Sessions, "register" | "describe" | "issueKey">;
+  readonly lobby: Pick<Reception, "status">;
+  /** Answers that are fetched later. */
+  readonly responses: Pick<Responses, "begin" | "send">;
   readonly tabs: Pick<Tabs, "last">;
   readonly journal: Pick<Journal, "claimIdempotency" | "completeIdempotency">;
   readonly deployment: Deployment;

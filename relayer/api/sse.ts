@@ -32,6 +32,12 @@ export class EventStream {
     await this.#write(event);
   }
 
+  /** A line that clients skip; a newer one makes an older one worthless, so nobody waits until it is read. */
+  comment(text: string): void {
+    const response = this.#response;
+    if (!response.destroyed && !response.writableEnded && !response.writableNeedDrain) response.write(`: ${text}\n\n`);
+  }
+
   end(): void {
     this.#over.abort();
     this.#response.end();
@@ -56,7 +62,7 @@ export class EventStream {
   async #comments(): Promise<void> {
     while (!this.#over.signal.aborted) {
       await this.#clock.sleep(COMMENT_EVERY_MS, this.#over.signal);
-      if (!this.#over.signal.aborted && !this.#response.writableNeedDrain) this.#response.write(": still here\n\n");
+      if (!this.#over.signal.aborted) this.comment("still here");
     }
   }
 }

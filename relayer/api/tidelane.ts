@@ -36,6 +36,7 @@ export function tidelaneRouter(services: ApiServices): Router {
       response.status(201).json({ apiKey });
     }],
   });
+  route(router, "/responses/:id", { GET: (request, response) => services.responses.send(request, response, String(request.params.id)) });
   route(router, "/nodes/:nodeId/tab", {
     GET: (request, response) => {
       const nodeId = Number(request.params.nodeId);
@@ -47,7 +48,7 @@ export function tidelaneRouter(services: ApiServices): Router {
   route(router, "/status", {
     GET: async (_request, response) => {
       const created = Math.floor(services.clock.nowMs() / 1_000);
-      response.json({ relayer: infoOf(services), fleet: services.fleet.status(), models: services.fleet.models().map((model) => modelEntry(model, created)), ...await services.status() });
+      response.json({ relayer: infoOf(services), fleet: services.fleet.status(), lobby: services.lobby.status(), models: services.fleet.models().map((model) => modelEntry(model, created)), ...await services.status() });
     },
   });
   for (const more of services.routers) router.use(more);

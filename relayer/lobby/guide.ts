@@ -103,6 +103,11 @@ export class Guide<Key> {
     return this.#hurried.size + this.#silent.size + this.#lobby.deferred > 0;
   }
 
+  /** Time that a next request of a payer would wait. */
+  expectedWaitMs(payer: string, nowMs: Millis): Millis {
+    return this.#lobby.expectedWaitOf(payer, nowMs);
+  }
+
   /** So many starts per millisecond may be expected of the nodes. */
   expectStarts(perMs: number): void {
     this.#lobby.expectStarts(perMs);
@@ -181,7 +186,7 @@ export class Guide<Key> {
   /** Refuses those whose time is over, and calls `overdue` for each first token that will not come. */
   passed(nowMs: Millis, overdue: (errand: Errand<Key>, node: number) => void): void {
     this.#expire(nowMs);
-    this.#lobby.wakeDue(nowMs);
+    for (const entry of this.#lobby.wakeDue(nowMs)) this.#entries.set(entry.item.errand.key, entry);
     for (const [key, { admitted, node, sentMs }] of this.#silent) {
       const predictedMs = this.floor.predictedMs(key);
       if (nowMs >= predictedMs + SILENCE_MS + SILENCE_TIMES * (predictedMs - sentMs)) overdue(admitted.errand, node);
@@ -204,14 +209,14 @@ export class Guide<Key> {
     this.#lobby.pumpDeferred(nowMs, () => this.#isEbb(), fitOf, start);
   }
 
-  /** Room for work that can wait: slots are free beyond what the next requests need, and nobody is turned away. */
+  /** Room for work that can wait: slots are free beyond what the next requests need. */
   #isEbb(): boolean {
     let [used, slots] = [0, 0];
     for (const [node, model] of this.floor.models.entries()) {
       used += Math.min(model.slots, this.floor.runningOn(node));
       slots += model.slots;
     }
-    return this.#lobby.refusedPart === 0 && used < EBB_SLOTS_PART * slots;
+    return used < EBB_SLOTS_PART * slots;
   }
 
   #assess(errand: Errand<Key>): Admitted<Key> {
@@ -278,8 +283,10 @@ export class Guide<Key> {
 
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
     let least = Infinity;
+    // Who has waited too long already takes what there is.
+    const worst = this.#isOverdue(admitted, nowMs) ? Number.MAX_SAFE_INTEGER : Infinity;
     for (const node of this.#roomy) {
-      const fit = admitted.fits[this.#kindOf[node]!] ?? 1;
+      const fit = Math.min(worst, admitted.fits[this.#kindOf[node]!] ?? 1);
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
     }
     return least;

@@ -98,6 +98,11 @@ export class Lobby<Request extends LobbyRequest> {
     return ahead === 0 ? 0 : ahead / Math.max(this.#rateNow(nowMs), this.#capacityPerMs, 1 / this.#parameters.rateMs);
   }
 
+  /** The same for a payer's next request. */
+  expectedWaitOf(payer: string, nowMs: Millis): Millis {
+    return this.expectedWaitMs(nowMs, this.#queue.aheadOfNext(payer));
+  }
+
   /** Everybody who waits, in the order in which they are expected to start; who is deferred comes last. */
   inOrder(): readonly Waiting<Request>[] {
     return [...this.#queue.inOrder(), ...this.#deferred.inOrder()];
@@ -136,15 +141,12 @@ export class Lobby<Request extends LobbyRequest> {
     return { admitted: true, entry, position: this.#queue.size + this.#deferred.size, expectedStartMs: dueMs };
   }
 
-  /** Deferred work whose time comes takes a place in the line, before it is too late for it. */
-  wakeDue(nowMs: Millis): void {
-    if (this.#deferred.size === 0) return;
+  /** Deferred work whose time comes takes a place in the line, before it is too late for it. @returns the new places */
+  wakeDue(nowMs: Millis): Waiting<Request>[] {
+    if (this.#deferred.size === 0) return [];
     const horizonMs = nowMs + this.expectedWaitMs(nowMs) + DUE_MARGIN_MS;
-    for (const entry of this.#deferred.inOrder()) {
-      if (entry.deadlineMs > horizonMs) continue;
-      this.#deferred.remove(entry);
-      this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs);
-    }
+    return this.#deferred.inOrder().filter((entry) => entry.deadlineMs <= horizonMs && this.#deferred.remove(entry))
+      .map((entry) => this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs));
   }
 
   /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room. @param deadlineMs its place among its payer's */

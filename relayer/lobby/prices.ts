@@ -6,6 +6,7 @@
 // the price of each resource. A request then costs on each kind what it takes there at these prices, and the difference to its
 // cheapest kind is what a wrong place wastes. (The bid prices of revenue management: Talluri and van Ryzin 1998.)
 import { maximise, type LinearProgram } from "./simplex.ts";
+import { InvalidValueError } from "../../protocol/errors.ts";
 import type { InputClass } from "./sizeMix.ts";
 import type { NodeModel } from "./predict.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
@@ -37,16 +38,27 @@ const READ_PART = 0.6;
 
 /**
  * @param ttftTargetMs the target of a prompt of so many tokens
- * @returns null where there is no class or no node
+ * @returns null where there is no class or no node, or where the plan has no end: a node that claims to need no time at all
  */
 export function shadowPrices(kinds: readonly Kind[], classes: readonly InputClass[], tpotMs: Millis, ttftTargetMs: (inputTokens: Tokens) => Millis): Prices | null {
   const usable = kinds.map(({ model, count }) => ({ model, count: model.curve.aNs / NS_PER_MS < tpotMs ? count : 0 }));
   if (classes.length === 0 || usable.every(({ count }) => count === 0)) return null;
-  const { value, prices } = maximise(plan(usable, classes, tpotMs, ttftTargetMs));
+  const solved = solvedOrNull(plan(usable, classes, tpotMs, ttftTargetMs));
+  if (solved === null) return null;
+  const { value, prices } = solved;
   return {
     carriedPerSecond: value,
     kinds: usable.map((_, kind) => ({ time: prices[4 * kind]!, slot: prices[4 * kind + 1]!, memory: prices[4 * kind + 2]!, budget: prices[4 * kind + 3]! })),
   };
+}
+
+function solvedOrNull(program: LinearProgram): ReturnType<typeof maximise> | null {
+  try {
+    return maximise(program);
+  } catch (error) {
+    if (error instanceof InvalidValueError) return null;
+    throw error;
+  }
 }
 
 /** What a request takes of a kind at these prices, in requests of the mix. */
@@ -69,8 +81,8 @@ export function wasteOf(prices: Prices | null, kinds: readonly Kind[], inputToke
   return costs.map((cost) => (cost === Infinity ? Infinity : least <= 0 ? 1 + cost : cost / least));
 }
 
-/** Reads a prompt on an idle node. */
-const aloneMs = ({ curve, chunkTokens }: NodeModel, inputTokens: Tokens): Millis =>
+/** Reads a prompt on an idle node: whole iterations, each of which costs its fixed time. */
+export const aloneMs = ({ curve, chunkTokens }: NodeModel, inputTokens: Tokens): Millis =>
   (curve.aNs * Math.ceil(inputTokens / chunkTokens) + curve.bNs * inputTokens) / NS_PER_MS + (curve.ePs * inputTokens ** 2) / PS_PER_MS;
 
 /** Milliseconds of a node's time: reading, attention, and its part of every iteration. */

@@ -160,6 +160,8 @@ export interface Journal {
   /** Remembers a response for `Idempotency-Key`. @returns what another request with the key did first, or null where this one is the first. */
   claimIdempotency(scope: Hash, key: string, requestHash: Hash, nowMs: Millis): Promise<{ requestHash: Hash; response: string | null } | null>;
   completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void>;
+  /** What stands under a key, claiming nothing; null where nothing does, a null response while it is not complete. */
+  keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null>;
   /** Small facts that must outlive a restart: the deployment, the chain's last seen block, the seed chain. */
   getFact(name: string): Promise<string | null>;
   setFact(name: string, value: string): Promise<void>;

@@ -11,7 +11,7 @@ import { FleetNode } from "./fleetNode.ts";
 import { ModelIndex } from "./modelIndex.ts";
 import { Tables, shardOf, type Picture } from "./tables.ts";
 import { fitsContext, infoOf, isAffordable, isCapable, unavailable } from "./unavailable.ts";
-import { decide, GATES, Scratch, type DecideTask, type Gate } from "../routing/decide.ts";
+import { decide, GATES, OPEN, Scratch, type DecideTask, type Gate } from "../routing/decide.ts";
 import { decisionHashOf, decisionText } from "../routing/decision.ts";
 import { wordsOf } from "../routing/draws.ts";
 import { correctLoad } from "../routing/saturation.ts";
@@ -21,9 +21,9 @@ import { pricesAtTide, type Prices, type TideMultiplier } from "../../protocol/t
 import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
 import type { AttestedState } from "./attestedState.ts";
 import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Unavailable } from "./routingRequest.ts";
-import type { Shard } from "../routing/table.ts";
+import { standingsOf, type Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
-import type { Hash, Millis } from "../../protocol/units.ts";
+import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
 import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
 import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
 import type { ChainNode, Deployment } from "../ports/chain.ts";
@@ -130,15 +130,61 @@ export class Fleet implements NodeLinkEvents {
    * @throws retryable `no_seed` outside the relayer's seed chain; InvalidValueError for a further attempt without a cause
    */
   async choose(request: ChooseRequest): Promise<Choice | Unavailable> {
-    if ((request.attempt === 0) !== (request.cause === null)) throw new InvalidValueError("cause", "null for attempt 0, and why there is another attempt for any other");
-    await this.#options.tide.ready(request.modelId);
+    await this.ready(request.modelId);
     for (let round = 0; round < CHECK_ROUNDS_MAX; round++) {
-      const unchecked = new Set<AttestedState>();
-      const outcome = this.#tryChoose(request, unchecked);
-      if (outcome) return outcome;
-      await Promise.all([...unchecked].map((state) => this.#check(state)));
+      const outcome = this.tryChoose(request);
+      if (outcome === null) break;
+      if (!(outcome instanceof Promise)) return outcome;
+      await outcome;
     }
-    return this.#unavailable(request, undefined);
+    const found = this.whyNot(request);
+    this.#options.metrics.count("unavailable_total", { reason: found.reason });
+    return found;
+  }
+
+  /**
+   * The same at once, among the nodes that are open to the caller too.
+   * @param more what the caller knows of a node, as a number of GATES
+   * @returns null where none is open; a promise where signatures of candidates have to be looked at first, to be tried again after it
+   */
+  tryChoose(request: ChooseRequest, more: (nodeId: number) => number = () => OPEN): Choice | null | Promise<unknown> {
+    if ((request.attempt === 0) !== (request.cause === null)) throw new InvalidValueError("cause", "null for attempt 0, and why there is another attempt for any other");
+    const unchecked = new Set<AttestedState>();
+    const choice = this.#decide(request, more, unchecked) ?? (unchecked.size === 0 && this.#tables.isOutdated ? this.#decide(request, more, unchecked) : null);
+    return choice ?? (unchecked.size > 0 ? Promise.all([...unchecked].map((state) => this.#check(state))) : null);
+  }
+
+  /** The prices of the model are known from then on. */
+  ready(modelId: Hash): Promise<void> {
+    return this.#options.tide.ready(modelId);
+  }
+
+  /** Why a node cannot take a request now, by all that the fleet knows but a signature not looked at yet; a number of GATES. */
+  gateOf(nodeId: number, request: ChooseRequest): number {
+    return gateNumber(this.#gateOf(request, this.#tables.current(this.#nodes.values()), nodeId, this.#options.clock.monotonicMs(), new Set()));
+  }
+
+  /** Why no node takes a request: `saturated` where nothing but load stands in its way. */
+  whyNot(request: ChooseRequest): Unavailable {
+    return unavailable(request, this.#models.nodesOf(request.modelId), this.serviceMsOf(request.modelId), this.#options.clock.monotonicMs(), (state) => this.#pricesOf(state, request));
+  }
+
+  /** Mean time of a typical task of a model, by the nodes' curves. */
+  serviceMsOf(modelId: Hash): Millis {
+    return shardOf(this.#tables.current(this.#nodes.values()), modelId)?.pressure.serviceMs ?? SERVICE_MS_GUESS;
+  }
+
+  /** What each model of a node offers at the moment; of one that is gone or stale, nothing. */
+  standingsOf(nodeId: number): readonly Standing[] {
+    const node = this.#nodes.get(nodeId);
+    return node ? standingsOf(node, this.#options.clock.monotonicMs()) : [];
+  }
+
+  /** Prompt tokens that a node is likely to hold of a conversation. */
+  cachedTokensOn(nodeId: number, request: ChooseRequest): Tokens {
+    if (request.conversationKey === undefined) return 0;
+    const holder = this.#conversations.holderOf(request.conversationKey, request.modelId, this.#options.clock.monotonicMs());
+    return holder?.nodeId === nodeId ? Math.min(holder.tokens, request.inputTokens) : 0;
   }
 
   /** @returns the id of a model by canonical name, alias or id; null where no node has declared it. */
@@ -170,19 +216,21 @@ export class Fleet implements NodeLinkEvents {
     }));
   }
 
-  /** One synchronous try. @returns null where signatures of candidates (now in `unchecked`) have to be looked at first. */
-  #tryChoose(request: ChooseRequest, unchecked: Set<AttestedState>): Choice | Unavailable | null {
+  #decide(request: ChooseRequest, more: (nodeId: number) => number, unchecked: Set<AttestedState>): Choice | null {
     const picture = this.#tables.current(this.#nodes.values());
     const shard = shardOf(picture, request.modelId);
-    if (!shard) return this.#unavailable(request, shard);
+    if (!shard) return null;
     const nowMs = this.#options.clock.monotonicMs();
     const task = this.#taskOf(request, picture, nowMs);
     const { epoch, seed } = this.#epochSeed();
     const draw = drawOf(seed, request, this.#options.crypto.keccak256);
-    const gate = (row: number): number => gateNumber(this.#gateOf(request, picture, shard.rows[row]!.nodeId, nowMs, unchecked));
+    const gate = (row: number): number => {
+      const { nodeId } = shard.rows[row]!;
+      const known = gateNumber(this.#gateOf(request, picture, nodeId, nowMs, unchecked));
+      return known === OPEN ? more(nodeId) : known;
+    };
     const row = decide(shard, task, wordsOf(draw), gate, this.#scratch);
-    if (unchecked.size > 0 || (row < 0 && this.#tables.isOutdated)) return null;
-    if (row < 0) return this.#unavailable(request, shard);
+    if (unchecked.size > 0 || row < 0) return null;
     const sequence = this.#tables.next();
     const decision = decisionText({
       processId: this.#options.processId, sequence, tableRoot: picture.table.root, epoch, draw, drawnFor: request, cause: request.cause, task,
@@ -270,12 +318,6 @@ export class Fleet implements NodeLinkEvents {
     const seed = seeds.seedOf(epoch);
     if (seed === null) throw new TidelaneError("No routing seed is committed for this epoch; the board loop commits one within an epoch.", { code: "no_seed", retryable: true, details: { epoch } });
     return (this.#seed = { epoch, seed });
-  }
-
-  #unavailable(request: ChooseRequest, shard: Shard | undefined): Unavailable {
-    const found = unavailable(request, this.#models.nodesOf(request.modelId), shard?.pressure.serviceMs ?? SERVICE_MS_GUESS, this.#options.clock.monotonicMs(), (state) => this.#pricesOf(state, request));
-    this.#options.metrics.count("unavailable_total", { reason: found.reason });
-    return found;
   }
 
   #remember(nodeId: number): FleetNode {

@@ -1,6 +1,7 @@
 // One node as the relayer knows it live: connection, last attestation, own load, learnt curves, score.
 import { AttestedState } from "./attestedState.ts";
 import { CurveFit } from "../routing/fit.ts";
+import { keptAfter } from "../lobby/warmUp.ts";
 import { PRICE_MAX } from "../routing/parameters.ts";
 import { SCORE_START_BPS, forgiven, scoreAfter, type Deed } from "../routing/score.ts";
 import { modelIdOf } from "../../protocol/ids.ts";
@@ -40,6 +41,7 @@ export class FleetNode {
   readonly #inFlight = new Map<Hash, number>();
   #lastSeq = -1n;
   #statedCurve = "";
+  #kept = 0;
   #scoreBps: Bps = SCORE_START_BPS;
   #scoredAtMs: Millis;
 
@@ -101,12 +103,23 @@ export class FleetNode {
     this.own.inFlight += by;
   }
 
+  /** Engine and curve as the node states them. */
+  get statedCurve(): string {
+    return this.#statedCurve;
+  }
+
+  /** Good answers, as warming up counts them. */
+  get kept(): number {
+    return this.#kept;
+  }
+
   scoreBps(nowMs: Millis): Bps {
     return forgiven(this.#scoreBps, nowMs - this.#scoredAtMs);
   }
 
   score(deed: Deed, nowMs: Millis): void {
     this.#scoreBps = scoreAfter(this.scoreBps(nowMs), deed);
+    this.#kept = keptAfter(this.#kept, deed);
     this.#scoredAtMs = nowMs;
   }
 

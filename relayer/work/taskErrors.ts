@@ -1,6 +1,7 @@
 // What a client is told when a task cannot be done: one place that turns the fleet's and the attempts' reasons into typed errors.
 import { TidelaneError } from "../../protocol/errors.ts";
-import type { Tokens } from "../../protocol/units.ts";
+import type { Refusal } from "../lobby/lobby.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
 import type { AttemptFailed } from "./attempt.ts";
 import type { Unavailable, UnavailableReason } from "./routingRequest.ts";
 
@@ -14,6 +15,29 @@ export function unavailableError(reason: Unavailable): TidelaneError {
   const canWait = reason.retryAfterMs > 0;
   return new TidelaneError(reason.detail, { code: CODES[reason.reason], retryable: canWait, details: canWait ? { retryAfterMs: reason.retryAfterMs } : {} });
 }
+
+const WHY: Readonly<Record<Refusal, string>> = {
+  lobby_full: "The lobby is full.", payer_full: "Too many requests of this payer are waiting.", too_late: "No node can start it in time.",
+  thinned: "More is asked for than the nodes can do, and this request is among those turned away.", wait_too_long: "The wait would be longer than the request allows.",
+};
+
+/** Turned away at the door, or when its time was over: why, how long a wait would be, and what would help. */
+export function cannotWait(reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis, waitMsMax: Millis): TidelaneError {
+  const seconds = Math.max(1, Math.ceil(expectedWaitMs / 1_000));
+  const help = reason === "lobby_full" || reason === "payer_full" ? "Try again later." : `Send x-tidelane-wait: ${2 * seconds} to wait in line, service_tier flex where it may take longer, or try again later.`;
+  return new TidelaneError(`${WHY[reason]} About ${seconds} s of wait are expected; the request allows ${Math.floor(waitMsMax / 1_000)} s. ${help}`, {
+    code: "saturated", retryable: true, details: { reason, retryAfterMs, expectedWaitMs: Math.ceil(expectedWaitMs), waitMsMax },
+  });
+}
+
+/** The relayer itself has too much to do. */
+export const overloaded = (isDeferrable: boolean, retryAfterMs: Millis): TidelaneError =>
+  new TidelaneError(`This relayer has more to do than it can, and takes no ${isDeferrable ? "flex" : "new"} requests for the moment. Try again later, or at another relayer.`, { code: "overloaded", retryable: true, details: { retryAfterMs } });
+
+export const goneWhileWaiting = (): TidelaneError => new TidelaneError("The client has gone before its turn came. Nothing was charged.", { code: "request_aborted" });
+
+export const deadlineWhileWaiting = (): TidelaneError =>
+  new TidelaneError("The order's deadline passed while the request waited for a node. Nothing was charged; sign an order that is good for longer.", { code: "deadline_exceeded", retryable: true });
 
 export const modelNotFound = (name: string): TidelaneError =>
   new TidelaneError(`The model ${JSON.stringify(name.slice(0, 200))} is not served here; GET /v1/models lists those that are.`, { code: "model_not_found", details: { parameter: "model" } });

@@ -8,7 +8,8 @@
 // An answer that breaks off in the middle ends with a typed error and costs nothing; going on elsewhere would begin where
 // `interrupted` is thrown.
 import { chargeDown } from "../../protocol/fees.ts";
-import { Status, type TierValue } from "../../protocol/constants.ts";
+import { Status, Tier, type TierValue } from "../../protocol/constants.ts";
+import { waitMsMaxOf } from "../lobby/targets.ts";
 import { digest } from "../../protocol/typedData.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Cost } from "../../protocol/payment.ts";
@@ -18,16 +19,20 @@ import type { Identity, Metrics } from "../ports/world.ts";
 import type { EndedAttempt, Journal, SignedAttempt } from "../ports/journal.ts";
 import { Attempt, AttemptFailed, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
 import { assignmentToJson, signAssignment, type SignedAssignment } from "./assignment.ts";
-import { attemptsFailed, deadlineExceeded, interrupted, unavailableError } from "./taskErrors.ts";
+import { attemptsFailed, deadlineExceeded, interrupted } from "./taskErrors.ts";
 import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
-import type { Fleet } from "./fleet.ts";
+import type { Reception } from "./reception.ts";
+import type { Waiting } from "./place.ts";
+import type { Wish } from "./hall.ts";
 import type { Booking, Choice, Outcome } from "./routingRequest.ts";
 import type { Cover } from "./sessions.ts";
 
 export const ATTEMPTS_MAX = 3;
+/** Who pays for priority is entitled to twice as much of a full fleet. */
+const PRIORITY_WEIGHT = 0.5;
 
 export interface TaskWorld extends AttemptWorld {
-  readonly fleet: Pick<Fleet, "choose">;
+  readonly reception: Pick<Reception, "enter">;
   readonly journal: Pick<Journal, "finishTask">;
   readonly identity: Identity;
   readonly metrics: Metrics;
@@ -41,7 +46,8 @@ export interface TaskEnd {
   readonly cost: Cost;
 }
 
-export type TaskEvent = OutputEvent | TaskEnd;
+/** Waiting comes before any output, of the first attempt or of a further one. */
+export type TaskEvent = OutputEvent | TaskEnd | Waiting;
 
 export class TaskLife {
   readonly #world: TaskWorld;
@@ -86,7 +92,7 @@ export class TaskLife {
 
   /** @returns null when the task has ended well, or why another attempt is due. @throws TidelaneError where none may follow. */
   async *#attempt(number: number, earlier: AttemptFailed | null): AsyncGenerator<TaskEvent, AttemptFailed | null> {
-    const choice = await this.#choose(number, earlier);
+    const choice = yield* this.#choose(number, earlier);
     this.#nodeId = choice.nodeId;
     let outcome: Outcome = "unsent";
     let cause: string | null = "abandoned";
@@ -126,19 +132,32 @@ export class TaskLife {
     }
   }
 
-  async #choose(number: number, earlier: AttemptFailed | null): Promise<Choice> {
+  async *#choose(number: number, earlier: AttemptFailed | null): AsyncGenerator<Waiting, Choice> {
     const { request, model, routed, priceMax } = this.#plan;
     const { authorization, order } = this.#cover.covered;
-    const choice = await this.#world.fleet.choose({
-      taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
-      modelId: model.modelId, kind: model.kind, tier: order.tier as TierValue, ...routed,
-      maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
-      capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
-      ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
-    });
-    if (choice.ok) return choice;
-    // What went wrong before says more than that nobody is left to ask.
-    throw earlier ? attemptsFailed(earlier, number) : unavailableError(choice);
+    try {
+      return yield* this.#world.reception.enter({
+        taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
+        modelId: model.modelId, kind: model.kind, tier: order.tier as TierValue, ...routed,
+        maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
+        capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
+        ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
+      }, this.#wish(), request.signal);
+    } catch (error) {
+      // What went wrong before says more than that nobody is left to ask.
+      throw earlier ? attemptsFailed(earlier, number) : error;
+    }
+  }
+
+  #wish(): Wish {
+    const { tier, waitMsMax } = this.#plan.request;
+    const { order, authorization } = this.#cover.covered;
+    const { clock } = this.#world;
+    const orderMs = order.deadline * 1_000 - clock.nowMs();
+    return {
+      payer: authorization.payer, waitMsMax: waitMsMaxOf(tier, waitMsMax ?? null, orderMs), isDeferrable: tier === Tier.FLEX, weight: tier === Tier.PRIORITY ? PRIORITY_WEIGHT : 1,
+      untilMs: clock.monotonicMs() + orderMs,
+    };
   }
 
   #assign(choice: Choice, attempt: number): Promise<SignedAssignment> {

@@ -3,7 +3,7 @@ import { chargeDown, pricedDown } from "../../protocol/fees.ts";
 import { pricesAtTide, type Prices } from "../../protocol/tide.ts";
 import type { TierValue } from "../../protocol/constants.ts";
 import type { Payment } from "../../protocol/payment.ts";
-import type { Bps, TokenAmount, Tokens } from "../../protocol/units.ts";
+import type { Bps, Millis, TokenAmount, Tokens } from "../../protocol/units.ts";
 import type { TokenCounter } from "../ports/world.ts";
 import type { OpenedTask } from "../ports/journal.ts";
 import type { Fleet, FleetModel } from "./fleet.ts";
@@ -34,6 +34,8 @@ export interface TaskRequest {
   readonly isStreamed: boolean;
   /** The same for turns of one conversation; `""` where there is none. */
   readonly conversation: string;
+  /** How long the client will wait for a start, where it says; 0 for not at all. Default: what its tier suggests. */
+  readonly waitMsMax?: Millis | null;
   /** Aborts when the client has gone. */
   readonly signal: AbortSignal;
   /** Number of the first attempt where the task was tried before; no number is used twice. Default 0. */

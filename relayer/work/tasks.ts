@@ -4,11 +4,13 @@ import { estimatedMaxFee, leastFee, planOf, type TaskRequest } from "./taskPlan.
 import { TaskLife, type TaskEvent, type TaskWorld } from "./taskLife.ts";
 import type { Hash, TokenAmount } from "../../protocol/units.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Reception } from "./reception.ts";
 import type { Sessions } from "./sessions.ts";
 
 export interface TasksWorld extends TaskWorld {
-  readonly fleet: Pick<Fleet, "choose" | "modelIdOf" | "models">;
+  readonly fleet: Pick<Fleet, "modelIdOf" | "models">;
   readonly sessions: Pick<Sessions, "cover">;
+  readonly reception: Pick<Reception, "enter" | "close">;
 }
 
 export interface RunningTask {
@@ -16,8 +18,10 @@ export interface RunningTask {
   readonly sessionId: Hash;
   readonly mode: "voucher" | "allowance";
   readonly exposure: TokenAmount;
-  /** Of the attempt whose output follows. */
+  /** Of the latest attempt; 0 while it has no node. */
   readonly nodeId: number;
+  /** True where announcements come first. */
+  readonly isWaiting: boolean;
   /** Canonical name. */
   readonly model: string;
   /**
@@ -43,7 +47,7 @@ export class Tasks {
 
   /**
    * Begins a task. Resolves with the first output at hand (streamed) or with the whole answer journaled (not streamed), so that
-   * status and headers can be decided.
+   * status and headers can be decided; or when it is known to have to wait, with the first announcement.
    * @throws TidelaneError: those of Sessions.cover, and model_not_found, wrong_model_kind, context_length_exceeded, unsupported_parameter,
    *   no_node, saturated, price_above_maximum, input_refused, payment_refused, generation_failed, journal_unavailable, shutting_down
    */
@@ -58,20 +62,24 @@ export class Tasks {
         tier: request.tier, maxOutTokens: plan.maxOutTokens, nowMs: this.#world.clock.nowMs(),
         estimatedMaxFee: estimatedMaxFee(plan, this.#world.identity.feeBps), leastFee: leastFee(plan, this.#world.identity.feeBps),
       });
-      life = new TaskLife(this.#world, plan, cover, () => this.#ended());
+      const running = (life = new TaskLife(this.#world, plan, cover, () => this.#ended()));
       const exposure = cover.exposure();
-      const events = life.run();
+      const events = running.run();
       const first = await events.next();
-      return { taskId: cover.taskId, sessionId: cover.sessionId, mode: cover.modeName, exposure, nodeId: life.nodeId, model: plan.model.name, events: putBack(first, events) };
+      return {
+        taskId: cover.taskId, sessionId: cover.sessionId, mode: cover.modeName, exposure, model: plan.model.name, events: putBack(first, events), isWaiting: first.value?.type === "waiting",
+        get nodeId() { return running.nodeId; },
+      };
     } finally {
       // From its beginning on a life reports its own end.
       if (!life) this.#ended();
     }
   }
 
-  /** Takes no new tasks. Resolves when the running ones have ended. */
+  /** Takes no new tasks, and turns away those that wait. Resolves when the running ones have ended. */
   async drain(): Promise<void> {
     this.#isStopping = true;
+    this.#world.reception.close();
     if (this.#running > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 

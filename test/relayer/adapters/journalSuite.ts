@@ -319,7 +319,10 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.claimIdempotency(hash(1), "k", hash(2), 1_000)).to.equal(null);
     expect(await journal.claimIdempotency(hash(1), "k", hash(3), 1_001)).to.deep.equal({ requestHash: hash(2), response: null });
     expect(await journal.claimIdempotency(hash(8), "k", hash(3), 1_001)).to.equal(null);
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null });
+    expect(await journal.keptResponse(hash(1), "another")).to.equal(null);
     await journal.completeIdempotency(hash(1), "k", "{\"a\":1}");
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: "{\"a\":1}" });
     expect(await journal.claimIdempotency(hash(1), "k", hash(2), 2_000)).to.deep.equal({ requestHash: hash(2), response: "{\"a\":1}" });
     await journal.completeIdempotency(hash(8), "k", null);
     expect(await journal.claimIdempotency(hash(8), "k", hash(4), 3_000)).to.equal(null);

@@ -9,6 +9,7 @@ import { silentLog } from "../../../relayer/adapters/log.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { systemDice } from "../../../relayer/adapters/dice.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { Responses } from "../../../relayer/api/responses.ts";
 import type { ApiServices, Readiness } from "../../../relayer/api/services.ts";
 import type { SignedReceipt } from "../../../relayer/work/tabs.ts";
 import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
@@ -49,14 +50,18 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
       async start(request) {
         asked.push(request);
         if (api.refusal) throw api.refusal;
+        const events = api.script(request);
+        const first = await events.next();
         const embeds = request.kind === "embeddings";
-        return { taskId: TASK, sessionId: `0x${"5e".repeat(32)}`, mode: "allowance", exposure: 123n, nodeId: 7, model: embeds ? embedder.name : model.name, events: api.script(request) };
+        return { taskId: TASK, sessionId: `0x${"5e".repeat(32)}`, mode: "allowance", exposure: 123n, nodeId: 7, isWaiting: first.value?.type === "waiting", model: embeds ? embedder.name : model.name, events: again(first, events) };
       },
     },
     fleet: {
       models: () => known, modelIdOf: (name) => known.find((one) => one.name === name || one.aliases.includes(name))?.modelId ?? null,
       status: () => ({ nodes: [], attested: 0, tableRoot: null }),
     },
+    lobby: { status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm" }) },
+    responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal }),
     sessions: {
       register: async () => ({ sessionId: TASK, mode: "allowance", apiKey: "tl_new" }),
       describe: async () => { throw new TidelaneError("This session is not registered here.", { code: "unknown_session" }); },
@@ -77,6 +82,12 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
     },
   };
   return api;
+}
+
+async function* again(first: IteratorResult<TaskEvent>, rest: AsyncGenerator<TaskEvent>): AsyncGenerator<TaskEvent> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
 }
 
 export const post = (api: TestApi, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> => fetch(`${api.url}${path}`, {

@@ -101,13 +101,18 @@ export async function createRig(): Promise<Rig> {
         },
         fleet: {
           modelIdOf: () => model.modelId, models: () => rig.models,
-          choose: async () => ({
-            ok: true as const, nodeId: 1, keyEpoch: 1, hotKey: privateKeyToAccount(keys.hot[0]).address.toLowerCase() as Address,
-            prices: PRICES,
-            model: { modelId: model.modelId, name: NAME, aliases: [], kind: "generate" as const, contextTokens: 4_096, tokenizer: "", capabilities: [], dimensions: 0 },
-            attestationHash: ZERO_HASH, attestationSeq: 1n, decision: "{}", decisionHash: ZERO_HASH,
-            booking: { firstToken: () => {}, progress: () => {}, contradicted: () => {}, release: () => {} },
-          }),
+        },
+        reception: {
+          close: () => {},
+          async *enter() {
+            return {
+              ok: true as const, nodeId: 1, keyEpoch: 1, hotKey: privateKeyToAccount(keys.hot[0]).address.toLowerCase() as Address,
+              prices: PRICES,
+              model: { modelId: model.modelId, name: NAME, aliases: [], kind: "generate" as const, contextTokens: 4_096, tokenizer: "", capabilities: [], dimensions: 0 },
+              attestationHash: ZERO_HASH, attestationSeq: 1n, decision: "{}", decisionHash: ZERO_HASH,
+              booking: { firstToken: () => {}, progress: () => {}, contradicted: () => {}, release: () => {} },
+            };
+          },
         },
       };
       return new Requests({

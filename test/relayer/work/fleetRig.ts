@@ -9,6 +9,7 @@ import { modelIdOf } from "../../../protocol/ids.ts";
 import { recoverWithViem, signStruct, signerOfKey } from "../../../protocol/signing.ts";
 import type { Hash, Millis } from "../../../protocol/units.ts";
 import type { SaturationAttestation } from "../../../protocol/generated/structs.ts";
+import type { NodeLinkEvents } from "../../../relayer/ports/nodes.ts";
 import type { Clock } from "../../../relayer/ports/world.ts";
 import type { Deployment } from "../../../relayer/ports/chain.ts";
 
@@ -54,13 +55,16 @@ export interface NodeSettings {
 export const STILL_TIDE: TideOfModels = { multiplierOf: () => TIDE_ONE, ready: () => Promise.resolve() };
 
 export class FleetRig {
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   readonly counts = new Map<string, number>();
   readonly tables: { root: Hash; text: string }[] = [];
   readonly fleet: Fleet;
+  /** Who hears of the nodes: the fleet itself, or who stands before it. */
+  events: NodeLinkEvents;
   readonly #seq = new Map<number, bigint>();
 
-  constructor(options: Partial<FleetOptions> = {}) {
+  constructor(options: Partial<FleetOptions> = {}, clock = new ManualClock()) {
+    this.clock = clock;
     const count = (name: string, labels: Readonly<Record<string, string>> = {}): void => {
       const key = [name, ...Object.values(labels)].join(":");
       this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
@@ -72,11 +76,12 @@ export class FleetRig {
       metrics: { count, gauge: none, observe: none, text: () => Promise.resolve("") }, deployment, relayerId: RELAYER,
       seeds: new SeedChain(SECRET, epoch, 1_000), tide: STILL_TIDE, processId: PROCESS, onTable: (root, text) => this.tables.push({ root, text }), ...options,
     });
+    this.events = this.fleet;
   }
 
   connect(nodeId: number, settings: NodeSettings = {}): void {
     const { stakedSlots = 8, models = [model()], curve = CURVE, live = true } = settings;
-    this.fleet.connected(
+    this.events.connected(
       { nodeId, keyEpoch: 1, hotKey: signer(nodeId).address, info: { nodeId, agent: "test/1", models: [...models], curve, engine: "timed" } },
       { nodeId, hotKey: signer(nodeId).address, keyEpoch: 1, hardwareClass: 1, slots: stakedSlots, live },
     );
@@ -85,7 +90,7 @@ export class FleetRig {
   /** Signs and hands in an attestation of an idle node with 4 slots. */
   async attest(nodeId: number, changes: Partial<SaturationAttestation> = {}, offers?: readonly Offer[], signedBy = nodeId): Promise<SignedAttestation> {
     const signed = await this.signed(nodeId, changes, offers, signedBy);
-    this.fleet.attested(nodeId, signed, this.clock.nowMs());
+    this.events.attested(nodeId, signed, this.clock.nowMs());
     return signed;
   }
 

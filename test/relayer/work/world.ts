@@ -20,6 +20,8 @@ import { Tasks, type TasksWorld } from "../../../relayer/work/tasks.ts";
 import type { AttemptEvent, AttemptRequest, Cancel, FinishReason, SignedAck } from "../../../protocol/link.ts";
 import type { CoveredOrder } from "../../../protocol/records.ts";
 import type { TaskReceipt } from "../../../protocol/generated/structs.ts";
+import { unavailableError } from "../../../relayer/work/taskErrors.ts";
+import type { Waiting } from "../../../relayer/work/place.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import type { ChooseRequest, Choice, Outcome, Unavailable } from "../../../relayer/work/routingRequest.ts";
 import type { TaskRequest } from "../../../relayer/work/taskPlan.ts";
@@ -138,6 +140,8 @@ export interface TestWorld {
   readonly tabs: Tabs;
   readonly steps: string[];
   unavailable: Unavailable | null;
+  /** What each attempt is told before it has a node. */
+  waiting: readonly Waiting[];
   opening: Promise<void>;
   /** How long orders are good for. */
   orderSeconds: number;
@@ -151,7 +155,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const limits = { startMsMax: 10_000, firstTokenMsMax: 10_000, gapMsMax: 10_000, cancelMsMax: 10_000, outputBytesMax: 1_000_000 };
   const steps: string[] = [];
   const world: Omit<TestWorld, "tasks"> = {
-    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, opening: Promise.resolve(), orderSeconds: 600, limits,
+    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, waiting: [], opening: Promise.resolve(), orderSeconds: 600, limits,
   };
   const finish = journal.finishTask.bind(journal);
   journal.finishTask = async (...args) => {
@@ -183,10 +187,15 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
     fleet: {
       models: () => [model, embedder],
       modelIdOf: (name) => [model, embedder].find((one) => one.name === name || one.aliases.includes(name))?.modelId ?? null,
-      async choose(request) {
+    },
+    reception: {
+      close: () => {},
+      async *enter(request) {
         world.chosen.push(request);
+        for (const waiting of tested.waiting) yield waiting;
         const node = world.nodes.find((one) => !request.exclude.includes(one.nodeId));
-        return node && !tested.unavailable ? choiceOf(node, request, world) : tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." };
+        if (node && !tested.unavailable) return choiceOf(node, request, world);
+        throw unavailableError(tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." });
       },
     },
     sessions: { cover: (request) => coverOf(request, tested) },

@@ -1,0 +1,275 @@
+// One model's lobby over its live nodes: the guide on the relayer's clock, fed by attestations and by what becomes of each booking.
+import { Floor } from "../lobby/floor.ts";
+import { Guide } from "../lobby/guide.ts";
+import { fullTpotMs, type NodeModel } from "../lobby/predict.ts";
+import { aloneMs } from "../lobby/prices.ts";
+import { GATES } from "../routing/decide.ts";
+import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
+import type { Announced, Errand } from "../lobby/errand.ts";
+import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Place } from "./place.ts";
+import type { Booking, Choice, ChooseRequest, Outcome } from "./routingRequest.ts";
+import type { Standing } from "./standing.ts";
+import type { Clock } from "../ports/world.ts";
+import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
+
+/** What a client may be told to wait, and what its payer is entitled to. */
+export interface Wish {
+  readonly payer: string;
+  readonly waitMsMax: Millis;
+  /** Deferrable: it may start any time within its wait. */
+  readonly isDeferrable: boolean;
+  readonly weight: number;
+  /** Monotonic: from here on it is the order's deadline that ends the wait. */
+  readonly untilMs: Millis;
+}
+
+/** A request in the hall. */
+export interface Guest {
+  readonly request: ChooseRequest;
+  readonly wish: Wish;
+  readonly place: Place;
+  readonly arrivedMs: Millis;
+  /** What it was promised when it came; null where it started at once, or is not told. */
+  promised: Announced | null;
+  isTold: boolean;
+}
+
+export interface HallOptions {
+  readonly clock: Clock;
+  readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "cachedTokensOn" | "serviceMsOf">;
+  readonly modelId: Hash;
+  readonly parameters: LobbyParameters;
+  readonly onRefused: (guest: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis) => void;
+  readonly onStarted: (guest: Guest, waitedMs: Millis) => void;
+}
+
+/** Kinds of nodes that are told apart; further ones count as the last. */
+const KINDS_MAX = 16;
+/** An attestation tells of a moment up to so long ago. */
+const DOUBT_MS: Millis = 1_000;
+/** Whoever starts within this is told nothing: its answer's status and headers can still say everything. */
+const HOLD_MS: Millis = 300;
+const LOOKED_AT_AGAIN_MAX = 500;
+/** Part of a service time that is believed. */
+const LEARNING = 0.1;
+const GONE: Pick<NodeModel, "slots"> = { slots: 0 };
+const NOT_HERE = GATES.indexOf("gone");
+
+export class Hall {
+  readonly #options: HallOptions;
+  readonly #guide: Guide<Guest>;
+  readonly #nodeIds: number[] = [];
+  readonly #placeOf = new Map<number, number>();
+  readonly #kindOf = new Map<string, number>();
+  readonly #models: NodeModel[] = [];
+  readonly #guests = new Set<Guest>();
+  #chosen: Choice | null = null;
+  #serviceMs: Millis | null = null;
+  #isChecking = false;
+
+  constructor(options: HallOptions) {
+    this.#options = options;
+    this.#guide = new Guide<Guest>(new Floor(), {
+      gate: (node, { key }) => options.fleet.gateOf(this.#nodeIds[node]!, key.request),
+      cachedTokensOn: (node, { key }) => options.fleet.cachedTokensOn(this.#nodeIds[node]!, key.request),
+      choose: ({ key }, _expectedOutTokens, _nowMs, gate) => this.#choose(key, gate),
+      start: ({ key }) => this.#start(key),
+      refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
+      bestTtftMs: (inputTokens) => this.bestTtftMs(inputTokens),
+    }, options.parameters);
+  }
+
+  get waiting(): number {
+    return this.#guide.waiting;
+  }
+
+  get deferred(): number {
+    return this.#guide.deferred;
+  }
+
+  get refusedPart(): number {
+    return this.#guide.refusedPart;
+  }
+
+  /** Slots of all nodes, as the lobby counts them. */
+  get slots(): number {
+    return this.#guide.floor.models.reduce((sum, { slots }) => sum + slots, 0);
+  }
+
+  get running(): number {
+    return this.#nodeIds.reduce((sum, _, place) => sum + this.#guide.floor.inFlight[place]!, 0);
+  }
+
+  /** Whether there is something that time alone may change. */
+  get isWatched(): boolean {
+    return this.#guide.waiting > 0 || this.#guide.isWatching;
+  }
+
+  guests(): ReadonlySet<Guest> {
+    return this.#guests;
+  }
+
+  /** What a node says now, or null where it is gone or stale. */
+  attested(nodeId: number, standing: Standing | null): void {
+    const place = this.#placeOf.get(nodeId);
+    if (standing === null) {
+      if (place !== undefined) this.#guide.floor.restate(place, { ...this.#guide.floor.models[place]!, ...GONE });
+      return;
+    }
+    if (place === undefined) this.#join(nodeId, standing);
+    else this.#guide.floor.restate(place, standing.model);
+    this.#models[this.#kindOf.get(standing.kind) ?? KINDS_MAX - 1] = standing.model;
+    this.#guide.floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
+    this.pump();
+  }
+
+  enter(guest: Guest): void {
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    this.#guests.add(guest);
+    this.#guide.expectStarts(this.slots / (this.#serviceMs ?? this.#options.fleet.serviceMsOf(this.#options.modelId)));
+    const errand = this.#errandOf(guest, nowMs);
+    if (guest.request.attempt > 0) return this.#guide.again(errand, nowMs);
+    const promised = this.#guide.arrived(errand, nowMs);
+    if (errand.isPatient && this.#guests.has(guest)) guest.promised = promised;
+  }
+
+  leave(guest: Guest): void {
+    if (!this.#guests.delete(guest)) return;
+    if (this.#guide.leave(guest)) this.pump();
+  }
+
+  /** Tells newcomers where they stand, unless they start at once. */
+  welcome(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    let isNews = false;
+    for (const guest of this.#guests) {
+      if (guest.isTold || guest.promised === null || nowMs - guest.arrivedMs < HOLD_MS) continue;
+      guest.isTold = isNews = true;
+      // The promise as it was, where looking again at all of a long line for each newcomer would take too long.
+      if (this.#guide.waiting > LOOKED_AT_AGAIN_MAX) guest.place.announce(guest.promised, nowMs);
+    }
+    if (isNews && this.#guide.waiting <= LOOKED_AT_AGAIN_MAX) this.announce();
+  }
+
+  /** Tells everybody who waits where they stand now. */
+  announce(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const { errand: { key }, announced } of this.#guide.announce(nowMs)) if (key.isTold) key.place.announce(announced, nowMs);
+  }
+
+  /** To be called now and then while it is watched. */
+  passed(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#guide.passed(nowMs, ({ key }, node) => this.#guide.suspect(key, node, nowMs));
+  }
+
+  /** How long one who comes now would wait. */
+  expectedWaitMs(): Millis {
+    return this.#guide.expectedWaitMs("", this.#options.clock.monotonicMs());
+  }
+
+  /** Nobody is there for it, or its promise is long past. */
+  isHopeless({ arrivedMs, promised }: Guest, afterMs: Millis): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    return nowMs - arrivedMs >= afterMs && (this.slots === 0 || (promised !== null && nowMs - promised.expectedStartMs >= afterMs));
+  }
+
+  pump(): void {
+    this.#guide.pump(this.#options.clock.monotonicMs());
+  }
+
+  /** First token of such a prompt on the node that is quickest when idle. */
+  bestTtftMs(inputTokens: Tokens): Millis {
+    return this.#models.reduce((least, model) => Math.min(least, aloneMs(model, inputTokens)), Infinity);
+  }
+
+  #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
+    const { request, wish } = guest;
+    const bestTtftMs = this.bestTtftMs(request.inputTokens);
+    const bestTpotMs = this.#models.reduce((least, model) => Math.min(least, fullTpotMs(model, { running: 1, contextTokens: request.inputTokens })), Infinity);
+    return {
+      key: guest, payer: wish.payer, arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
+      ttftTargetMs: ttftTargetMs(bestTtftMs), tpotTargetMs: tpotTargetMs(bestTpotMs), isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
+      dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
+    };
+  }
+
+  #join(nodeId: number, { kind, model }: Standing): void {
+    if (!this.#kindOf.has(kind) && this.#kindOf.size < KINDS_MAX) this.#kindOf.set(kind, this.#kindOf.size);
+    this.#placeOf.set(nodeId, this.#guide.join(model, this.#kindOf.get(kind) ?? KINDS_MAX - 1));
+    this.#nodeIds.push(nodeId);
+  }
+
+  /** @returns the chosen node's place; -1 where none is open, or where a signature has to be looked at first */
+  #choose({ request }: Guest, gate: (node: number) => number): number {
+    const choice = this.#options.fleet.tryChoose(request, (nodeId) => {
+      const place = this.#placeOf.get(nodeId);
+      return place === undefined ? NOT_HERE : gate(place);
+    });
+    if (choice instanceof Promise) this.#pumpAfter(choice);
+    if (choice === null || choice instanceof Promise) return -1;
+    this.#chosen = choice;
+    return this.#placeOf.get(choice.nodeId)!;
+  }
+
+  #pumpAfter(checked: Promise<unknown>): void {
+    if (this.#isChecking) return;
+    this.#isChecking = true;
+    void checked.finally(() => {
+      this.#isChecking = false;
+      this.pump();
+    });
+  }
+
+  #start(guest: Guest): void {
+    const choice = this.#chosen!;
+    this.#chosen = null;
+    this.#guests.delete(guest);
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#options.onStarted(guest, nowMs - guest.arrivedMs);
+    guest.place.give({ ...choice, booking: this.#watched(choice.booking, guest, this.#placeOf.get(choice.nodeId)!, nowMs) });
+  }
+
+  /** The same booking, whose every step the guide hears of. */
+  #watched(booking: Booking, guest: Guest, place: number, startedMs: Millis): Booking {
+    const { clock } = this.#options;
+    let outTokens: Tokens = 0;
+    let isReleased = false;
+    return {
+      firstToken: (sinceDispatchMs) => {
+        booking.firstToken(sinceDispatchMs);
+        if (!isReleased) this.#guide.firstToken(guest, place, clock.monotonicMs());
+      },
+      progress: (tokens) => {
+        booking.progress(tokens);
+        outTokens = tokens;
+      },
+      release: (outcome) => {
+        booking.release(outcome);
+        if (isReleased) return;
+        isReleased = true;
+        this.#ended(guest, place, outcome, outTokens, startedMs);
+      },
+      contradicted: () => booking.contradicted(),
+    };
+  }
+
+  #ended(guest: Guest, place: number, outcome: Outcome, outTokens: Tokens, startedMs: Millis): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (outcome === "failed") {
+      this.#guide.silent(guest, place, nowMs);
+      this.#guide.pump(nowMs);
+      return;
+    }
+    if (outcome === "completed") this.#serviceMs = (this.#serviceMs ?? nowMs - startedMs) * (1 - LEARNING) + LEARNING * Math.max(1, nowMs - startedMs);
+    this.#guide.ended(guest, outcome === "completed" ? outTokens : null, outTokens, nowMs);
+  }
+
+  #refuse(guest: Guest, reason: Refusal, retryAfterMs: Millis): void {
+    this.#guests.delete(guest);
+    this.#options.onRefused(guest, reason, retryAfterMs, this.#guide.expectedWaitMs(guest.wish.payer, this.#options.clock.monotonicMs()));
+  }
+}

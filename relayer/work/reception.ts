@@ -1,0 +1,237 @@
+// The reception: where tasks ask for a node. Whoever cannot start at once waits in its model's hall, or is told at once why not.
+//
+//   enter ─▶ nobody could ever take it ─▶ refused            links ── attested, disconnected ──▶ fleet, halls
+//        └─▶ hall: guide and lobby ─▶ a node ─▶ started
+//               └─▶ too long, overloaded, closing, deadline, no node for a while ─▶ refused, never in silence
+import { Hall, type Guest, type Wish } from "./hall.ts";
+import { Place, type Waiting } from "./place.ts";
+import { cannotWait, deadlineWhileWaiting, goneWhileWaiting, overloaded, shuttingDown, unavailableError } from "./taskErrors.ts";
+import { LOBBY, type LobbyParameters, type Refusal } from "../lobby/lobby.ts";
+import type { OverloadStep } from "../lobby/overload.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Choice, ChooseRequest } from "./routingRequest.ts";
+import type { SignedAttestation } from "../../protocol/link.ts";
+import type { ChainNode } from "../ports/chain.ts";
+import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
+import type { Clock, Dice, Metrics } from "../ports/world.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
+
+export interface ReceptionOptions {
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly metrics: Metrics;
+  readonly fleet: Fleet;
+  /** By default LOBBY, with starts counted over a longer time: a small fleet starts seldom. */
+  readonly parameters?: LobbyParameters;
+}
+
+/** Plain JSON values for the status page. */
+export interface LobbyStatus {
+  readonly waiting: number;
+  readonly deferred: number;
+  /** Of what is asked for, in percent. */
+  readonly refusedPercent: number;
+  /** How long one who comes now would wait, at the worst model. */
+  readonly expectedWaitMs: Millis;
+  readonly overload: OverloadStep;
+}
+
+const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, rateMs: 8_000 });
+const TICK_MS: Millis = 50;
+const ANNOUNCE_EVERY_MS: Millis = 1_000;
+/** Very long lines are told less often: so many waiting take another second. */
+const ANNOUNCED_PER_SECOND = 5_000;
+/** A model whose nodes have all gone for so long, or a booking so long overdue that nobody can take, is not waited for. */
+const HOPELESS_MS: Millis = 10_000;
+const HALLS_MAX = 10_000;
+
+export class Reception implements NodeLinkEvents {
+  readonly #options: ReceptionOptions;
+  readonly #halls = new Map<Hash, Hall>();
+  /** Models in whose halls a node stands. */
+  readonly #modelsOf = new Map<number, Set<Hash>>();
+  #isTicking = false;
+  #isClosed = false;
+  #overload: OverloadStep = "calm";
+  #announceAtMs: Millis = 0;
+  #hopelessAtMs: Millis = 0;
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+  }
+
+  // ---------------------------------------------------------------- tasks
+
+  /** @returns announcements while it waits, then a booked node. @throws TidelaneError where there will be none */
+  async *enter(request: ChooseRequest, wish: Wish, client: AbortSignal): AsyncGenerator<Waiting, Choice> {
+    this.#requireOpen(request, wish);
+    await this.#options.fleet.ready(request.modelId);
+    const guest: Guest = { request, wish, arrivedMs: this.#options.clock.monotonicMs(), promised: null, isTold: false, place: new Place(() => this.#halls.get(request.modelId)?.leave(guest)) };
+    const hall = this.#halls.get(request.modelId);
+    hall?.enter(guest);
+    if (!guest.place.hasNode) this.#requirePossible(guest, hall);
+    this.#watch();
+    return yield* guest.place.wait(client, goneWhileWaiting);
+  }
+
+  /** Waiting helps only where nothing but load stands in the way; why not is looked for where the way was not free at once. */
+  #requirePossible(guest: Guest, hall: Hall | undefined): void {
+    const found = this.#options.fleet.whyNot(guest.request);
+    if (hall && found.reason === "saturated") return;
+    hall?.leave(guest);
+    this.#options.metrics.count("unavailable_total", { reason: found.reason });
+    throw unavailableError(found);
+  }
+
+  /** Nothing new is let in, and whoever waits is told to come again. */
+  close(): void {
+    this.#isClosed = true;
+    for (const hall of this.#halls.values()) for (const guest of [...hall.guests()]) this.#turnAway(hall, guest, shuttingDown());
+  }
+
+  /** The relayer's own overload decides who may still come in. */
+  overload(step: OverloadStep): void {
+    this.#overload = step;
+    this.#measure();
+  }
+
+  /** How long the longest overdue booking has been waited for beyond its promise. */
+  get overdueMs(): Millis {
+    const nowMs = this.#options.clock.monotonicMs();
+    let most = 0;
+    for (const hall of this.#halls.values()) for (const { promised } of hall.guests()) if (promised) most = Math.max(most, nowMs - promised.expectedStartMs);
+    return most;
+  }
+
+  status(): LobbyStatus {
+    const halls = [...this.#halls.values()];
+    const worst = halls.reduce((most, hall) => Math.max(most, hall.waiting > 0 ? hall.expectedWaitMs() : 0), 0);
+    return {
+      waiting: halls.reduce((sum, hall) => sum + hall.waiting, 0), deferred: halls.reduce((sum, hall) => sum + hall.deferred, 0),
+      refusedPercent: Math.round(100 * halls.reduce((most, hall) => Math.max(most, hall.refusedPart), 0)), expectedWaitMs: Math.round(worst), overload: this.#overload,
+    };
+  }
+
+  #requireOpen({ attempt }: ChooseRequest, { isDeferrable }: Wish): void {
+    if (this.#isClosed) throw shuttingDown();
+    // What was begun is carried through.
+    if (attempt > 0) return;
+    if (this.#overload === "closed" || (this.#overload === "no_flex" && isDeferrable)) throw overloaded(isDeferrable, this.#jittered(5_000));
+  }
+
+  // ---------------------------------------------------------------- nodes
+
+  connected(node: ConnectedNode, chain: ChainNode): void {
+    this.#options.fleet.connected(node, chain);
+    this.#stand(node.nodeId);
+  }
+
+  attested(nodeId: number, signed: SignedAttestation, receivedAtMs: Millis): void {
+    this.#options.fleet.attested(nodeId, signed, receivedAtMs);
+    this.#stand(nodeId);
+  }
+
+  disconnected(nodeId: number): void {
+    this.#options.fleet.disconnected(nodeId);
+    this.#stand(nodeId);
+  }
+
+  /** Tells each hall what the node is there. */
+  #stand(nodeId: number): void {
+    const standings = this.#options.fleet.standingsOf(nodeId);
+    const models = this.#modelsOf.get(nodeId) ?? new Set<Hash>();
+    for (const modelId of models) if (!standings.some((one) => one.modelId === modelId)) this.#halls.get(modelId)!.attested(nodeId, null);
+    for (const standing of standings) {
+      const hall = this.#openHall(standing.modelId);
+      if (!hall) continue;
+      models.add(standing.modelId);
+      hall.attested(nodeId, standing);
+    }
+    if (models.size > 0) this.#modelsOf.set(nodeId, models);
+  }
+
+  #openHall(modelId: Hash): Hall | null {
+    const known = this.#halls.get(modelId);
+    if (known || this.#halls.size >= HALLS_MAX) return known ?? null;
+    const { clock, fleet, metrics, parameters = LIVE } = this.#options;
+    const hall = new Hall({
+      clock, fleet, modelId, parameters,
+      onRefused: (guest, reason, retryAfterMs, expectedWaitMs) => this.#refused(guest, reason, retryAfterMs, expectedWaitMs),
+      onStarted: (_guest, waitedMs) => metrics.observe("lobby_wait_ms", waitedMs),
+    });
+    this.#halls.set(modelId, hall);
+    return hall;
+  }
+
+  #refused({ place, wish }: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis): void {
+    this.#options.metrics.count("lobby_refused_total", { reason });
+    place.refuse(cannotWait(reason, this.#jittered(retryAfterMs), expectedWaitMs, wish.waitMsMax));
+  }
+
+  /** Up to half as long again: those who are refused together must not come back together. */
+  #jittered(ms: Millis): Millis {
+    return Math.ceil(ms * (1 + Number.parseInt(this.#options.dice.bytes32().slice(2, 10), 16) / 2 ** 33));
+  }
+
+  // ---------------------------------------------------------------- time
+
+  #watch(): void {
+    if (!this.#isTicking) void this.#tick();
+  }
+
+  async #tick(): Promise<void> {
+    this.#isTicking = true;
+    const { clock } = this.#options;
+    while ([...this.#halls.values()].some((hall) => hall.isWatched)) {
+      await clock.sleep(TICK_MS);
+      const nowMs = clock.monotonicMs();
+      for (const hall of this.#halls.values()) {
+        if (!hall.isWatched) continue;
+        hall.passed();
+        hall.welcome();
+      }
+      this.#endWaits(nowMs);
+      if (nowMs >= this.#announceAtMs) this.#announce(nowMs);
+    }
+    this.#isTicking = false;
+    this.#measure();
+  }
+
+  #announce(nowMs: Millis): void {
+    let waiting = 0;
+    // A node that says nothing any more is gone, though nobody tells of it.
+    for (const nodeId of this.#modelsOf.keys()) this.#stand(nodeId);
+    for (const hall of this.#halls.values()) {
+      waiting += hall.waiting + hall.deferred;
+      hall.announce();
+    }
+    this.#announceAtMs = nowMs + ANNOUNCE_EVERY_MS * (1 + Math.floor(waiting / ANNOUNCED_PER_SECOND));
+    this.#measure();
+  }
+
+  /** Who can no longer be served is told so: its order ends, or nobody is there for it any more. */
+  #endWaits(nowMs: Millis): void {
+    const isHopelessDue = nowMs >= this.#hopelessAtMs;
+    if (isHopelessDue) this.#hopelessAtMs = nowMs + ANNOUNCE_EVERY_MS;
+    for (const hall of this.#halls.values()) {
+      for (const guest of [...hall.guests()]) {
+        if (nowMs >= guest.wish.untilMs) this.#turnAway(hall, guest, deadlineWhileWaiting());
+        else if (isHopelessDue && hall.isHopeless(guest, HOPELESS_MS)) {
+          const found = this.#options.fleet.whyNot(guest.request);
+          if (found.reason !== "saturated" || hall.slots === 0) this.#turnAway(hall, guest, unavailableError(found));
+        }
+      }
+    }
+  }
+
+  #turnAway(hall: Hall, guest: Guest, error: Error): void {
+    hall.leave(guest);
+    guest.place.refuse(error);
+  }
+
+  #measure(): void {
+    const { metrics } = this.#options;
+    const { waiting, deferred, refusedPercent, expectedWaitMs } = this.status();
+    for (const [name, value] of Object.entries({ lobby_waiting: waiting, lobby_deferred: deferred, lobby_refused_percent: refusedPercent, lobby_expected_wait_ms: expectedWaitMs })) metrics.gauge(name, value);
+  }
+}

@@ -1,0 +1,270 @@
+// The reception: nobody waits in silence, nobody is lost, and no node gets more than its slots.
+import { expect } from "chai";
+import { ReceptionRig, settled, type Asked } from "./receptionRig.ts";
+import { offer } from "./fleetRig.ts";
+
+const codes = (all: readonly Asked[]): (string | undefined)[] => all.map((asked) => asked.error?.code);
+
+describe("the reception", () => {
+  it("sends whoever finds a free slot on at once, and lets the others wait with a position and a time", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 2 });
+    const all = Array.from({ length: 5 }, () => rig.ask());
+    await settled();
+    expect(all.map(({ choice }) => choice !== null)).to.deep.equal([true, true, false, false, false]);
+    expect(rig.nodes.node(1).inFlight).to.equal(2);
+    await rig.passAttesting(1_000, [1]);
+    expect(all.map(({ told }) => told[0]?.position)).to.deep.equal([undefined, undefined, 1, 2, 3]);
+    expect(all[4]!.told[0]!.expectedInMs).to.be.above(all[2]!.told[0]!.expectedInMs);
+    expect(rig.reception.status()).to.include({ waiting: 3 });
+    for (const [i, asked] of all.entries()) {
+      rig.finish(asked);
+      await settled();
+      expect(rig.nodes.node(1).inFlight, `after ${i}`).to.be.at.most(2);
+    }
+    expect(codes(all).every((code) => code === undefined) && all.every(({ choice }) => choice !== null)).to.equal(true);
+    expect(rig.reception.status()).to.include({ waiting: 0 });
+    expect(rig.nodes.node(1).inFlight).to.equal(0);
+  });
+
+  it("tells whoever will not wait so at once: why, how long it would be, what would help", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 }, { curve: { aNs: 2_000_000_000, bNs: 1_000_000, cNs: 0, dNs: 0, ePs: 0 } });
+    const first = rig.ask();
+    for (let i = 0; i < 3; i++) rig.ask();
+    await settled();
+    const refused = rig.ask({ waitMsMax: 1_000 });
+    await settled();
+    expect(first.choice).to.not.equal(null);
+    expect(refused.error!.code).to.equal("saturated");
+    expect(refused.error!.details).to.include({ reason: "wait_too_long", waitMsMax: 1_000 });
+    expect(refused.error!.details.retryAfterMs).to.be.above(1_000);
+    expect(refused.error!.message).to.match(/About \d+ s of wait are expected.*Send x-tidelane-wait/);
+    const hurried = rig.ask({ waitMsMax: 0 });
+    await rig.passAttesting(9_000, [1], 1);
+    expect(hurried.error!.details).to.include({ reason: "too_late" });
+    expect(hurried.told).to.deep.equal([]);
+  });
+
+  it("lets a client that hangs up go, and moves the others up", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const [running, leaving, last] = [rig.ask(), rig.ask(), rig.ask()] as const;
+    await rig.passAttesting(1_000, [1], 1);
+    leaving.leave();
+    await rig.passAttesting(1_000, [1], 1);
+    expect(leaving.error!.code).to.equal("request_aborted");
+    expect(last.told.at(-1)!.position).to.equal(1);
+    rig.finish(running);
+    await settled();
+    expect(last.choice).to.not.equal(null);
+    expect(rig.reception.status()).to.include({ waiting: 0 });
+  });
+
+  it("gives a place back that was given to a client that had just gone", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const [running, leaving] = [rig.ask(), rig.ask()] as const;
+    await settled();
+    rig.finish(running);
+    leaving.leave();
+    await settled();
+    expect(leaving.choice === null || leaving.error === null).to.equal(true);
+    leaving.choice?.booking.release("unsent");
+    expect(rig.nodes.node(1).inFlight).to.equal(0);
+  });
+
+  it("defers flex to the ebb, behind whoever is in a hurry, and still starts it by its own time", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 2 });
+    const running = [rig.ask(), rig.ask()];
+    await settled();
+    const flex = rig.ask({ isDeferrable: true, waitMsMax: 600_000 });
+    const normal = rig.ask();
+    await rig.passAttesting(1_000, [1]);
+    rig.finish(running[0]!);
+    await settled();
+    expect(normal.choice, "whoever came later, but not deferrable").to.not.equal(null);
+    expect(flex.choice).to.equal(null);
+    rig.finish(running[1]!);
+    await settled();
+    expect(flex.choice, "with half of the slots free").to.not.equal(null);
+    // A full fleet for good: it starts when its time comes.
+    const [two, late] = [[flex, normal], rig.ask({ isDeferrable: true, waitMsMax: 20_000 })] as const;
+    await rig.passAttesting(10_000, [1]);
+    expect(late.choice).to.equal(null);
+    const ahead = Array.from({ length: 3 }, () => rig.ask());
+    await rig.passAttesting(8_000, [1]);
+    rig.finish(two[0]!);
+    rig.finish(two[1]!);
+    for (const one of ahead) {
+      await rig.passAttesting(1_000, [1]);
+      if (one.choice) rig.finish(one);
+    }
+    await rig.passAttesting(1_000, [1]);
+    expect(late.choice).to.not.equal(null);
+  });
+
+  it("breaks a silent node out, and finds it again when it answers", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 4 });
+    const silent = rig.ask();
+    await settled();
+    await rig.passAttesting(5_000, [1], 4);
+    const waiting = rig.ask();
+    await settled();
+    expect(waiting.choice, "while its first token is overdue").to.equal(null);
+    await rig.nodes.join(2, { slots: 4 });
+    await settled();
+    expect(waiting.choice!.nodeId).to.equal(2);
+    silent.choice!.booking.release("failed");
+    await rig.passAttesting(70_000, [1, 2], 4);
+    const found = new Set<number>();
+    for (let i = 0; i < 40 && !found.has(1); i++) {
+      const one = rig.ask();
+      await settled();
+      if (!one.choice) continue;
+      found.add(one.choice.nodeId);
+      rig.finish(one);
+      await rig.passAttesting(1_000, [1, 2], 4);
+    }
+    expect([...found], "by exploration").to.include(1);
+  });
+
+  it("tells those who wait when nobody is left to serve them, and when their order ends", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    rig.ask();
+    const [orphan, short] = [rig.ask(), rig.ask({ untilMs: rig.clock.monoMs + 3_000 })] as const;
+    await rig.passAttesting(4_000, [1], 1);
+    expect(short.error!.code).to.equal("deadline_exceeded");
+    rig.reception.disconnected(1);
+    await rig.clock.passBy(12_000);
+    expect(orphan.error!.code).to.equal("no_node");
+    expect(rig.reception.status()).to.include({ waiting: 0 });
+  });
+
+  it("gives up nodes that say nothing any more, and takes them back", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const first = rig.ask();
+    await settled();
+    const second = rig.ask();
+    await rig.clock.passBy(7_000);
+    rig.finish(first);
+    await settled();
+    expect(second.choice, "the node's word is seven seconds old").to.equal(null);
+    await rig.nodes.attest(1, { slots: 1 });
+    await settled();
+    expect(second.choice).to.not.equal(null);
+  });
+
+  it("closes: whoever waits is told to come again, and nobody is let in", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const [running, waiting] = [rig.ask(), rig.ask()] as const;
+    await settled();
+    rig.reception.close();
+    const late = rig.ask();
+    await settled();
+    expect(codes([running, waiting, late])).to.deep.equal([undefined, "shutting_down", "shutting_down"]);
+    expect(waiting.error!.retryable).to.equal(true);
+  });
+
+  it("under its own overload refuses flex first, then what is new, and carries through what has begun", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 4 });
+    rig.reception.overload("no_flex");
+    const [flex, normal] = [rig.ask({ isDeferrable: true }), rig.ask()] as const;
+    await settled();
+    expect(codes([flex, normal])).to.deep.equal(["overloaded", undefined]);
+    rig.reception.overload("closed");
+    const [refused, retried] = [rig.ask(), rig.ask({}, { attempt: 1, cause: "no_answer" })] as const;
+    await settled();
+    expect(codes([refused, retried])).to.deep.equal(["overloaded", undefined]);
+    expect(refused.error!.details.retryAfterMs).to.be.within(5_000, 7_500);
+    expect(retried.choice).to.not.equal(null);
+  });
+
+  it("shares a full fleet evenly between one who asks for much and others who ask for little", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const busy = rig.ask({ payer: "greedy" });
+    const greedy = Array.from({ length: 10 }, () => rig.ask({ payer: "greedy" }));
+    await settled();
+    const modest = ["a", "b"].map((payer) => rig.ask({ payer }));
+    await settled();
+    const order: string[] = [];
+    for (let running: Asked | undefined = busy; running; ) {
+      rig.finish(running);
+      await settled();
+      running = [...greedy, ...modest].find(({ choice }) => choice !== null && !order.includes(choice.decisionHash));
+      if (running) order.push(running.choice!.decisionHash);
+    }
+    const places = modest.map(({ choice }) => order.indexOf(choice!.decisionHash));
+    expect(order).to.have.length(12);
+    expect(Math.max(...places)).to.be.below(4);
+  });
+
+  describe("whatever is claimed", () => {
+    it("an empty fleet is told from a full one", async () => {
+      const rig = new ReceptionRig();
+      const nobody = rig.ask();
+      await settled();
+      expect(nobody.error!.code).to.equal("model_not_found");
+      await rig.nodes.join(1, { slots: 0 });
+      const none = rig.ask({ waitMsMax: 0 });
+      await rig.passAttesting(3_000, [1], 0);
+      expect(none.error).to.not.equal(null);
+    });
+
+    it("negative figures, more than all, a million slots and clocks five minutes off crash and stall nothing", async () => {
+      const rig = new ReceptionRig();
+      const nowMs = rig.clock.nowMs();
+      await rig.nodes.join(1, { slots: 1_000_000, computeBps: 60_000, memoryBps: 65_535, queueBps: 30_000, queuedTokens: 4_000_000_000, kvFreeTokens: 0 }, { stakedSlots: 2 });
+      await rig.nodes.join(2, { slots: 2 });
+      const signed = await rig.nodes.signed(2);
+      rig.reception.attested(2, { ...signed, attestation: { ...signed.attestation, slots: -5, computeBps: -1, kvFreeTokens: -7, queuedTokens: -9 } }, nowMs);
+      await rig.nodes.join(3, { slots: 2, observedAtMs: nowMs + 300_000, validUntilMs: nowMs + 305_000 });
+      await rig.nodes.join(4, { slots: 2, observedAtMs: nowMs - 300_000, validUntilMs: nowMs - 295_000 });
+      const all = Array.from({ length: 8 }, () => rig.ask());
+      for (let round = 0; round < 12; round++) {
+        await rig.clock.passBy(500);
+        for (const [nodeId, slots] of [[1, 1_000_000], [3, 2], [4, 2]] as const) {
+          await rig.nodes.attest(nodeId, { slots }, [offer({ slots: 4 })]);
+          expect(rig.nodes.node(nodeId).inFlight).to.be.at.most(2);
+        }
+        for (const asked of all) if (asked.choice) rig.finish(asked);
+      }
+      expect(all.filter(({ choice }) => choice === null)).to.deep.equal([]);
+      expect(new Set(all.map(({ choice }) => choice!.nodeId))).to.not.include(2);
+    });
+
+    it("attestations out of order and doubled change nothing for those who wait", async () => {
+      const rig = new ReceptionRig();
+      await rig.nodes.join(1, { slots: 1 });
+      const [running, waiting] = [rig.ask(), rig.ask()] as const;
+      await settled();
+      const [older, newer] = [await rig.nodes.signed(1, { slots: 1 }), await rig.nodes.signed(1, { slots: 1, computeBps: 10_000 })];
+      for (const signed of [newer, older, newer, older]) rig.reception.attested(1, signed, rig.clock.nowMs());
+      expect(waiting.choice).to.equal(null);
+      rig.finish(running);
+      await rig.passAttesting(2_000, [1], 1);
+      expect(waiting.choice).to.not.equal(null);
+    });
+
+    it("curves that diverge keep nobody waiting for ever", async () => {
+      const rig = new ReceptionRig();
+      const most = 10 ** 12;
+      await rig.nodes.join(1, { slots: 2 }, { curve: { aNs: most, bNs: most, cNs: most, dNs: most, ePs: most } });
+      await rig.nodes.join(2, { slots: 2 }, { curve: { aNs: 0, bNs: 0, cNs: 0, dNs: 0, ePs: 0 } });
+      const all = Array.from({ length: 6 }, () => rig.ask());
+      for (let round = 0; round < 20; round++) {
+        await rig.passAttesting(1_000, [1, 2]);
+        for (const asked of all) if (asked.choice) rig.finish(asked);
+      }
+      expect(codes(all).filter((code) => code !== undefined)).to.deep.equal([]);
+      expect(all.every(({ choice }) => choice !== null)).to.equal(true);
+    });
+  });
+});
