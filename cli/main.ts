@@ -10,6 +10,7 @@ interface Group {
 
 const groups: Readonly<Record<string, Group>> = {
   payer: { description: "deposit, open a session, pay from any OpenAI client, get the rest back", load: async () => (await import("./payer.ts")).payerCommand() },
+  oracle: { description: "an example dApp: a contract that asks a model and receives the answer", load: async () => (await import("./oracle.ts")).oracleCommand() },
   audit: { description: "verify receipts against the chain, trusting no word of the relayer", load: async () => (await import("./audit.ts")).auditCommand() },
   node: { description: "register, stake and run a node, claim what it earned", load: async () => (await import("./node.ts")).nodeCommand() },
   relayer: { description: "register, bond and look after a relayer", load: async () => (await import("./relayer.ts")).relayerCommand() },

@@ -5,6 +5,7 @@ import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
 import { BondVaultAbi } from "../../protocol/generated/abi/BondVault.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { TideTokenAbi } from "../../protocol/generated/abi/TideToken.ts";
 import { modelIdOf } from "../../protocol/ids.ts";
 import { signerOfKey, signStruct } from "../../protocol/signing.ts";
@@ -32,7 +33,11 @@ export interface Ids {
 const GAS_WEI = 10n ** 20n;
 /** 10,000 tokens with 6 decimals. */
 const DEPOSIT = 10_000_000_000n;
+/** What the payer keeps in the wallet, for contracts that ask. */
+const POCKET = 1_000_000_000n;
 const RELAYER_BOND = 50_000_000_000n;
+/** Behind commits to open requests: 20 at a time, at the local minimum penalty. */
+const COMMIT_BOND = 1_000_000_000n;
 const RELAYER_FEE_BPS = 300;
 /** More than any single call here needs; calls of one account are sent together, before the earlier ones can be simulated. */
 const GAS_LIMIT = 2_000_000n;
@@ -62,7 +67,7 @@ export async function setUpAccounts(setup: Setup): Promise<Ids> {
   if (ids.relayerId === 0 || Object.values(ids.nodeIds).includes(0)) {
     throw new TidelaneError("the registrations were mined, and yet the registries do not know them", { code: "setup_failed" });
   }
-  await send(setup, [...await bonds(setup, ids), ...await deposit(setup)]);
+  await send(setup, [...await bonds(setup, ids), ...await commitBond(setup, ids), ...await deposit(setup)]);
   return ids;
 }
 
@@ -105,8 +110,8 @@ async function funding(setup: Setup): Promise<Call[]> {
   const standings = new Map((await Promise.all(owners.map((key) => standingOf(setup, key)))).map((standing) => [standing.key, standing]));
   const calls = [...standings.values()].filter((standing) => standing.gas < GAS_WEI / 2n)
     .map((standing): Call => ({ key: WELL_KNOWN_TEST_KEY, what: "fund an account with gas", to: addressOf(standing.key), value: GAS_WEI }));
-  if (standings.get(keys.payer.owner)!.payTokens === 0n && await freeBalance(setup) === 0n) calls.push(mint("payToken", keys.payer.owner, DEPOSIT));
-  const relayerLacks = RELAYER_BOND - (ids.relayerId === 0 ? 0n : await bondOf(setup, Party.RELAYER, ids.relayerId));
+  if (standings.get(keys.payer.owner)!.payTokens === 0n && await freeBalance(setup) === 0n) calls.push(mint("payToken", keys.payer.owner, DEPOSIT + POCKET));
+  const relayerLacks = RELAYER_BOND - (ids.relayerId === 0 ? 0n : await bondOf(setup, Party.RELAYER, ids.relayerId)) + await commitBondLacking(setup, ids);
   if (standings.get(keys.relayer.owner)!.payTokens < relayerLacks) calls.push(mint("payToken", keys.relayer.owner, relayerLacks));
   for (const node of setup.nodes) {
     const id = ids.nodeIds[node.name]!;
@@ -162,12 +167,30 @@ async function bonds(setup: Setup, ids: Ids): Promise<Call[]> {
   return all.flat();
 }
 
+/** Penalties of commits that are still open lie in it too, so it is topped up once half of it is gone for good. */
+async function commitBondLacking(setup: Setup, { relayerId }: Ids): Promise<bigint> {
+  const { commitBond } = await reading(setup).readContract({
+    address: contract(setup, "InferenceGateway"), abi: InferenceGatewayAbi, functionName: "relayerAccountOf", args: [relayerId],
+  });
+  return commitBond < COMMIT_BOND / 2n ? COMMIT_BOND - commitBond : 0n;
+}
+
+async function commitBond(setup: Setup, ids: Ids): Promise<Call[]> {
+  const key = setup.keys.relayer.owner;
+  const lacks = await commitBondLacking(setup, ids);
+  return lacks === 0n ? [] : [
+    approve(key, contract(setup, "payToken"), contract(setup, "InferenceGateway"), lacks),
+    { key, what: "bond commits", to: contract(setup, "InferenceGateway"), data: encodeFunctionData({ abi: InferenceGatewayAbi, functionName: "bondCommits", args: [ids.relayerId, lacks] }) },
+  ];
+}
+
+/** Once: what the payer takes out again, or spends to the end, is the payer's business. */
 async function deposit(setup: Setup): Promise<Call[]> {
   const key = setup.keys.payer.owner;
-  const { payTokens } = await standingOf(setup, key);
-  return payTokens === 0n ? [] : [
-    approve(key, contract(setup, "payToken"), contract(setup, "Escrow"), payTokens),
-    { key, what: "deposit", to: contract(setup, "Escrow"), data: encodeFunctionData({ abi: EscrowAbi, functionName: "deposit", args: [payTokens] }) },
+  const amount = (await standingOf(setup, key)).payTokens - POCKET;
+  return amount <= 0n || await freeBalance(setup) > 0n ? [] : [
+    approve(key, contract(setup, "payToken"), contract(setup, "Escrow"), amount),
+    { key, what: "deposit", to: contract(setup, "Escrow"), data: encodeFunctionData({ abi: EscrowAbi, functionName: "deposit", args: [amount] }) },
   ];
 }
 

@@ -20,8 +20,8 @@ export interface ChainAccess {
 }
 
 const TIMEOUT_MS = 10_000;
-const MINED_TIMEOUT_MS = 180_000;
-const tokenAbi = parseAbi([
+export const MINED_TIMEOUT_MS = 180_000;
+export const tokenAbi = parseAbi([
   "function balanceOf(address) view returns (uint256)", "function allowance(address,address) view returns (uint256)", "function decimals() view returns (uint8)",
   "function symbol() view returns (string)", "function approve(address,uint256) returns (bool)",
 ]);
@@ -125,10 +125,10 @@ export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
 
 export const reader = (access: ChainAccess): PublicClient => createPublicClient({ transport: transportOf(access), pollingInterval: 500 });
 
-const transportOf = (access: ChainAccess) => fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 })));
+export const transportOf = (access: ChainAccess) => fallback(access.rpcUrls.map((url) => http(url, { timeout: TIMEOUT_MS, retryCount: 1 })));
 
 /** Money must not be sent to a namesake contract on another chain. */
-async function expectChain(client: PublicClient, chainId: number): Promise<void> {
+export async function expectChain(client: PublicClient, chainId: number): Promise<void> {
   const found = await reached(async () => client.getChainId());
   if (found !== chainId) throw new TidelaneError(`The node at the given RPC address serves chain ${found}; the deployment is on chain ${chainId}.`, { code: "wrong_chain", details: { found, expected: chainId } });
 }
@@ -155,4 +155,4 @@ export function contract(access: ChainAccess, name: string): Address {
   return lower(address);
 }
 
-const lower = (address: string): Address => address.toLowerCase() as Address;
+export const lower = (address: string): Address => address.toLowerCase() as Address;

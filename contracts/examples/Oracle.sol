@@ -12,7 +12,8 @@ contract Oracle is InferenceConsumer {
     using SafeERC20 for IERC20;
 
     address public immutable keeper;
-    Terms private terms;
+    /// @notice What every question costs at most (`maxFee`, to be approved) and how it is answered.
+    Terms public terms;
 
     /// @notice Somebody asked what stands in the gateway's Requested event.
     event Asked(bytes32 indexed requestId, address indexed asker);

@@ -19,6 +19,8 @@ export interface SignedAssignment {
 export interface AssignmentTerms {
   readonly covered: CoveredOrder;
   readonly taskId: Hash;
+  /** What the node must find in its input: salt and bytes. */
+  readonly inputCommit: Hash;
   readonly kind: OpenedTask["kind"];
   readonly choice: Choice;
   /** From 0; a number is never used twice for one task. */
@@ -37,7 +39,7 @@ export async function signAssignment(terms: AssignmentTerms, identity: Identity,
     // Conversations are not chained yet.
     contextHead: ZERO_HASH,
     ...choice.prices, feeBps: identity.feeBps, shareCap: covered.order.maxFee,
-    inputCommit: covered.order.promptCommit, issuedAt, deadline: Math.min(covered.order.deadline, issuedAt + deployment.windowSeconds),
+    inputCommit: terms.inputCommit, issuedAt, deadline: Math.min(covered.order.deadline, issuedAt + deployment.windowSeconds),
   };
   const hash = hashStruct("Assignment", assignment, crypto.keccak256);
   return { assignment, hash, signature: await identity.signer.sign(digestOfHash(deployment.domain, hash, crypto.keccak256)) };

@@ -1,4 +1,5 @@
 // A contract's request as a task: covered by the gateway's word, worked on as every other, its output kept for the delivery.
+import { textCommit } from "../../protocol/ids.ts";
 import { bodyOfRequest, coveredByGateway } from "../../protocol/requests.ts";
 import { Mode, Tier } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
@@ -43,7 +44,6 @@ export function contractTaskOf({ request }: SeenRequest, gateway: Address): Cont
   return { covered, taskId: hashStruct("TaskOrder", covered.order) };
 }
 
-
 /**
  * Resolves when the answer is journaled and its output kept under its receipt's outputCommit.
  * @throws TidelaneError those of Tasks.start; the task stays open, so that it can be tried again.
@@ -54,7 +54,7 @@ export async function answerContract(world: ContractWorld, one: ContractTry): Pr
   const text = bodyOfRequest(one.model.name, one.prompt, maxOutTokens);
   const tasks = new Tasks({
     ...world, links: keepingOutput(world.links, world.records), journal: stayingOpen(world.journal, one.earlier),
-    sessions: { cover: () => coverOf(world, covered, taskId, one) },
+    sessions: { cover: () => coverOf(world, covered, taskId, text, one) },
   });
   const { events } = await tasks.start({
     kind: "chat", model: one.model.name, body: new TextEncoder().encode(text), text,
@@ -64,7 +64,7 @@ export async function answerContract(world: ContractWorld, one: ContractTry): Pr
   for await (const _ of events) { /* Not streamed: everything is journaled before the first event. */ }
 }
 
-async function coverOf({ journal, clock }: ContractWorld, covered: CoveredOrder, taskId: Hash, { seen, model }: ContractTry): Promise<Cover> {
+async function coverOf({ journal, clock }: ContractWorld, covered: CoveredOrder, taskId: Hash, body: string, { seen, model }: ContractTry): Promise<Cover> {
   const { authorization, order } = covered;
   await journal.putSession({ sessionId: seen.requestId, authorization, nextNonce: 0n, charged: 0n, voucher: null });
   await journal.openTask({ taskId, sessionId: seen.requestId, order, kind: "chat", model: model.name, openedAtMs: clock.nowMs() }, null).catch((error: unknown) => {
@@ -73,6 +73,8 @@ async function coverOf({ journal, clock }: ContractWorld, covered: CoveredOrder,
   });
   return {
     covered, sessionId: seen.requestId, taskId, mode: Mode.REQUEST, modeName: "allowance", promptSalt: seen.requestId,
+    // The order commits to the prompt as the contract gave it; the node gets the body that it becomes.
+    inputCommit: textCommit(seen.requestId, body),
     exposure: () => 0n, charged: () => {}, release: () => {},
   };
 }

@@ -51,8 +51,9 @@ export interface Cover {
   readonly mode: ModeValue;
   /** `voucher` or `allowance`, for the response header. */
   readonly modeName: "voucher" | "allowance";
-  /** inputCommit of the whole request = order.promptCommit = saltedCommit(promptSalt, body). */
   readonly promptSalt: Hash;
+  /** saltedCommit(promptSalt, body) of the whole request. */
+  readonly inputCommit: Hash;
   /** What the session could at most still be charged, charges and reservations (this one included) taken off. */
   exposure(): TokenAmount;
   /** Turns the reservation into a charge. Call it when the task was journaled as finished. @throws RangeError above the order's maxFee. */
@@ -297,7 +298,7 @@ export class Sessions {
     }
     if (voucher) ledger.journaledCap(voucher.voucher.cumulativeCap);
     return {
-      covered, sessionId: book.sessionId, taskId, mode: book.authorization.mode as ModeValue, modeName: book.modeName, promptSalt,
+      covered, sessionId: book.sessionId, taskId, mode: book.authorization.mode as ModeValue, modeName: book.modeName, promptSalt, inputCommit: covered.order.promptCommit,
       exposure: () => ledger.exposure(nowSeconds()),
       charged: (charge) => ledger.charge(taskId, charge),
       release: () => ledger.release(taskId),

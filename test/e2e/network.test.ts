@@ -11,7 +11,8 @@ import { hashStruct } from "../../protocol/typedData.ts";
 import { TideTokenAbi } from "../../protocol/generated/abi/TideToken.ts";
 import { leafOf } from "../../protocol/records.ts";
 import { verifyReceipt } from "../../cli/audit.ts";
-import { chat, failure, Network, readAll, until, type Hash } from "./network.ts";
+import { chat, failure, IS_PAYERS, Network, readAll, until, type Hash } from "./network.ts";
+import { describeContracts } from "./contracts.ts";
 import { describePrices } from "./prices.ts";
 import { bentPayment, type Bent } from "./strangers.ts";
 
@@ -262,12 +263,14 @@ describe("a network of real processes", function () {
 
   const attested = async (): Promise<number> => ((await (await fetch(`${devnet.relayerUrl}/tidelane/v1/status`)).json()) as { fleet: { attested: number } }).fleet.attested;
 
+  describeContracts(network);
+
   describe("a relayer that dies", () => {
     it("after the journal write and before the batch: after the restart the task is settled once", async () => {
       const paying = await network.voucherPayer();
       await paying.client.chat.completions.create(chat);
       const { taskId, charge } = await network.outcome(paying);
-      await killRelayer();
+      await network.killRelayer();
       expect((await network.sql<{ batch_hash: string | null }>(`select batch_hash from tasks where task_id = '${taskId}'`))[0]!.batch_hash, "no batch yet").to.equal(null);
       await devnet.startRelayer();
       await devnet.attested();
@@ -285,7 +288,7 @@ describe("a network of real processes", function () {
       try {
         const before = await network.lastBatchId();
         await until("the batch is sent", async () => (await batchState(taskId)) === "sent", 40_000);
-        await killRelayer();
+        await network.killRelayer();
         expect(await batchState(taskId), "it died before it saw the transaction's receipt").to.equal("sent");
         await until("the batch is mined", async () => await network.lastBatchId() === before + 1n);
         await devnet.startRelayer();
@@ -338,12 +341,6 @@ describe("a network of real processes", function () {
       expect(code).to.equal(1);
       expect(stderr).to.include(new URL(devnet.relayerUrl).port);
     });
-
-    async function killRelayer(): Promise<void> {
-      const { pid } = devnet.relayerProcess;
-      devnet.relayerProcess.kill("SIGKILL");
-      await until("the relayer is gone", () => !isAlive(pid));
-    }
   });
 
   describe("outages", () => {
@@ -390,7 +387,7 @@ describe("a network of real processes", function () {
     it("leaves every book equal: journal, sessions, tabs and fees", async () => {
       await network.allSettled();
       const [sums] = await network.sql<{ charges: string; fees: string }>(
-        "select sum(charge::numeric) as charges, sum((record->'receipt'->'body'->>'fee')::numeric) as fees from attempts where receipt_hash is not null");
+        "select sum(attempts.charge::numeric) as charges, sum((record->'receipt'->'body'->>'fee')::numeric) as fees from attempts join tasks t using (task_id) join sessions s using (session_id) where receipt_hash is not null and " + IS_PAYERS);
       const account = await network.relayerAccount();
       expect(account.debited).to.equal(BigInt(sums!.charges));
       expect(account.debited - account.fees).to.equal(BigInt(sums!.fees));
@@ -426,13 +423,4 @@ async function runToEnd(script: string, env: Record<string, string>): Promise<{ 
   child.stderr.on("data", (chunk: Buffer) => { stderr += chunk.toString(); });
   const [code] = await once(child, "close") as [number | null];
   return { code, stderr };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -22,6 +22,9 @@ import type { Hash, Hex } from "../../protocol/units.ts";
 
 export const PROMPT = "Once upon a time there was a small lighthouse";
 
+/** Contracts' requests are paid by their fulfilment, never by a batch. */
+export const IS_PAYERS = `s."authorization" ->> 'mode' <> '${Mode.REQUEST}'`;
+
 export interface Paying {
   readonly payer: TidelanePayer;
   readonly client: OpenAI;
@@ -113,7 +116,7 @@ export class Network {
   async allSettled(): Promise<void> {
     await until("all tasks are settled", async () => {
       const [open] = await this.sql<{ n: string }>(`select count(*) as n from attempts a join tasks t using (task_id) left join batches b on b.header_hash = t.batch_hash
-        where a.receipt_hash is not null and a.charge::numeric > 0 and coalesce(b.state, '') <> 'confirmed'`);
+        join sessions s using (session_id) where a.receipt_hash is not null and a.charge::numeric > 0 and coalesce(b.state, '') <> 'confirmed' and ${IS_PAYERS}`);
       return Number(open!.n) === 0;
     }, 60_000);
   }
@@ -126,6 +129,13 @@ export class Network {
     } finally {
       await client.end();
     }
+  }
+
+  /** Ends its process at once, as a crash does. */
+  async killRelayer(): Promise<void> {
+    const { pid } = this.devnet.relayerProcess;
+    this.devnet.relayerProcess.kill("SIGKILL");
+    await until("the relayer is gone", () => !isAlive(pid));
   }
 
   session(sessionId: Hash) {
@@ -173,6 +183,15 @@ export class Network {
       method: "POST", headers: { "content-type": "application/json", ...headers },
       body: typeof body === "string" || body instanceof Uint8Array ? new Blob([body as never]) : JSON.stringify(body),
     });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { encodeFunctionData } from "viem/utils";
 import { InferenceGatewayAbi } from "../../../protocol/generated/abi/InferenceGateway.ts";
-import { saltedCommit } from "../../../protocol/ids.ts";
+import { saltedCommit, textCommit } from "../../../protocol/ids.ts";
 import { bodyOfRequest, promptHashOf } from "../../../protocol/requests.ts";
 import { checkAssignment, checkCover } from "../../../protocol/records.ts";
 import type { Hash } from "../../../protocol/units.ts";
@@ -56,6 +56,7 @@ describe("contracts' requests, on a real chain", function () {
     expect(covered.order.sessionId).to.equal(requestId);
     expect([...checkCover(covered), ...checkAssignment(covered, assignment)]).to.deep.equal([]);
     expect(input.body).to.equal(bodyOfRequest("org/model@q4", "Will it rain? ☂", 64));
+    expect(assignment.inputCommit, "what the node checks its input against").to.equal(textCommit(input.salt, input.body));
     expect(covered.order.promptCommit).to.equal(saltedCommit(requestId, promptHashOf("Will it rain? ☂")));
     // Paid by its fulfilment: no batch may ever hold it.
     expect(await rig.journal.unsettledSessions()).to.deep.equal([]);

@@ -234,7 +234,7 @@ async function coverOf(request: CoverRequest, world: TestWorld): Promise<Cover> 
   world.opening = world.opening.then(() => world.journal.openTask({ taskId, sessionId: record.order.sessionId, order: record.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs }, null));
   await world.opening;
   return {
-    covered, sessionId: record.order.sessionId, taskId, mode: Mode.ALLOWANCE, modeName: "allowance", promptSalt, exposure: () => 900_000n,
+    covered, sessionId: record.order.sessionId, taskId, mode: Mode.ALLOWANCE, modeName: "allowance", promptSalt, inputCommit: record.order.promptCommit, exposure: () => 900_000n,
     charged: (charge) => { world.steps.push("charged"); state.charged ??= charge; },
     release: () => { if (state.charged === null) state.released = true; },
   };
