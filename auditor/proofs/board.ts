@@ -94,7 +94,8 @@ interface Bounds {
 function around(view: BoardView, modelId: Hash): Bounds {
   const left = view.rows.findLastIndex((row) => row.modelId < modelId);
   const right = view.rows.findIndex((row) => row.modelId > modelId);
-  return { bounds: [...(left < 0 ? [] : [left]), ...(right < 0 ? [] : [right])], hasLeft: left >= 0 };
+  const bounds = [...(left < 0 ? [] : [left]), ...(right < 0 ? [] : [right])];
+  return { bounds: bounds.length > 0 ? bounds : [0], hasLeft: left >= 0 };
 }
 
 function across(view: BoardView, modelId: Hash): Bounds {
