@@ -92,7 +92,7 @@ export interface WatchSettings {
   readonly challengeBond: TokenAmount;
 }
 
-/** What a judge says to a proof: the offence's key and what it costs, or why it does not hold. */
+/** What a judge says to a proof: the offence's key and whether it is paid for, or why it does not hold. */
 export type Judgement =
   | { readonly holds: true; readonly key: Hash; readonly party: "node" | "relayer"; readonly offender: number; readonly isPunished: boolean }
   | { readonly holds: false; readonly reason: string };

@@ -20,7 +20,7 @@ const JUDGES: Readonly<Record<Exclude<Finding["functionName"], "challengeData">,
 /** `Verdict` of contracts/fraud/Evidence.sol. */
 const VERDICT = parseAbiParameters([
   "Verdict verdict",
-  "struct Verdict { bytes32 key; uint8 party; uint32 offender; uint32 relayerId; uint64 batchId; bytes32 voidedLeaf; bytes32 sessionId; address harmed; uint32 nodeId; uint96 fromTab; uint96 refund; uint96 extra; uint16 penaltyBps; uint96 penaltyLeast; bool jail; bool doubles; }",
+  "struct Verdict { bytes32 key; uint8 party; uint32 offender; uint32 relayerId; uint64 batchId; bytes32 voidedLeaf; bytes32 sessionId; address harmed; uint32 nodeId; uint96 fromTab; uint96 refund; uint96 extra; uint96 excess; uint16 penaltyBps; uint96 penaltyLeast; bool jail; bool doubles; }",
 ]);
 /** What a judge may also revert with: errors of the libraries that it reads with. */
 const ERRORS = [
@@ -39,7 +39,8 @@ export function judgeOf(client: PublicClient, fraudProofs: Address): (functionNa
     try {
       const { data } = await client.call({ to: await address, data: proof });
       const [verdict] = decodeAbiParameters(VERDICT, data ?? "0x");
-      const isPunished = await client.readContract({ ...fraud, functionName: "isPunished", args: [verdict.key] });
+      // Whoever showed a part of an excess keeps nobody from the rest.
+      const isPunished = verdict.excess === 0n && await client.readContract({ ...fraud, functionName: "isPunished", args: [verdict.key] });
       return { holds: true, key: verdict.key, party: verdict.party === 0 ? "node" : "relayer", offender: verdict.offender, isPunished };
     } catch (error) {
       const reason = revertOf(error);

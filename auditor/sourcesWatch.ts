@@ -137,8 +137,8 @@ class Reader {
 
   async #force(receiptHash: Hash): Promise<WatchEvent> {
     const force = await this.#client.readContract({ address: this.#settlement, abi: BatchSettlementAbi, functionName: "forceOf", args: [receiptHash] });
-    const { relayerId, taskId, resolvedAt, subtask, paysInput, fee, maxFee } = force;
-    return { kind: "force", relayerId, force: { receiptHash, taskId, resolvedAt, subtask, paysInput, fee, maxFee } };
+    const { relayerId, taskId, openedAt, subtask, paysInput, fee, maxFee } = force;
+    return { kind: "force", relayerId, force: { receiptHash, taskId, openedAt, subtask, paysInput, fee, maxFee } };
   }
 
   async #answer({ relayerId, batchId, index }: { relayerId: number; batchId: bigint; index: number }, transactionHash: Hash): Promise<WatchEvent | null> {

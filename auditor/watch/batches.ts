@@ -38,7 +38,7 @@ export async function batchVerdict(batch: WatchedBatch, keys: KeyFacts, before: 
     ...wrongChanges(header, session, batch.debits), ...wrongChanges(header, tab, batch.credits), ...tasksAboveMaxFee(header, session),
     ...badSums(batch, Tree.SESSION, session, records), ...badSums(batch, Tree.TAB, tab, records),
     ...secondInputs(header, session), ...tasksInTwoBatches(header, session, before.earlier), ...disorders(header, session), ...disorders(header, tab),
-    ...asymmetries(header, session, tab), ...paidAfterForce(header, postedAt, session, before.forces),
+    ...asymmetries(header, session, tab), ...paidAfterForce(header, postedAt, keys.windowSeconds, session, before.forces),
   ];
   return { found, unknownIndex: firstUnknown(session, header.leafCount), isTabKnown: tab.isWhole };
 }

@@ -48,6 +48,7 @@ export function boardDataFromBytes(bytes: Uint8Array): BoardData {
 export interface BoardContext {
   /** Attestations by hash, of this epoch's data and of others. */
   attestation(attestationHash: Hash): SignedAttestation | undefined;
+  readonly epochSeconds: Seconds;
   /** The relayer's assignments that were issued in the epoch. */
   readonly assignments: readonly Signed<Assignment>[];
 }
@@ -77,11 +78,12 @@ const wrongPools = (view: BoardView): Found[] => view.commitment.pools.flatMap((
 });
 
 /** Leaves that are older than what the relayer relied on, or missing. */
-function leftOut(view: BoardView, { assignments, attestation }: BoardContext): Found[] {
+function leftOut(view: BoardView, { assignments, attestation, epochSeconds }: BoardContext): Found[] {
   const rowsOf = Map.groupBy(view.rows.map((row, index) => ({ row, index })), ({ row }) => row.nodeId);
   return assignments.flatMap(({ message: assignment, signature }): Found[] => {
     const relied = attestation(assignment.attestationHash);
-    if (!relied || relied.attestation.nodeId !== assignment.nodeId) return [];
+    // What is relied on across an epoch's edge may stand in either board.
+    if (!relied || relied.attestation.nodeId !== assignment.nodeId || !isObservedIn(view, relied, epochSeconds)) return [];
     const relying = { assignment, assignmentSignature: signature };
     const own = rowsOf.get(assignment.nodeId) ?? [];
     const stale = own.flatMap(({ row, index }): Found[] => {
@@ -97,6 +99,9 @@ function leftOut(view: BoardView, { assignments, attestation }: BoardContext): F
     return [...stale, ...omitted];
   });
 }
+
+const isObservedIn = ({ commitment }: BoardView, { attestation }: SignedAttestation, epochSeconds: Seconds): boolean =>
+  BigInt(epochAt(attestation.observedAtMs, epochSeconds)) === commitment.epoch;
 
 /** Of those that name one attestation the first is enough. */
 export function reliedOnIn(epoch: bigint, assignments: readonly Signed<Assignment>[], epochSeconds: Seconds): Signed<Assignment>[] {

@@ -43,7 +43,7 @@ export interface WatchedBatch {
 export interface ForceFact {
   readonly receiptHash: Hash;
   readonly taskId: Hash;
-  readonly resolvedAt: Seconds;
+  readonly openedAt: Seconds;
   readonly subtask: number;
   readonly paysInput: boolean;
   readonly fee: TokenAmount;

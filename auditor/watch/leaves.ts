@@ -76,8 +76,11 @@ export function tasksInTwoBatches({ relayerId, batchId }: BatchHeader, session: 
   return [...tasksOf(session)].flatMap(([taskId, leaves]): Found[] => {
     const before = earlier.get(taskId);
     if (!before || before.batchId >= batchId) return [];
-    const evidence = { relayerId, earlierBatchId: before.batchId, earlier: before.entry, laterBatchId: batchId, later: entryAt(session.view, leaves[0]!.index) };
-    return [{ detail: `task ${taskId} stands in batch ${before.batchId} and again in ${batchId}`, finding: { offence: "F7", functionName: "proveTaskInTwoBatches", evidence } }];
+    // Each leaf of the later batch goes back by a proof of its own.
+    return leaves.map(({ index }) => {
+      const evidence = { relayerId, earlierBatchId: before.batchId, earlier: before.entry, laterBatchId: batchId, later: entryAt(session.view, index) };
+      return { detail: `leaf ${index} of batch ${batchId}: task ${taskId} stands in batch ${before.batchId} already`, finding: { offence: "F7", functionName: "proveTaskInTwoBatches", evidence } };
+    });
   });
 }
 
@@ -101,10 +104,11 @@ function missingIn({ relayerId, batchId }: BatchHeader, tree: KnownTree, other: 
 }
 
 /** F13: leaves that pay again what a force has paid. @param forces resolved ones, by task */
-export function paidAfterForce({ batchId }: BatchHeader, postedAt: Seconds, session: KnownTree, forces: ReadonlyMap<Hash, readonly ForceFact[]>): Found[] {
+export function paidAfterForce({ batchId }: BatchHeader, postedAt: Seconds, windowSeconds: Seconds, session: KnownTree, forces: ReadonlyMap<Hash, readonly ForceFact[]>): Found[] {
   return session.leaves.flatMap((known) => (forces.get(known.receipt.body.taskId) ?? []).flatMap((force): Found[] => {
     const { record, leaf, receipt, index } = known;
-    if (record === null || postedAt <= force.resolvedAt) return [];
+    // Until then the batch would have answered the force.
+    if (record === null || postedAt <= force.openedAt + windowSeconds) return [];
     const isTwice = leaf.receiptHash === force.receiptHash || leaf.charge + force.fee > force.maxFee
       || (force.paysInput && receipt.body.subtask === force.subtask && paysInput(record));
     if (!isTwice) return [];

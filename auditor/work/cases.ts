@@ -111,7 +111,9 @@ async function condemn(watch: Watch, one: Case): Promise<void> {
   if (standing.isSettled) return moved(watch, one, { status: await chain.isCondemned(relayerId, batchId) ? "condemned" : "answered" });
   if ((await chain.head()).timestamp <= standing.openedAt + settings.windowSeconds) return;
   const sent = await tried(watch, one, () => sender!.send(encodeCondemn(relayerId, batchId, index)));
-  if (sent) await moved(watch, one, { status: "condemned", transaction: sent.transactionHash });
+  if (!sent) return;
+  watch.state.voids.push({ relayerId, batchId });
+  await moved(watch, one, { status: "condemned", transaction: sent.transactionHash });
 }
 
 /** Credits first: debits get back what those gave up. */

@@ -5,6 +5,7 @@ import type { Hash, Seconds } from "../../protocol/units.ts";
 import type { KeptBatch } from "../ports.ts";
 import { batchVerdict, isDataOf, messagesOf, type BatchVerdict } from "../watch/batches.ts";
 import { attestationsByHash, boardDataFromBytes, boardFindings, epochOf, reliedOnIn, type BoardData } from "../watch/boards.ts";
+import type { OffenceId } from "../watch/findings.ts";
 import { shownOfView } from "../watch/evidenceFile.ts";
 import { NO_MESSAGES, joined, type Messages, type ShownPath, type WatchedBatch } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
@@ -16,17 +17,19 @@ import { urlOf, type Watch } from "./watch.ts";
 /** Tasks whose receipts are asked for where the records do not make the trees. */
 const RECEIPTS_MAX = 2_000;
 const CHECKED_MAX = 200;
+const WHOLE_BOND: readonly OffenceId[] = ["F6", "F7", "F8", "F11"];
 /** A relayer that is down has a part of W to come back before its data is demanded. */
 const GRACE_PARTS = 4;
 /** An epoch's data is not punishable to withhold; it is asked for so long. */
 const BOARD_WINDOWS = 2;
 
-/** @returns what is still open: not served yet, or demanded */
+/** What is not served yet stays open. */
 export async function checkOpen(watch: Watch): Promise<void> {
   const { state, archive, chain } = watch;
   const now = (await chain.head()).timestamp;
-  for (const board of state.boards.slice(0, CHECKED_MAX)) if (await checkBoard(watch, board, now)) state.boards = state.boards.filter((one) => one !== board);
+  // Batches first: what they relied on is what boards are compared with.
   for (const batch of state.batches.slice(0, CHECKED_MAX)) if (await checkBatch(watch, batch, now)) state.batches = state.batches.filter((one) => one !== batch);
+  for (const board of state.boards.slice(0, CHECKED_MAX)) if (await checkBoard(watch, board, now)) state.boards = state.boards.filter((one) => one !== board);
   await archive.saveState(state);
 }
 
@@ -56,6 +59,8 @@ async function checkBatch(watch: Watch, open: OpenBatch, now: Seconds): Promise<
   }
   const age = now - open.postedAt;
   if (age > settings.windowSeconds) return !state.cases.some((one) => one.place?.relayerId === relayerId && one.place.batchId === batchId && one.status === "challenged");
+  // What takes the whole bond needs no demand beside it.
+  if (verdict.found.some(({ finding }) => WHOLE_BOND.includes(finding.offence))) return true;
   if (age < (watch.options.graceSeconds ?? settings.windowSeconds / GRACE_PARTS)) return false;
   const detail = served ? `the data of batch ${batchId} does not hold leaf ${verdict.unknownIndex}` : `the data of batch ${batchId} is not served`;
   await openCases(watch, [{ detail, finding: { offence: "F9", functionName: "challengeData", evidence: { relayerId, batchId, index: verdict.unknownIndex } } }]);
@@ -148,7 +153,7 @@ async function contextOf({ related, settings, evidence }: Watch, relayerId: numb
     const found = known.has(message.attestationHash) ? null : await related.attestation(message.attestationHash);
     if (found) known.set(message.attestationHash, found);
   }
-  return { assignments, attestation: (hash: Hash) => known.get(hash) };
+  return { assignments, epochSeconds: settings.epochSeconds, attestation: (hash: Hash) => known.get(hash) };
 }
 
 function boardDataOf(bytes: Uint8Array): BoardData | null {

@@ -61,12 +61,14 @@ async function take(watch: Watch, event: WatchEvent): Promise<void> {
     const isOpen = state.boards.some((one) => one.commitment.relayerId === commitment.relayerId && one.commitment.epoch === commitment.epoch);
     if (isWatched(watch, commitment.relayerId) && !isOpen) state.boards.push({ commitment, dataHash });
   } else if (event.kind === "force") {
-    if (isWatched(watch, event.relayerId)) await related.noteForce(event.relayerId, event.force);
+    for (const batchId of isWatched(watch, event.relayerId) ? await related.noteForce(event.relayerId, event.force) : []) await reopenKept(watch, event.relayerId, batchId);
   } else if (event.kind === "shown") {
     await takeShown(watch, event);
   } else if (isWatched(watch, event.relayerId)) {
-    const isKnown = state.voids.some((one) => one.relayerId === event.relayerId && one.batchId === event.batchId);
-    if (!isKnown) state.voids.push({ relayerId: event.relayerId, batchId: event.batchId });
+    const { relayerId, batchId } = event;
+    // What this watcher had condemned it has voided.
+    const isOurs = state.cases.some(({ status, place }) => status === "condemned" && place?.relayerId === relayerId && place.batchId === batchId);
+    if (!isOurs) state.voids.push({ relayerId, batchId });
   }
 }
 
@@ -79,7 +81,12 @@ async function takeShown(watch: Watch, { relayerId, batchId, shown }: Extract<Wa
   reopen(watch, relayerId, batchId, kept.postedAt);
 }
 
-export function reopen({ state }: Watch, relayerId: number, batchId: bigint, postedAt: number): void {
+async function reopenKept(watch: Watch, relayerId: number, batchId: bigint): Promise<void> {
+  const kept = await watch.archive.batch(relayerId, batchId);
+  if (kept) reopen(watch, relayerId, batchId, kept.postedAt);
+}
+
+function reopen({ state }: Watch, relayerId: number, batchId: bigint, postedAt: number): void {
   if (!state.batches.some((one) => one.relayerId === relayerId && one.batchId === batchId)) state.batches.push({ relayerId, batchId, postedAt });
 }
 

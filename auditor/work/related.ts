@@ -61,8 +61,10 @@ export class Related {
     return text === undefined ? null : boardFromText(text);
   }
 
-  noteForce(relayerId: number, force: ForceFact): Promise<void> {
-    return this.#archive.note([{ kind: "force", key: `${relayerId}:${force.taskId}`, value: JSON.stringify(force, bigintsAsText) }]);
+  /** @returns the batches that hold leaves of its task already */
+  async noteForce(relayerId: number, force: ForceFact): Promise<readonly bigint[]> {
+    await this.#archive.note([{ kind: "force", key: `${relayerId}:${force.taskId}`, value: JSON.stringify(force, bigintsAsText) }]);
+    return (await this.#archive.noted("task", `${relayerId}:${force.taskId}`)).map((at) => BigInt(at.split(":")[1]!));
   }
 
   /** The messages, and those in the archive that may contradict them. @param own the batch that they come from, if any */
