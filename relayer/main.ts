@@ -17,6 +17,7 @@ import { createLog } from "./adapters/log.ts";
 import { PrometheusMetrics } from "./adapters/metrics.ts";
 import { DiskRecords } from "./adapters/records.ts";
 import { tokenCounter } from "./adapters/tokens.ts";
+import { systemVitals } from "./adapters/vitals.ts";
 import { buildApp } from "./api/app.ts";
 import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
@@ -24,6 +25,7 @@ import { Responses } from "./api/responses.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
 import { Forces } from "./loops/forces.ts";
+import { Overload } from "./loops/overload.ts";
 import { Requests } from "./loops/requests.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Tide } from "./loops/tide.ts";
@@ -103,6 +105,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tide = new Tide({ ...shared, relayerId: identity.relayerId, reader: boardReaderOf(world) });
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const reception = new Reception({ ...shared, fleet });
+  const overload = new Overload({ ...shared, vitals: systemVitals(), queueAgeMs: () => reception.overdueMs, onStep: (step) => reception.overload(step) });
   const links = new LinkServer({ ...shared, events: reception, processes: config.processes });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
@@ -120,7 +123,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), settlement, watch, tide, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);

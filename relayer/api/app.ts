@@ -2,7 +2,7 @@
 import express, { type Express } from "express";
 import { errorHandler } from "./errors.ts";
 import { healthRouter } from "./health.ts";
-import { cors, measured, notFound } from "./http.ts";
+import { cors, lean, measured, notFound } from "./http.ts";
 import { openAiRouter } from "./openai.ts";
 import { tidelaneRouter } from "./tidelane.ts";
 import type { ApiServices } from "./services.ts";
@@ -10,7 +10,7 @@ import type { ApiServices } from "./services.ts";
 export function buildApp(services: ApiServices): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", "simple");
-  app.use(measured(services.dice, services.clock, services.metrics), cors);
+  app.use(measured(services.dice, services.clock, services.metrics), lean(services.lobby), cors);
   app.use(healthRouter(services));
   app.use("/v1", openAiRouter(services));
   app.use("/tidelane/v1", tidelaneRouter(services));

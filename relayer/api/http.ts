@@ -1,6 +1,7 @@
 // What every request passes through: an id, CORS, a measurement; and routes that answer 405 and 404 as typed errors.
 import type { RequestHandler, Router } from "express";
 import { TidelaneError } from "../../protocol/errors.ts";
+import type { Reception } from "../work/reception.ts";
 import { ResponseHeader } from "../../protocol/payment.ts";
 import type { Clock, Dice, Metrics } from "../ports/world.ts";
 
@@ -34,14 +35,20 @@ export const measured = (dice: Dice, clock: Clock, metrics: Metrics): RequestHan
   next();
 };
 
-const EXPOSED = ["x-request-id", "retry-after", "retry-after-ms", "x-should-retry", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "idempotent-replayed", ...Object.values(ResponseHeader)].join(", ");
+/** From the first step of overload on connections are not kept: a client that comes again may find a process with more room. */
+export const lean = (lobby: Pick<Reception, "isLean">): RequestHandler => (_request, response, next) => {
+  if (lobby.isLean) response.set("connection", "close");
+  next();
+};
+
+const EXPOSED = ["x-request-id", "retry-after", "location", "retry-after-ms", "x-should-retry", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "idempotent-replayed", ...Object.values(ResponseHeader)].join(", ");
 const REQUEST_HEADERS_CHARS_MAX = 1_000;
 
 /** Any web page may ask: what it needs to pay is a key of its own, never a cookie. */
 export const cors: RequestHandler = (request, response, next) => {
   response.set({ "access-control-allow-origin": "*", "access-control-expose-headers": EXPOSED });
   if (request.method !== "OPTIONS") return next();
-  const wanted = request.headers["access-control-request-headers"] ?? "authorization, content-type, idempotency-key, x-tidelane-payment";
+  const wanted = request.headers["access-control-request-headers"] ?? "authorization, content-type, idempotency-key, x-tidelane-payment, x-tidelane-wait";
   response.set({
     "access-control-allow-methods": "GET, HEAD, POST, OPTIONS", "access-control-max-age": "600", vary: "access-control-request-headers",
     "access-control-allow-headers": /^[\w\-, ]*$/.test(wanted) ? wanted.slice(0, REQUEST_HEADERS_CHARS_MAX) : "authorization, content-type",

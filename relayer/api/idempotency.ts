@@ -17,6 +17,8 @@ const HEADER = "idempotency-key";
 const KEY_CHARS_MAX = 255;
 /** A longer answer is not kept; then the key is freed, and asking again costs again. */
 export const KEPT_BYTES_MAX = 1_048_576;
+/** What is kept of a stream while the relayer itself is short of room. */
+export const KEPT_BYTES_LEAN = 65_536;
 
 interface Kept {
   readonly headers: Readonly<Record<string, string>>;

@@ -6,7 +6,7 @@ import { chatAnswer, chatDelta, chatRole, completionAnswer, completionDelta, emb
 import { jsonBodyOf, rawJson, type JsonBody } from "./body.ts";
 import { openAiError, tellable } from "./errors.ts";
 import { route } from "./http.ts";
-import { claimKey, KEPT_BYTES_MAX, type Claim } from "./idempotency.ts";
+import { claimKey, KEPT_BYTES_LEAN, KEPT_BYTES_MAX, type Claim } from "./idempotency.ts";
 import { parseChat, parseCompletion, parseEmbeddings, type ParsedRequest } from "./requests.ts";
 import { sendLater, SILENT_MS_MAX, type LaterAnswer } from "./responses.ts";
 import { EventStream } from "./sse.ts";
@@ -130,7 +130,7 @@ function answerOf(parsed: ParsedRequest, task: RunningTask, outputs: readonly Ou
 async function stream(services: ApiServices, response: Response, task: RunningTask, parsed: ParsedRequest, claim: Claim): Promise<boolean> {
   const kind = parsed.kind === "chat" ? "chat" : "completion";
   const frame = frameOf(task, kind, Math.floor(services.clock.nowMs() / 1_000));
-  const events = new EventStream(response, services.clock, KEPT_BYTES_MAX);
+  const events = new EventStream(response, services.clock, services.lobby.isLean ? KEPT_BYTES_LEAN : KEPT_BYTES_MAX);
   let isWhole = false;
   try {
     let hasBegun = false;

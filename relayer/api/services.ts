@@ -23,7 +23,7 @@ export interface ApiServices {
   readonly tasks: Pick<Tasks, "start">;
   readonly fleet: Pick<Fleet, "models" | "modelIdOf" | "status">;
   readonly sessions: Pick<Sessions, "register" | "describe" | "issueKey">;
-  readonly lobby: Pick<Reception, "status">;
+  readonly lobby: Pick<Reception, "status" | "isLean">;
   /** Answers that are fetched later. */
   readonly responses: Pick<Responses, "begin" | "send">;
   readonly tabs: Pick<Tabs, "last">;

@@ -45,6 +45,13 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
+/** How the process itself is, since the last reading. */
+export interface VitalSigns {
+  /** How late timers come in the mean, and the part of the memory that is in use. */
+  read(): { readonly loopLagMs: Millis; readonly memoryPart: number };
+  stop(): void;
+}
+
 /** The relayer's own identity: its signing key's epoch is registered on chain. */
 export interface Identity {
   readonly relayerId: number;

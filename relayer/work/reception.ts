@@ -95,6 +95,11 @@ export class Reception implements NodeLinkEvents {
     this.#measure();
   }
 
+  /** Whether connections and buffers are to be spared. */
+  get isLean(): boolean {
+    return this.#overload !== "calm";
+  }
+
   /** How long the longest overdue booking has been waited for beyond its promise. */
   get overdueMs(): Millis {
     const nowMs = this.#options.clock.monotonicMs();

@@ -60,7 +60,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
       models: () => known, modelIdOf: (name) => known.find((one) => one.name === name || one.aliases.includes(name))?.modelId ?? null,
       status: () => ({ nodes: [], attested: 0, tableRoot: null }),
     },
-    lobby: { status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm" }) },
+    lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm" }) },
     responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal }),
     sessions: {
       register: async () => ({ sessionId: TASK, mode: "allowance", apiKey: "tl_new" }),
