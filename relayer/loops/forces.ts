@@ -130,7 +130,7 @@ export class Forces {
     if (answer) await this.#give(held, answer);
   }
 
-  /** Paid by the claim: no batch may hold the task any more. Marked once no reorganisation can undo it. @returns whether that is done */
+  /** Paid by the claim: no batch may hold the task any more. Marked once no reorganisation can undo it. @returns whether nothing is left to do */
   async #isKeptOut({ taskId, resolvedAtSeconds }: ChainForce): Promise<boolean> {
     const { chain, journal, identity, log, metrics } = this.#world;
     const final = await chain.finalBatch(identity.relayerId);
@@ -138,8 +138,11 @@ export class Forces {
     if (await journal.markForced(taskId)) {
       metrics.count("forces_total", { outcome: "paid_by_force" });
       log.warn({ taskId }, "a node was paid by its claim; the task stays out of batches");
+      return true;
     }
-    return true;
+    // One that is on its way may yet be given up, and would free the task for another.
+    const state = (await journal.task(taskId))?.batch?.state ?? "confirmed";
+    return state === "confirmed" || state === "abandoned";
   }
 
   /** Kept until no reorganisation is likely to bring it back. */

@@ -5,10 +5,13 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { createPublicClient, http } from "viem";
 import { ownerChain, type ChainAccess } from "../../client/adapters/chain.ts";
+import { stateToText, type PayerState } from "../../client/state.ts";
 import { ForceSender } from "../../node/adapters/forceChain.ts";
 import { systemClock } from "../../node/adapters/clock.ts";
 import { FileStore } from "../../node/adapters/store.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
+import { batchDataFromBytes } from "../../protocol/batchData.ts";
+import { taskViewToJson } from "../../protocol/taskView.ts";
 import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { signerOfKey, signStruct } from "../../protocol/signing.ts";
@@ -21,6 +24,7 @@ import { Forces } from "../../relayer/loops/forces.ts";
 import { Settlement } from "../../relayer/loops/settle.ts";
 import { Watch } from "../../relayer/loops/watch.ts";
 import { silentLog as log } from "../../relayer/adapters/log.ts";
+import { proofsOfTask, recordsOf, treesOf } from "../../relayer/settlement/batch.ts";
 import { ran, type Ran } from "../cli/command.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../relayer/localChain.ts";
 import { HonestWork, type Tabs } from "../relayer/loops/honestWork.ts";
@@ -93,6 +97,17 @@ describe("exits against somebody's will", function () {
     await store.close();
     return at;
   };
+  /** As the relayer's audit API hands it out, and `tidelane audit receipt` saves it. */
+  const savedReceipt = async ({ record, receiptHash }: SignedAttempt): Promise<object> => {
+    const { taskId } = record.receipt.body;
+    const { state, batch } = (await open.task(taskId))!;
+    const trees = treesOf(recordsOf(batchDataFromBytes((await records.get(batch!.header.dataHash))!).tasks), crypto.keccak256);
+    const { header, signature, transaction, blockNumber, gasUsed } = batch!;
+    return taskViewToJson({
+      domain: local.domain, taskId, state, attempts: [{ record, proofs: proofsOfTask(trees, taskId, crypto.keccak256).get(receiptHash)! }], unsigned: [],
+      batch: { header, signature, state: batch!.state, transactionHash: transaction.hash, blockNumber, gasUsed },
+    });
+  };
   const tabOf = () => createPublicClient({ transport: http(local.url) }).readContract({ address: local.addresses.Escrow!, abi: EscrowAbi, functionName: "tabOf", args: [1, NODE_ID] });
   const sessionOf = (session: SpendingAuthorization) => createPublicClient({ transport: http(local.url) }).readContract({ address: local.addresses.Escrow!, abi: EscrowAbi, functionName: "sessionOf", args: [idOf(session)] });
   const idOf = (session: SpendingAuthorization): Hash => hashStruct("SpendingAuthorization", session);
@@ -148,6 +163,31 @@ describe("exits against somebody's will", function () {
     const fromLock = (await chain.session(idOf(session)))!.forced;
     expect(bond - (await chain.relayer(1))!.bond, "the bond's part").to.equal(fee - fromLock);
     expect(fee > fromLock).to.equal(true);
+  });
+
+  it("a node that claims what is settled is answered by the payer itself, where its relayer does not", async () => {
+    const honest = work();
+    const session = await honest.session(chain, Mode.ALLOWANCE);
+    const one = await task(honest, session, 1, 700);
+    await settle(session, one);
+    await pass(W + 1);
+    expect(await forced(one)).to.equal("none");
+    const receipt = join(folder, "task.receipt.json");
+    writeFileSync(receipt, JSON.stringify(await savedReceipt(one)));
+    const state: PayerState = {
+      relayerUrl: "http://127.0.0.1:1", domain: local.domain, authorization: session, authorizationSignature: one.record.receiptSignature, sessionPrivateKey: keys.session,
+      nextNonce: 1n, charged: 0n, orders: [], distrust: null,
+    };
+    writeFileSync(join(folder, "session.json"), stateToText(state));
+    const claims = (...more: string[]): Promise<Ran> =>
+      ran(["payer", "claims", "--session", join(folder, "session.json"), "--rpc", local.url, "--deployment", join(folder, "deployment.json"), "--json", ...more], { TIDELANE_OWNER_KEY: accounts.payer });
+    const fee = String(one.record.receipt.body.fee);
+    expect((await claims()).json().claims).to.have.nested.property("[0]").that.includes({ receiptHash: one.receiptHash, nodeId: 1, fee });
+    expect((await claims("--answer")).json().answered).to.deep.equal([{ receiptHash: one.receiptHash, outcome: "unknown", transactions: [] }]);
+    const answered = await claims("--answer", "--receipt", receipt);
+    expect((answered.json().answered as { outcome: string }[]).map(({ outcome }) => outcome), answered.stdout).to.deep.equal(["answered"]);
+    expect((await chain.force(one.receiptHash)).state).to.equal("answered");
+    expect((await sessionOf(session)).reserved).to.equal(0n);
   });
 
   it("a node cannot claim invented or undelivered work", async () => {

@@ -153,6 +153,29 @@ describe("nodes' claims", function () {
     expect((await chain.lastBatch(1)).batchId).to.equal(0n);
   });
 
+  it("keeps a paid task out, too, whose batch was on its way and is given up", async () => {
+    const [one] = await work();
+    const { taskId } = one.record.receipt.body;
+    const lead = (await journal.lead())!;
+    const header = {
+      relayerId: 1, relayerEpoch: 1, batchId: 1n, prevBatchHash: one.receiptHash, sessionRoot: one.receiptHash, tabRoot: one.receiptHash, leafCount: 1, debitsHash: one.receiptHash,
+      creditsHash: one.receiptHash, totalDebit: 1n, totalCredit: 1n, dataHash: one.receiptHash, periodStart: 1, periodEnd: 2, postBy: 3,
+    };
+    const transaction = { hash: one.receiptHash, raw: "0x" as const, nonce: 0 };
+    await journal.putBatch({ header, headerHash: one.receiptHash, signature: one.ack.signature, debits: [], credits: [], transaction, replaced: [], state: "built", blockNumber: null, gasUsed: null }, [taskId], lead);
+    await pass(W + 1);
+    await claim(one);
+    await pass(W + 1);
+    await send(resolveForceCall(one.receiptHash));
+    const loop = forces();
+    await loop.round();
+    await journal.updateBatch(1n, "abandoned");
+    expect(await journal.unsettledSessions()).to.have.length(1);
+    await loop.round();
+    expect(await journal.unsettledSessions()).to.deep.equal([]);
+    await lead.release();
+  });
+
   it("posts nothing against a claim of work that it never journaled", async () => {
     const elsewhere = new MemoryJournal();
     const honest = new HonestWork(local, elsewhere);
