@@ -7,18 +7,17 @@ import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProof
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Entry} from "../../contracts/fraud/Evidence.sol";
 import {Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
-import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
-import {Accusations} from "./support/Accusations.sol";
+import {Trees} from "./support/Trees.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F5: changes of sessions, tabs and tasks that their leaves do not make.
-contract FraudChangesTest is Accusations {
+contract FraudChangesTest is Trees {
     // ---- F5: sessions
 
     /// @dev Three sessions in order; the middle one is debited 1,000 more than its leaves, the last as much less.
     function test_F5_overDebit() public {
-        (Posted memory posted, Debit[] memory debits) = _misdebited(1_000);
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, 1_000);
         bytes32 id = debits[1].sessionId;
         _prove(_f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 1, 4), true));
         vm.assertEq(escrow.sessionOf(id).voidedCharge, 1_000, "the excess is back in the lock, from the relayer's fees");
@@ -26,7 +25,7 @@ contract FraudChangesTest is Accusations {
     }
 
     function test_F5_underDebitHarmsNobodyButItsRelayer() public {
-        (Posted memory posted, Debit[] memory debits) = _misdebited(1_000);
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, 1_000);
         bytes32 id = debits[2].sessionId;
         Entry[] memory bounds = new Entry[](2);
         (bounds[0], bounds[1]) = (_entry(posted, Tree.SESSION, 4), _entry(posted, Tree.SESSION, 5));
@@ -84,7 +83,7 @@ contract FraudChangesTest is Accusations {
     /// @dev The relayer's friend shows a part of the excess, by bounds wider than need be, to be before all others.
     function test_F5_whoeverShowsAPartFirstKeepsNobodyFromTheRest() public {
         uint96 excess = CHARGE + 1_000;
-        (Posted memory posted, Debit[] memory debits) = _misdebited(excess);
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, excess);
         bytes32 id = debits[1].sessionId;
         _prove(_f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 1, 5), true));
         vm.assertEq(escrow.sessionOf(id).voidedCharge, 1_000, "a part");
@@ -152,7 +151,7 @@ contract FraudChangesTest is Accusations {
     }
 
     function test_F5_boundsThatAreNotThoseOfTheSession() public {
-        (Posted memory posted, Debit[] memory debits) = _misdebited(0);
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, 0);
         bytes32 id = debits[1].sessionId;
         // Its own leaf as a neighbour, on either side; sides exchanged; too many; leaves of others as its own.
         _expectNeighbours(_f5(posted, debits, Tree.SESSION, id, true, _around(posted, Tree.SESSION, 2, 4), true));
@@ -174,7 +173,7 @@ contract FraudChangesTest is Accusations {
     }
 
     function test_F5_listsThatAreNotTheHeaders() public {
-        (Posted memory posted, Debit[] memory debits) = _misdebited(0);
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, 0);
         bytes32 id = debits[1].sessionId;
         Entry[] memory bounds = _around(posted, Tree.SESSION, 1, 4);
         debits[1].change += 1;
@@ -227,33 +226,4 @@ contract FraudChangesTest is Accusations {
     function _relayer() private pure returns (Party) {
         return Party.RELAYER;
     }
-
-    function _threeSessions() private returns (SpendingAuthorization[] memory own) {
-        own = new SpendingAuthorization[](3);
-        for (uint256 i = 0; i < 3; ++i) {
-            own[i] = _addSession(VOUCHER, 500 + i);
-            for (uint256 j = i; j > 0 && own[j - 1].hash() > own[j].hash(); --j) (own[j - 1], own[j]) = (own[j], own[j - 1]);
-        }
-    }
-
-    /// @dev Three sessions of two leaves each.
-    function _misdebited(uint96 moved) private returns (Posted memory posted, Debit[] memory debits) {
-        SpendingAuthorization[] memory own = _threeSessions();
-        Row[] memory rows = new Row[](6);
-        for (uint256 i = 0; i < 6; ++i) rows[i] = _row(_attemptOf(nodeId, own[i / 2]));
-        rows = _sorted(rows, Tree.SESSION);
-        debits = _debitsOf(rows);
-        debits[1].change += moved;
-        debits[2].change -= moved;
-        posted = _postChanges(rows, _sorted(rows, Tree.TAB), debits, _creditsOf(rows));
-    }
-
-    function _twoSubtasks(uint96 maxFee) private returns (Posted memory) {
-        Record memory record = _attempt();
-        record.order.maxFee = maxFee;
-        record.assignment.shareCap = maxFee;
-        _seal(record);
-        return _postRows(_rows(record, _again(record, nodeId, 1, 0)));
-    }
-
 }

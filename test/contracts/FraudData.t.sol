@@ -347,5 +347,4 @@ contract FraudDataTest is Accusations {
         vm.warp(START + W + 1);
         proofs.condemn(relayerId, 1, 0);
     }
-
 }

@@ -241,5 +241,4 @@ contract FraudLeavesTest is Accusations {
         record = _attempt();
         _force(record);
     }
-
 }

@@ -34,38 +34,6 @@ contract FraudNodesTest is Accusations {
         _expectNotProven(_f1(one, HOT_KEY, other, HOT_KEY), before);
     }
 
-    function test_F1_nearMisses() public {
-        (SaturationAttestation memory one, SaturationAttestation memory other) = _twins();
-        bytes32 hash = one.hash();
-        _expectNotProven(_f1(one, HOT_KEY, one, HOT_KEY), abi.encodeWithSelector(IFraudErrors.NoConflict.selector, hash));
-        _expectNotProven(
-            _f1(one, HOT_KEY, other, 0xBAD),
-            abi.encodeWithSelector(IFraudErrors.NotSigned.selector, vm.addr(HOT_KEY), other.hash())
-        );
-        _expectNotProven(
-            _f1(one, SIGNER_KEY, other, HOT_KEY),
-            abi.encodeWithSelector(IFraudErrors.NotSigned.selector, vm.addr(HOT_KEY), hash)
-        );
-        // To two relayers, by two nodes, under two keys, or one after the other: each is what an honest node does.
-        other.relayerId = 2;
-        _expectNotTheSame(_f1(one, HOT_KEY, other, HOT_KEY));
-        other.relayerId = relayerId;
-        other.nodeId = _addNode(0xB9);
-        _expectNotTheSame(_f1(one, HOT_KEY, other, 0xB9));
-        other.nodeId = nodeId;
-        other.keyEpoch = 2;
-        _expectNotTheSame(_f1(one, HOT_KEY, other, HOT_KEY));
-        other.keyEpoch = 1;
-        other.seq += 1;
-        _expectNotTheSame(_f1(one, HOT_KEY, other, HOT_KEY));
-        other.seq = one.seq;
-        other.keyEpoch = one.keyEpoch = 3;
-        _expectNotProven(
-            _f1(one, HOT_KEY, other, HOT_KEY),
-            abi.encodeWithSelector(IFraudErrors.KeyEpochOver.selector, nodeId, uint32(3), uint48(0))
-        );
-    }
-
     /// @dev Whoever steals an old key cannot slash the node that closed it.
     function test_F1_countsUntilTwoWindowsAfterTheKeyWasClosed() public {
         (SaturationAttestation memory one, SaturationAttestation memory other) = _twins();
@@ -98,46 +66,6 @@ contract FraudNodesTest is Accusations {
         other.nodeCumulative += 1;
         _prove(_f2(one, HOT_KEY, other, HOT_KEY));
         _assertStakePenalty(STAKE, relayerOwner);
-    }
-
-    function test_F2_nearMisses() public {
-        TaskReceipt memory one = _attempt().receipt;
-        TaskReceipt memory other = _attempt().receipt;
-        // Gaps are allowed: a receipt that names no predecessor, or another one, contradicts nothing.
-        _expectNotTheSame(_f2(one, HOT_KEY, other, HOT_KEY));
-        other.body.prevReceiptHash = keccak256("one that was lost");
-        other.nodeCumulative += 50;
-        _expectNotTheSame(_f2(one, HOT_KEY, other, HOT_KEY));
-        other.nodeCumulative -= 50;
-        // The chain as it should be.
-        other.body.prevReceiptHash = one.hash();
-        _expectNothingWrong(_f2(one, HOT_KEY, other, HOT_KEY));
-        // A node that lost its database goes on with no predecessor and the greater total.
-        other.body.prevReceiptHash = 0;
-        other.nodeCumulative += 1_000;
-        _expectNotTheSame(_f2(one, HOT_KEY, other, HOT_KEY));
-        other.nodeSeq = one.nodeSeq;
-        other.relayerId = 2;
-        _expectNotTheSame(_f2(one, HOT_KEY, other, HOT_KEY));
-        other.relayerId = relayerId;
-        other.nodeId = _addNode(0xB9);
-        _expectNotTheSame(_f2(one, HOT_KEY, other, 0xB9));
-        other.nodeId = nodeId;
-        _expectNotProven(
-            _f2(one, HOT_KEY, other, SIGNER_KEY),
-            abi.encodeWithSelector(IFraudErrors.NotSigned.selector, vm.addr(HOT_KEY), other.hash())
-        );
-        _expectNotProven(
-            _f2(one, SIGNER_KEY, other, HOT_KEY),
-            abi.encodeWithSelector(IFraudErrors.NotSigned.selector, vm.addr(HOT_KEY), one.hash())
-        );
-        _expectNotProven(_f2(one, HOT_KEY, one, HOT_KEY), abi.encodeWithSelector(IFraudErrors.NoConflict.selector, one.hash()));
-        _rotateNodeKey();
-        vm.warp(START + 2 * W);
-        _expectNotProven(
-            _f2(one, HOT_KEY, other, HOT_KEY),
-            abi.encodeWithSelector(IFraudErrors.KeyEpochOver.selector, nodeId, uint32(1), uint48(START))
-        );
     }
 
     /// @dev A receipt is signed under its assignment's epoch even after a rotation: two epochs of one tab still are one tab.
@@ -183,53 +111,6 @@ contract FraudNodesTest is Accusations {
         vm.assertEq(vault.activeBondOf(Party.NODE, nodeId), once - once / 100, "one percent again");
     }
 
-    function test_F3_nearMisses() public {
-        (SaturationAttestation memory attestation, Assignment memory assignment, Refusal memory refusal) = _refused();
-        // As many as it has slots are running: the refusal is the honest answer.
-        refusal.accepted = 8;
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-        refusal.accepted = 9;
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-        refusal.accepted = 3;
-        // For any other reason than being full.
-        for (uint8 reason = 2; reason <= 7; ++reason) {
-            refusal.reason = reason;
-            _expectNothingWrong(_f3(attestation, assignment, refusal));
-        }
-        refusal.reason = 1;
-        // Before and after the attestation's time.
-        refusal.refusedAtMs = attestation.validUntilMs + 1;
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-        refusal.refusedAtMs = attestation.observedAtMs - 1;
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-        refusal.refusedAtMs = attestation.observedAtMs;
-        assignment.issuedAt = uint48(START + 6);
-        refusal.assignmentHash = assignment.hash();
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-        assignment.issuedAt = uint48(START);
-        refusal.assignmentHash = assignment.hash();
-        // A later attestation stands between: the refusal names it.
-        refusal.attestationSeq += 1;
-        _expectNotTheSame(_f3(attestation, assignment, refusal));
-        refusal.attestationSeq -= 1;
-        // The relayer relied on another attestation.
-        assignment.attestationHash = keccak256("an older one");
-        refusal.assignmentHash = assignment.hash();
-        _expectNotTheSame(_f3(attestation, assignment, refusal));
-        assignment.attestationHash = attestation.hash();
-        // A refusal of another assignment.
-        _expectNotTheSame(_f3(attestation, assignment, refusal));
-        refusal.assignmentHash = assignment.hash();
-        // Another relayer's assignment does not use up this one's slots.
-        refusal.relayerId = 2;
-        _expectNotTheSame(_f3(attestation, assignment, refusal));
-        refusal.relayerId = relayerId;
-        attestation.slots = 3;
-        assignment.attestationHash = attestation.hash();
-        refusal.assignmentHash = assignment.hash();
-        _expectNothingWrong(_f3(attestation, assignment, refusal));
-    }
-
     function test_F3_everySignatureIsAsked() public {
         (SaturationAttestation memory attestation, Assignment memory assignment, Refusal memory refusal) = _refused();
         for (uint256 i = 0; i < 3; ++i) {
@@ -259,5 +140,4 @@ contract FraudNodesTest is Accusations {
         other = _attested();
         other.slots = 4;
     }
-
 }

@@ -251,5 +251,4 @@ contract FraudOrderTest is Accusations {
         alive.receipt.body.status = COMPLETE;
         alive.receipt.body.fee = FEE;
     }
-
 }

@@ -8,11 +8,11 @@ import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {BadSum} from "../../contracts/fraud/Evidence.sol";
 import {MerkleSum, SumProof} from "../../contracts/libraries/MerkleSum.sol";
 import {BatchHeader} from "../../contracts/types/BatchHeader.sol";
-import {Accusations} from "./support/Accusations.sol";
+import {Trees} from "./support/Trees.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice F6: sums that are not those of what lies below them, and padding that hides something.
-contract FraudSumsTest is Accusations {
+contract FraudSumsTest is Trees {
     // ---- F6
 
     /// @dev An inner node that the next one up names with one unit more than its children make.
@@ -159,22 +159,6 @@ contract FraudSumsTest is Accusations {
 
     function _f6(Tree tree, BadSum memory badSum) private view returns (bytes memory) {
         return abi.encodeCall(IFraudProofs.proveBadSum, (relayerId, 1, tree, badSum, SALT));
-    }
-
-    function _leafPath(uint256 depth) private pure returns (BadSum memory badSum) {
-        badSum.ownSums = new uint128[](depth);
-        badSum.siblingHashes = new bytes32[](depth);
-        badSum.siblingSums = new uint128[](depth);
-    }
-
-    function _climbOf(SumProof memory path, uint128 sum) private pure returns (BadSum memory badSum) {
-        badSum = _leafPath(path.hashes.length);
-        badSum.siblingHashes = path.hashes;
-        badSum.siblingSums = path.sums;
-        for (uint256 i = 0; i < path.hashes.length; ++i) {
-            badSum.ownSums[i] = sum;
-            sum += path.sums[i];
-        }
     }
 
     function _inner(bytes32[] memory h, uint128[] memory s, bytes32 right, uint128 more)
