@@ -2,6 +2,7 @@
 import { ask, listModels, stop } from "./ask.js";
 import { alignedMoney, byId, element, getJson, short } from "./dom.js";
 import { showFleet } from "./fleet.js";
+import { showLobby } from "./lobby.js";
 import { showReceipt } from "./receipt.js";
 
 const STATUS_EVERY_MS = 1_000;
@@ -12,6 +13,7 @@ async function refresh() {
   try {
     const status = await getJson("/tidelane/v1/status");
     showFleet(status.fleet ?? status);
+    showLobby(status.lobby);
     showBatches(status.batches ?? []);
     if (performance.now() - modelsAt > MODELS_EVERY_MS) {
       modelsAt = performance.now();

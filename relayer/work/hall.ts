@@ -6,6 +6,7 @@ import { aloneMs } from "../lobby/prices.ts";
 import { GATES } from "../routing/decide.ts";
 import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
 import type { Announced, Errand } from "../lobby/errand.ts";
+import type { Lane } from "../lobby/lanes.ts";
 import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Place } from "./place.ts";
@@ -40,6 +41,7 @@ export interface HallOptions {
   readonly clock: Clock;
   readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "cachedTokensOn" | "serviceMsOf">;
   readonly modelId: Hash;
+  readonly lane: Lane;
   readonly parameters: LobbyParameters;
   readonly onRefused: (guest: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis) => void;
   readonly onStarted: (guest: Guest, waitedMs: Millis) => void;
@@ -79,6 +81,10 @@ export class Hall {
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
       bestTtftMs: (inputTokens) => this.bestTtftMs(inputTokens),
     }, options.parameters);
+  }
+
+  get lane(): Lane {
+    return this.#options.lane;
   }
 
   get waiting(): number {

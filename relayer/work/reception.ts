@@ -7,9 +7,12 @@ import { Hall, type Guest, type Wish } from "./hall.ts";
 import { Place, type Waiting } from "./place.ts";
 import { cannotWait, deadlineWhileWaiting, goneWhileWaiting, overloaded, shuttingDown, unavailableError } from "./taskErrors.ts";
 import { LOBBY, type LobbyParameters, type Refusal } from "../lobby/lobby.ts";
+import { LANES, type LaneLoad } from "../lobby/lanes.ts";
+import { LaneWatch, laneOfKind, type LanesStatus } from "./laneWatch.ts";
 import type { OverloadStep } from "../lobby/overload.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Choice, ChooseRequest } from "./routingRequest.ts";
+import type { Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
 import type { ChainNode } from "../ports/chain.ts";
 import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
@@ -34,6 +37,7 @@ export interface LobbyStatus {
   /** How long one who comes now would wait, at the worst model. */
   readonly expectedWaitMs: Millis;
   readonly overload: OverloadStep;
+  readonly lanes: LanesStatus;
 }
 
 const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, rateMs: 8_000 });
@@ -48,16 +52,19 @@ const HALLS_MAX = 10_000;
 export class Reception implements NodeLinkEvents {
   readonly #options: ReceptionOptions;
   readonly #halls = new Map<Hash, Hall>();
-  /** Models in whose halls a node stands. */
-  readonly #modelsOf = new Map<number, Set<Hash>>();
+  /** What each connected node says of its models. */
+  readonly #standings = new Map<number, readonly Standing[]>();
+  readonly #lanes: LaneWatch;
   #isTicking = false;
   #isClosed = false;
   #overload: OverloadStep = "calm";
   #announceAtMs: Millis = 0;
   #hopelessAtMs: Millis = 0;
+  #measureAtMs: Millis = 0;
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
+    this.#lanes = new LaneWatch(options.clock.monotonicMs());
   }
 
   // ---------------------------------------------------------------- tasks
@@ -68,6 +75,7 @@ export class Reception implements NodeLinkEvents {
     await this.#options.fleet.ready(request.modelId);
     const guest: Guest = { request, wish, arrivedMs: this.#options.clock.monotonicMs(), promised: null, isTold: false, place: new Place(() => this.#halls.get(request.modelId)?.leave(guest)) };
     const hall = this.#halls.get(request.modelId);
+    this.#lanes.arrived(laneOfKind(request.kind), request.inputTokens, request.maxOutTokens);
     hall?.enter(guest);
     if (!guest.place.hasNode) this.#requirePossible(guest, hall);
     this.#watch();
@@ -114,6 +122,7 @@ export class Reception implements NodeLinkEvents {
     return {
       waiting: halls.reduce((sum, hall) => sum + hall.waiting, 0), deferred: halls.reduce((sum, hall) => sum + hall.deferred, 0),
       refusedPercent: Math.round(100 * halls.reduce((most, hall) => Math.max(most, hall.refusedPart), 0)), expectedWaitMs: Math.round(worst), overload: this.#overload,
+      lanes: this.#lanes.status(this.#standings, this.#byLane((hall) => hall.running), this.#byLane((hall) => hall.waiting)),
     };
   }
 
@@ -134,6 +143,10 @@ export class Reception implements NodeLinkEvents {
   attested(nodeId: number, signed: SignedAttestation, receivedAtMs: Millis): void {
     this.#options.fleet.attested(nodeId, signed, receivedAtMs);
     this.#stand(nodeId);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs < this.#measureAtMs) return;
+    this.#measureAtMs = nowMs + ANNOUNCE_EVERY_MS;
+    this.#measure();
   }
 
   disconnected(nodeId: number): void {
@@ -144,23 +157,25 @@ export class Reception implements NodeLinkEvents {
   /** Tells each hall what the node is there. */
   #stand(nodeId: number): void {
     const standings = this.#options.fleet.standingsOf(nodeId);
-    const models = this.#modelsOf.get(nodeId) ?? new Set<Hash>();
-    for (const modelId of models) if (!standings.some((one) => one.modelId === modelId)) this.#halls.get(modelId)!.attested(nodeId, null);
-    for (const standing of standings) {
-      const hall = this.#openHall(standing.modelId);
-      if (!hall) continue;
-      models.add(standing.modelId);
-      hall.attested(nodeId, standing);
-    }
-    if (models.size > 0) this.#modelsOf.set(nodeId, models);
+    for (const { modelId } of this.#standings.get(nodeId) ?? []) if (!standings.some((one) => one.modelId === modelId)) this.#halls.get(modelId)?.attested(nodeId, null);
+    if (standings.length > 0) this.#standings.set(nodeId, standings);
+    else this.#standings.delete(nodeId);
+    for (const standing of standings) this.#openHall(standing)?.attested(nodeId, this.#lanes.reserved(nodeId, standing, standings));
+    this.#lanes.observe(this.#standings, this.#byLane((hall) => hall.waiting), this.#options.clock.monotonicMs());
   }
 
-  #openHall(modelId: Hash): Hall | null {
+  #byLane(count: (hall: Hall) => number): LaneLoad {
+    const sums = { decode: 0, prep: 0 };
+    for (const hall of this.#halls.values()) sums[hall.lane] += count(hall);
+    return sums;
+  }
+
+  #openHall({ modelId, kindOfModel }: Standing): Hall | null {
     const known = this.#halls.get(modelId);
     if (known || this.#halls.size >= HALLS_MAX) return known ?? null;
     const { clock, fleet, metrics, parameters = LIVE } = this.#options;
     const hall = new Hall({
-      clock, fleet, modelId, parameters,
+      clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters,
       onRefused: (guest, reason, retryAfterMs, expectedWaitMs) => this.#refused(guest, reason, retryAfterMs, expectedWaitMs),
       onStarted: (_guest, waitedMs) => metrics.observe("lobby_wait_ms", waitedMs),
     });
@@ -205,7 +220,7 @@ export class Reception implements NodeLinkEvents {
   #announce(nowMs: Millis): void {
     let waiting = 0;
     // A node that says nothing any more is gone, though nobody tells of it.
-    for (const nodeId of this.#modelsOf.keys()) this.#stand(nodeId);
+    for (const nodeId of [...this.#standings.keys()]) this.#stand(nodeId);
     for (const hall of this.#halls.values()) {
       waiting += hall.waiting + hall.deferred;
       hall.announce();
@@ -236,7 +251,13 @@ export class Reception implements NodeLinkEvents {
 
   #measure(): void {
     const { metrics } = this.#options;
-    const { waiting, deferred, refusedPercent, expectedWaitMs } = this.status();
+    const { waiting, deferred, refusedPercent, expectedWaitMs, lanes } = this.status();
+    for (const lane of LANES) {
+      for (const [name, value] of Object.entries(lanes[lane])) metrics.gauge(`lane_${snake(name)}`, value, { lane });
+    }
+    metrics.gauge("lane_switches", lanes.switches);
     for (const [name, value] of Object.entries({ lobby_waiting: waiting, lobby_deferred: deferred, lobby_refused_percent: refusedPercent, lobby_expected_wait_ms: expectedWaitMs })) metrics.gauge(name, value);
   }
 }
+
+const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

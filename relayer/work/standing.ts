@@ -9,6 +9,7 @@ import type { Reported } from "../lobby/floor.ts";
 /** A model on a node. */
 export interface Standing {
   readonly modelId: Hash;
+  readonly kindOfModel: "generate" | "embed";
   /** Nodes that state the same of themselves are alike. */
   readonly kind: string;
   readonly model: NodeModel;
@@ -23,11 +24,11 @@ const KV_TOKENS_UNKNOWN: Tokens = 2 ** 31;
 export function standingsOf(node: FleetNode, nowMs: Millis): Standing[] {
   const state = node.validState(nowMs);
   if (!state) return [];
-  return [...node.models].flatMap(([modelId, { fit }]) => {
+  return [...node.models].flatMap(([modelId, { fit, info }]) => {
     const offer = state.offerOf(modelId);
     if (!offer) return [];
     const slots = Math.min(offer.slots, state.attested.slots, warmSlots(node.kept));
-    return [{ modelId, kind: node.statedCurve, model: { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS }, reported: reportedBy(state) }];
+    return [{ modelId, kindOfModel: info.kind, kind: node.statedCurve, model: { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS }, reported: reportedBy(state) }];
   });
 }
 

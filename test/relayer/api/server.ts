@@ -32,6 +32,7 @@ export interface TestApi {
   close(): Promise<void>;
 }
 
+export const LANE = { nodes: 1, slots: 4, running: 1, waiting: 3, pressurePercent: 40 };
 export const TASK = `0x${"7a".repeat(32)}` as const;
 export const cost = { task: TASK, node: 7, fee: "11", charge: "12", receipt: `0x${"ce".repeat(32)}` } as const;
 export const end = (outputTokens: number): TaskEvent => ({ type: "end", finishReason: "stop", inputTokens: 5, outputTokens, cost });
@@ -60,7 +61,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
       models: () => known, modelIdOf: (name) => known.find((one) => one.name === name || one.aliases.includes(name))?.modelId ?? null,
       status: () => ({ nodes: [], attested: 0, tableRoot: null }),
     },
-    lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm" }) },
+    lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm", lanes: { decode: LANE, prep: LANE, switches: 0 } }) },
     responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal }),
     sessions: {
       register: async () => ({ sessionId: TASK, mode: "allowance", apiKey: "tl_new" }),

@@ -1,6 +1,6 @@
 // What a client sees of a wait: comments in an open stream, an address for what takes long, and errors that say what would help.
 import { expect } from "chai";
-import { chat, end, post, startApi, type TaskScript, type TestApi } from "./server.ts";
+import { chat, end, LANE, post, startApi, type TaskScript, type TestApi } from "./server.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { cannotWait } from "../../../relayer/work/taskErrors.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
@@ -163,7 +163,7 @@ describe("waiting over HTTP", () => {
   });
 
   it("keeps no connections while the relayer is short of room", async () => {
-    const narrow = await startApi({ lobby: { isLean: true, status: () => ({ waiting: 0, deferred: 0, refusedPercent: 0, expectedWaitMs: 0, overload: "lean" }) } });
+    const narrow = await startApi({ lobby: { isLean: true, status: () => ({ waiting: 0, deferred: 0, refusedPercent: 0, expectedWaitMs: 0, overload: "lean", lanes: { decode: LANE, prep: LANE, switches: 0 } }) } });
     expect((await fetch(`${narrow.url}/v1/models`)).headers.get("connection")).to.equal("close");
     expect((await fetch(`${api.url}/v1/models`)).headers.get("connection")).to.equal("keep-alive");
     await narrow.close();
