@@ -24,6 +24,10 @@ export interface RelayerConfig {
   readonly logLevel: LogLevel;
   /** Where anyone reaches this process; null where nobody outside does. */
   readonly publicUrl: string | null;
+  /** HTTP gateway for prompts at ipfs:// URIs; null for none. */
+  readonly ipfsGateway: string | null;
+  /** Whether prompts are fetched from this machine too. */
+  readonly promptsMayLoopBack: boolean;
   /** URLs by which nodes reach this relayer's further processes. */
   readonly processes: readonly string[];
   /** Null where no page is served. */
@@ -52,6 +56,8 @@ export const ENVIRONMENT = {
   TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
   TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
   TIDELANE_PUBLIC_URL: "where anyone reaches this process: contracts are told to fetch answers over 4 KB there (default: none, and such answers are not delivered)",
+  TIDELANE_IPFS_GATEWAY: "http(s) URL of an IPFS gateway for contracts' prompts at ipfs:// URIs (default: none, and such requests are left to others)",
+  TIDELANE_PROMPT_LOOPBACK: "`allow` fetches contracts' prompts from this machine too, for local networks and tests (default: public https only)",
   TIDELANE_PROCESSES: "URLs by which nodes reach this relayer's further processes, separated by commas (default: none)",
   TIDELANE_LOG_LEVEL: `${LOG_LEVELS.join(", ")} (default info)`,
   TIDELANE_WEB_DIR: "folder of the status page; `off` for none (default: the one that comes with Tidelane)",
@@ -78,7 +84,8 @@ export function loadConfig(env: Environment): RelayerConfig {
     dataDir: resolve(env.TIDELANE_DATA_DIR || join(".tidelane", "relayer")), databaseUrl: databaseOf(env),
     rpcUrls: Object.freeze(urlsOf("TIDELANE_RPC_URLS", required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
     relayerId: wholeOf(env, "TIDELANE_RELAYER_ID", 0, 1, 2 ** 32 - 1), signerKey: keyOf(env, "TIDELANE_SIGNER_KEY"), posterKey: keyOf(env, "TIDELANE_POSTER_KEY"),
-    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), publicUrl: publicUrlOf(env.TIDELANE_PUBLIC_URL), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
+    logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), publicUrl: baseUrlOf(env, "TIDELANE_PUBLIC_URL"),
+    ipfsGateway: baseUrlOf(env, "TIDELANE_IPFS_GATEWAY"), promptsMayLoopBack: isAllowed(env, "TIDELANE_PROMPT_LOOPBACK"), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
     drainMs: 1_000 * secondsOf(env, "TIDELANE_DRAIN_SECONDS", 15), firstTokenMsMax: 1_000 * secondsOf(env, "TIDELANE_FIRST_TOKEN_SECONDS", 60),
     gapMsMax: 1_000 * secondsOf(env, "TIDELANE_STALL_SECONDS", 30),
   });
@@ -138,9 +145,16 @@ function databaseOf(env: Environment): string {
   return url;
 }
 
-function publicUrlOf(text: string | undefined): string | null {
+function isAllowed(env: Environment, name: Variable): boolean {
+  const text = env[name];
+  if (text && text !== "allow") throw invalid(`${name} is "${text}"; it must be allow, or not set.`);
+  return text === "allow";
+}
+
+function baseUrlOf(env: Environment, name: Variable): string | null {
+  const text = env[name];
   if (!text) return null;
-  if (!URL.canParse(text) || !/^https?:/.test(text) || text.length > 256) throw invalid("TIDELANE_PUBLIC_URL must be an http(s) URL of at most 256 characters.");
+  if (!URL.canParse(text) || !/^https?:/.test(text) || text.length > 256) throw invalid(`${name} must be an http(s) URL of at most 256 characters.`);
   return text.replace(/\/+$/, "");
 }
 

@@ -6,6 +6,7 @@ import { loadConfig, type RelayerConfig } from "./config.ts";
 import { createBoardReader } from "./adapters/boardReader.ts";
 import { createForceReader } from "./adapters/forceReader.ts";
 import { createGatewayReader } from "./adapters/gatewayReader.ts";
+import { createPromptSource } from "./adapters/promptSource.ts";
 import { connectChain, type ViemChain } from "./adapters/chain.ts";
 import { systemClock } from "./adapters/clock.ts";
 import { createNativeCrypto, nativeSignerOfKey } from "./adapters/crypto.ts";
@@ -212,6 +213,7 @@ function requestsOf({ chain, config, ...shared }: World, fleet: Fleet, tasksWorl
   return [new Requests({
     ...shared, clock: systemClock, dice: systemDice, chain, gateway, isLeading, reader: createGatewayReader(config.rpcUrls, gateway), models: () => fleet.models(),
     answer: (one) => answerContract({ ...tasksWorld, journal: shared.journal, records: shared.records, gateway }, one),
+    prompts: createPromptSource({ ipfsGateway: config.ipfsGateway, mayLoopBack: config.promptsMayLoopBack }),
     recordsUrl: config.publicUrl === null ? null : `${config.publicUrl}/tidelane/v1/records`,
   })];
 }

@@ -16,11 +16,12 @@ import { commitmentOf, promptOfHex } from "../../protocol/requests.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
+import { promptByUri } from "../work/contractPrompt.ts";
 import { contractTaskOf, type ContractTry } from "../work/contractTask.ts";
 import type { FleetModel } from "../work/fleet.ts";
 import type { Clock, Dice, Identity, Log, Metrics } from "../ports/world.ts";
 import type { Chain } from "../ports/chain.ts";
-import type { GatewayReader, RequestState, SeenRequest } from "../ports/readers.ts";
+import type { GatewayReader, PromptSource, RequestState, SeenRequest } from "../ports/readers.ts";
 import type { EndedAttempt, Journal, RecordStore } from "../ports/journal.ts";
 
 export interface RequestsOptions {
@@ -35,6 +36,7 @@ export interface RequestsOptions {
   readonly reader: GatewayReader;
   readonly gateway: Address;
   readonly models: () => readonly FleetModel[];
+  readonly prompts: PromptSource;
   /** Has one try made; resolves when the answer is journaled. @throws TidelaneError why there is none yet */
   readonly answer: (one: ContractTry) => Promise<void>;
   /** Only the process that sends the relayer's transactions serves requests. */
@@ -54,6 +56,7 @@ const HELD_MAX = 256;
 const RUNNING_MAX = 8;
 const TRIES_MAX = 8;
 const ATTEMPTS_PER_TRY = 3;
+const FETCHES_MAX = 5;
 /** Numbers of attempts by a process that does not know how many an earlier one made. */
 const RECOVERY_ATTEMPT = 128;
 const RETRY_MS: Millis = 3_000;
@@ -72,6 +75,9 @@ interface Held {
   readonly earlier: EndedAttempt[];
   readonly stop: AbortController;
   phase: Phase;
+  /** Null until it is fetched, or where it is no text. */
+  prompt: string | null;
+  fetches: number;
   salt: Hash | null;
   nextAttempt: number;
   tries: number;
@@ -160,6 +166,7 @@ export class Requests {
     const nextAttempt = kept?.nextAttempt ?? (known ? RECOVERY_ATTEMPT : 0);
     return {
       seen, taskId, earlier: [], stop: new AbortController(), phase: known?.state === "finished" ? "answered" : "waiting", salt: kept?.salt ?? null,
+      prompt: seen.uri === "" ? promptOfHex(seen.prompt) : null, fetches: 0,
       nextAttempt: known && nextAttempt < RECOVERY_ATTEMPT ? RECOVERY_ATTEMPT : nextAttempt, tries: 0, deliveries: 0, retryAtMs: 0, endedIn: null,
     };
   }
@@ -191,12 +198,12 @@ export class Requests {
 
   async #begin(held: Held): Promise<void> {
     const { log, metrics } = this.#world;
-    const { seen } = held;
-    const prompt = seen.uri === "" ? promptOfHex(seen.prompt) : null;
-    if (prompt === null) return await this.#giveUp(held, seen.uri === "" ? "prompt_not_text" : "prompt_by_uri");
+    const { seen, prompt } = held;
+    if (prompt === null && seen.uri === "") return await this.#giveUp(held, "prompt_not_text");
     const model = this.#world.models().find((one) => one.modelId === seen.request.modelId && one.kind === "generate" && one.nodes > 0);
     // A node that serves it may still come.
     if (!model) return void (held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS);
+    if (prompt === null) return this.#fetch(held);
     if (held.tries >= TRIES_MAX) return await this.#giveUp(held, "tries");
     const firstAttempt = held.nextAttempt;
     held.nextAttempt += ATTEMPTS_PER_TRY;
@@ -205,16 +212,36 @@ export class Requests {
     // A number that may be used must never be used again, whatever happens next.
     await this.#keep(null);
     log.info({ requestId: seen.requestId, taskId: held.taskId, tries: held.tries }, "a contract's request is worked on");
-    const work = this.#world.answer({ seen, prompt, model, firstAttempt, earlier: held.earlier, signal: held.stop.signal }).then(() => {
+    this.#inBackground(this.#world.answer({ seen, prompt, model, firstAttempt, earlier: held.earlier, signal: held.stop.signal }).then(() => {
       held.phase = "answered";
       metrics.count("contract_requests_total", { state: "answered" });
     }, (error: unknown) => {
       held.phase = "waiting";
       held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS * held.tries;
       log.warn({ requestId: seen.requestId, code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "a contract's request was not answered yet");
-    });
-    this.#running.add(work);
-    void work.finally(() => this.#running.delete(work));
+    }));
+  }
+
+  /** Once for all tries. Where it is not to be had the request is left to others, or to its refund. */
+  #fetch(held: Held): void {
+    const { log, clock, prompts } = this.#world;
+    const { requestId } = held.seen;
+    held.phase = "running";
+    this.#inBackground(promptByUri(held.seen, prompts).then((prompt) => {
+      [held.prompt, held.phase] = [prompt, "waiting"];
+    }, async (error: unknown) => {
+      held.phase = "waiting";
+      held.fetches += 1;
+      held.retryAtMs = clock.monotonicMs() + RETRY_MS * held.fetches;
+      log.warn({ requestId, code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "a contract's prompt was not fetched");
+      const isFinal = !(error instanceof TidelaneError) || !error.retryable || held.fetches >= FETCHES_MAX;
+      if (isFinal) await this.#giveUp(held, error instanceof TidelaneError ? error.code : "prompt_unavailable");
+    }));
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const running = work.finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   async #deliver(held: Held): Promise<void> {

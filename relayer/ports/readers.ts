@@ -46,6 +46,11 @@ export interface ForceReader {
   opened(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly SeenForce[]>;
 }
 
+/** Where prompts by URI are fetched; within limits of size and time. @throws `prompt_refused`, retryable `prompt_unavailable` */
+export interface PromptSource {
+  fetch(uri: string): Promise<Uint8Array>;
+}
+
 export type RequestState = "none" | "pending" | "fulfilled" | "refunded";
 
 /** What the request loop asks of InferenceGateway. @throws retryable `chain_unreachable` */

@@ -76,6 +76,8 @@ describe("the relayer's configuration", () => {
     expect(refusal({ TIDELANE_RPC_URLS: "ftp://x" })).to.contain("TIDELANE_RPC_URLS");
     expect(refusal({ DATABASE_URL: "mysql://x" })).to.contain("postgres://");
     expect(refusal({ TIDELANE_LOG_LEVEL: "loud" })).to.contain("loud");
+    expect(refusal({ TIDELANE_IPFS_GATEWAY: "ipfs.example" })).to.contain("TIDELANE_IPFS_GATEWAY");
+    expect(refusal({ TIDELANE_PROMPT_LOOPBACK: "yes" })).to.contain("allow");
     expect(refusal({ TIDELANE_TLS_CERT: "x.pem" })).to.contain("together");
     expect(refusal({ TIDELANE_DEPLOYMENT: join(folder, "broken.json") })).to.contain("not JSON");
     expect(refusal({ TIDELANE_DEPLOYMENT: join(folder, "none.json") })).to.contain("cannot be read");

@@ -17,6 +17,7 @@ import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { systemDice } from "../../../relayer/adapters/dice.ts";
 import { createGatewayReader } from "../../../relayer/adapters/gatewayReader.ts";
+import { createPromptSource } from "../../../relayer/adapters/promptSource.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
@@ -26,7 +27,8 @@ import { Requests } from "../../../relayer/loops/requests.ts";
 import { answerContract } from "../../../relayer/work/contractTask.ts";
 import { Tabs } from "../../../relayer/work/tabs.ts";
 import type { AttemptEvent, AttemptRequest } from "../../../protocol/link.ts";
-import type { GatewayReader } from "../../../relayer/ports/readers.ts";
+import type { GatewayReader, PromptSource } from "../../../relayer/ports/readers.ts";
+import type { Log } from "../../../relayer/ports/world.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 
@@ -58,6 +60,12 @@ export interface Rig {
   read<Result>(functionName: string, args?: readonly unknown[]): Promise<Result>;
   /** The dApp's Answered events. */
   answersOf(dApp: Address): Promise<{ requestId: Hash; answer: string; uri: string }[]>;
+  /** Asks by URI; the answer stays for a pull. */
+  askByUri(uri: string, promptHash: Hash): Promise<Hash>;
+  /** Where prompts by URI come from. */
+  prompts: PromptSource;
+  /** Codes and reasons of the loops' warnings. */
+  readonly warned: string[];
   stop(): Promise<void>;
 }
 
@@ -87,12 +95,14 @@ export async function createRig(): Promise<Rig> {
     return { receipt, created: getContractAddress({ from: payer.address, nonce: BigInt(nonce) }) };
   };
 
+  const log: Log = { ...silentLog, warn: (fields) => void rig.warned.push(...Object.values(fields).map(String)) };
   const rig: Rig = {
+    prompts: createPromptSource({ ipfsGateway: null, mayLoopBack: false }), warned: [],
     chain, gateway, journal: new MemoryJournal(), attempts: [], script: ["answer"], models: [model], output: OUTPUT,
     async start(recordsUrl = null) {
       const viemChain = await connectChain({ rpcUrls: [chain.url], chainId: 31_337, addresses: chain.addresses, posterKey: accounts.poster });
       const identity = { relayerId: 1, epoch: 1, feeBps: 300, signer: signerOfKey(keys.signer) };
-      const shared = { clock: systemClock, dice: systemDice, log: silentLog, metrics: noMetrics, crypto, identity, journal: rig.journal, deployment: viemChain.deployment };
+      const shared = { clock: systemClock, dice: systemDice, log, metrics: noMetrics, crypto, identity, journal: rig.journal, deployment: viemChain.deployment };
       const tasksWorld = {
         ...shared, tokens: tokenCounter, tabs: new Tabs(), limits: { startMsMax: 5_000, firstTokenMsMax: 5_000, gapMsMax: 5_000, cancelMsMax: 500, outputBytesMax: 1_000_000 },
         links: {
@@ -116,7 +126,7 @@ export async function createRig(): Promise<Rig> {
         },
       };
       return new Requests({
-        ...shared, chain: viemChain, records, gateway, reader: rig.reader, models: () => rig.models, isLeading: () => true, recordsUrl,
+        ...shared, chain: viemChain, records, gateway, reader: rig.reader, models: () => rig.models, isLeading: () => true, recordsUrl, prompts: { fetch: (uri) => rig.prompts.fetch(uri) },
         answer: (one) => answerContract({ ...tasksWorld, journal: rig.journal, records, gateway }, one),
       });
     },
@@ -130,6 +140,15 @@ export async function createRig(): Promise<Rig> {
     },
     async ask(dApp, question) {
       const { receipt } = await transact({ to: dApp, data: encodeFunctionData({ abi: oracle.abi, functionName: "ask", args: [question] }), value: GAS_PAYMENT });
+      return parseEventLogs({ abi: InferenceGatewayAbi, eventName: "Requested", logs: receipt.logs })[0]!.args.requestId;
+    },
+    async askByUri(uri, promptHash) {
+      await transact({ to: token, data: encodeFunctionData({ abi: TideTokenAbi, functionName: "approve", args: [gateway, MAX_FEE] }) });
+      const { timestamp } = await client.getBlock();
+      const { receipt } = await transact({
+        to: gateway, value: GAS_PAYMENT,
+        data: encodeFunctionData({ abi: InferenceGatewayAbi, functionName: "requestByUri", args: [model.modelId, uri, promptHash, 64, MAX_FEE, 0, Number(timestamp) + SECONDS, 1] }),
+      });
       return parseEventLogs({ abi: InferenceGatewayAbi, eventName: "Requested", logs: receipt.logs })[0]!.args.requestId;
     },
     reader: createGatewayReader([chain.url], gateway),

@@ -1,6 +1,6 @@
 // Contracts' requests on a real chain: asked by the example dApp, answered by scripted nodes, delivered by the loop.
 import { expect } from "chai";
-import { encodeFunctionData } from "viem/utils";
+import { encodeFunctionData, keccak256 } from "viem/utils";
 import { InferenceGatewayAbi } from "../../../protocol/generated/abi/InferenceGateway.ts";
 import { saltedCommit, textCommit } from "../../../protocol/ids.ts";
 import { bodyOfRequest, promptHashOf } from "../../../protocol/requests.ts";
@@ -158,6 +158,40 @@ describe("contracts' requests, on a real chain", function () {
     expect(await rig.answersOf(dApp)).to.deep.equal([]);
     const task = await rig.journal.task(rig.attempts.at(-1)!.assignment.taskId);
     expect(await rig.read("outputCommitOf", [requestId])).to.equal(task!.attempts[0]!.signed!.record.receipt.body.outputCommit);
+  });
+
+  it("fetches a prompt that lies elsewhere, and answers it as any other", async () => {
+    const question = "Will it snow? ☃";
+    const requestId = await rig.askByUri(`data:text/plain,${encodeURIComponent(question)}`, promptHashOf(question));
+    await roundsUntil(await rig.start(), requestId, FULFILLED);
+    const { input, assignment } = rig.attempts.at(-1)!;
+    expect(input.body).to.equal(bodyOfRequest("org/model@q4", question, 64));
+    expect(assignment.inputCommit).to.equal(textCommit(requestId, input.body));
+  });
+
+  it("leaves a prompt unanswered that it may not fetch, or that is no text, and says why", async () => {
+    const asked = [
+      await rig.askByUri("https://127.0.0.1/prompt", promptHashOf("x")), await rig.askByUri("data:;base64,/w==", keccak256("0xff")), await rig.askByUri("data:,", keccak256("0x")),
+    ];
+    const loop = await rig.start();
+    rig.warned.length = 0;
+    await until(async () => {
+      await loop.round();
+      return rig.warned.filter((one) => one === "prompt_refused").length === 2 && rig.warned.filter((one) => one === "prompt_not_text").length === 4;
+    });
+    for (const requestId of asked) expect([await stateOf(requestId), attemptsOf(requestId)]).to.deep.equal([PENDING, []]);
+  });
+
+  it("waits for the text that was hashed, if another lies there at first", async () => {
+    const texts = ["a forgery", "Will it hail?"];
+    const uri = "https://prompts.example/1";
+    const { prompts } = rig;
+    rig.prompts = { fetch: async (asked) => (asked === uri ? Buffer.from(texts.length > 1 ? texts.shift()! : texts[0]!) : await prompts.fetch(asked)) };
+    const requestId = await rig.askByUri(uri, promptHashOf("Will it hail?"));
+    rig.warned.length = 0;
+    await roundsUntil(await rig.start(), requestId, FULFILLED);
+    expect(rig.warned).to.include("prompt_changed");
+    expect(rig.attempts.at(-1)!.input.body).to.contain("Will it hail?").and.not.contain("forgery");
   });
 
   it("says where a long answer lies", async () => {
