@@ -2,7 +2,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesToHex } from "viem/utils";
-import { recoverWithViem } from "../protocol/signing.ts";
 import { gather } from "./gather.ts";
 import { replay } from "./replay/replay.ts";
 import { chainFacts, relayerReceipts, type ChainAccess } from "./sources.ts";
@@ -68,13 +67,15 @@ export interface WatchSetup {
  * @throws retryable `chain_unreachable`; `wrong_chain`, `incomplete_deployment`, `archive_in_use`, `foreign_archive`
  */
 export async function watchRelayers(setup: WatchSetup, access: ChainAccess): Promise<WatchReport> {
+  // Native code, so that a batch of thousands of records is checked in seconds; only a watcher needs it.
+  const { recover } = await import("../relayer/adapters/crypto.ts").then(({ createNativeCrypto }) => createNativeCrypto());
   const chain = watchChain(access);
   const settings = await chain.settings();
   const archive = await watchArchive(setup.folder, setup.limits, Date.now);
   try {
     const watch = {
       chain, archive, settings, options: setup.options, evidence: setup.evidence, related: new Related(archive), state: stateOf(await archive.loadState(), settings.domain),
-      judged: new Set<Hash>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover: recoverWithViem,
+      judged: new Map<Hash, boolean>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover,
       published: relayerPublications, receipts: relayerReceipts, salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
     };
     const wait = (ms: Millis): Promise<void> => sleep(ms, undefined, { signal: setup.signal }).catch(() => undefined);

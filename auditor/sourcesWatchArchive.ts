@@ -32,6 +32,7 @@ export async function watchArchive(folder: string, limits: ArchiveLimits, nowMs:
   for (const name of ["objects", "batches", "index"]) await mkdir(join(folder, name), { recursive: true });
   const release = await locked(folder);
   const index = new Index(join(folder, "index"), nowMs);
+  const [indexed, written] = [new Turns(), new Turns()];
   const objectPath = (hash: Hash): string => join(folder, "objects", hash.slice(2, 4), hash);
   const batchPath = (relayerId: number, batchId: bigint): string => join(folder, "batches", `${relayerId}-${batchId}.json`);
   return {
@@ -50,14 +51,14 @@ export async function watchArchive(folder: string, limits: ArchiveLimits, nowMs:
       return bytes && keptBatch(bytes);
     },
     keepBatch: (batch) => replace(batchPath(batch.header.relayerId, batch.header.batchId), Buffer.from(exactJson(batch))),
-    noted: (kind, key) => index.of(kind, key),
-    note: (notes) => index.add(notes),
+    noted: (kind, key) => indexed.take(() => index.of(kind, key)),
+    note: (notes) => indexed.take(() => index.add(notes)),
     loadState: async () => {
       const bytes = await bytesOrNull(join(folder, "state.json"));
       return bytes && fromExactJson(bytes);
     },
-    saveState: (state) => replace(join(folder, "state.json"), Buffer.from(exactJson(state))),
-    log: (entry) => appendFile(join(folder, "journal.jsonl"), `${exactJson(entry)}\n`),
+    saveState: (state) => written.take(() => replace(join(folder, "state.json"), Buffer.from(exactJson(state)))),
+    log: (entry) => written.take(() => appendFile(join(folder, "journal.jsonl"), `${exactJson(entry)}\n`)),
     prune: async () => {
       await pruned(folder, limits, nowMs());
       index.forget();
@@ -76,6 +77,17 @@ function keptBatch(bytes: Uint8Array): KeptBatch | null {
     return isWhole ? batch : null;
   } catch {
     return null;
+  }
+}
+
+/** One after the other: several relayers are looked at at once, and a file has one truth. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  take<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
   }
 }
 

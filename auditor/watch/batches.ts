@@ -4,6 +4,7 @@ import { structFromJson } from "../../protocol/json.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import type { BatchDataTask } from "../../protocol/batchData.ts";
 import type { Assignment } from "../../protocol/generated/structs.ts";
+import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash } from "../../protocol/units.ts";
 import { recordsOf } from "../../relayer/settlement/batch.ts";
 import { entryAt } from "../proofs/treeView.ts";
@@ -49,6 +50,9 @@ function firstUnknown({ leaves, isWhole }: KnownTree, leafCount: number): number
   for (let index = 0; index < leafCount; index++) if (!known.has(index)) return index;
   return null;
 }
+
+/** Every record that is known of a batch, from its data and from paths. */
+export const recordsShown = ({ tasks, shown }: WatchedBatch): AttemptRecord[] => [...recordsOf(tasks), ...shown.flatMap(({ record }) => (record ? [record] : []))];
 
 /** The leaf of a task in a batch, for a later batch that settles it again; null where it is not known. */
 export function leafOfTask(batch: WatchedBatch, taskId: Hash): EarlierLeaf | null {

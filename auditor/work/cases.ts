@@ -5,36 +5,53 @@
 import { encodeFunctionData, keccak256 } from "viem/utils";
 import { FraudProofsAbi } from "../../protocol/generated/abi/FraudProofs.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
-import { ZERO_HASH } from "../../protocol/units.ts";
-import { ANNOUNCED_BLOCKS, encodeAnnouncement, encodeProof, proofCall } from "../proofs/call.ts";
+import { ZERO_HASH, type Hash } from "../../protocol/units.ts";
+import { ANNOUNCED_BLOCKS, encodeAnnouncement, encodeProof, proofCall, type ProvableFinding } from "../proofs/call.ts";
 import { encodeChallenge, encodeCondemn, encodeVoids } from "../proofs/withheld.ts";
 import type { FindingOf } from "../watch/findings.ts";
+import { isGenuine, keysNamed } from "../watch/genuine.ts";
 import type { Found } from "../watch/history.ts";
 import { trimCases, type Case } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
-/** Findings that are brought before a judge by one process: junk that somebody publishes costs this many questions. */
+/** Findings of one batch, board or file that are brought before a judge: one offence is enough for each kind. */
+const JUDGED_AT_ONCE_MAX = 500;
+/** Findings that are remembered as judged; an older one is asked about again where it turns up again. */
 const JUDGED_MAX = 50_000;
 
-/** Opens a case for each finding that its judge upholds. */
-export async function openCases(watch: Watch, found: readonly Found[]): Promise<void> {
-  for (const one of found) await openCase(watch, one);
+/** Opens a case for each finding that is genuine and that its judge upholds. @returns those, whoever had them punished */
+export async function openCases(watch: Watch, found: readonly Found[]): Promise<readonly Found[]> {
+  if (found.length === 0) return [];
+  const keys = { ...watch.settings, ...await watch.chain.keys(keysNamed(found.map(({ finding }) => finding))), recover: watch.recover };
+  const upheld: Found[] = [];
+  let questions = 0;
+  for (const one of found) {
+    const { finding, detail } = one;
+    if (finding.functionName === "challengeData") await openDemand(watch, finding, detail);
+    else if (watch.judged.has(whatItShows(finding))) upheld.push(...(watch.judged.get(whatItShows(finding)) ? [one] : []));
+    else if (questions < JUDGED_AT_ONCE_MAX && await isGenuine(finding, keys) && ++questions && await openCase(watch, finding, detail)) upheld.push(one);
+  }
+  return upheld;
 }
 
-async function openCase(watch: Watch, { finding, detail }: Found): Promise<void> {
+const whatItShows = (finding: ProvableFinding): Hash => keccak256(encodeProof(proofCall(finding), ZERO_HASH));
+
+/** @returns whether its judge upholds it */
+async function openCase(watch: Watch, finding: ProvableFinding, detail: string): Promise<boolean> {
   const { chain, archive, state, judged } = watch;
-  if (finding.functionName === "challengeData") return openDemand(watch, finding, detail);
-  const call = proofCall(finding);
-  const shows = keccak256(encodeProof(call, ZERO_HASH));
-  if (judged.has(shows) || judged.size >= JUDGED_MAX) return;
-  const proof = encodeProof(call, watch.salt());
+  const proof = encodeProof(proofCall(finding), watch.salt());
   const judgement = await chain.judge(finding.functionName, proof);
-  judged.add(shows);
+  if (judged.size >= JUDGED_MAX) judged.delete(judged.keys().next().value!);
+  judged.set(whatItShows(finding), judgement.holds);
   const { offence, functionName } = finding;
-  if (!judgement.holds) return archive.log({ what: "not upheld", offence, functionName, detail, reason: judgement.reason });
+  if (!judgement.holds) {
+    await archive.log({ what: "not upheld", offence, functionName, detail, reason: judgement.reason });
+    return false;
+  }
   const { key, party, offender, isPunished } = judgement;
-  if (isPunished || state.cases.some((one) => one.key === key)) return;
-  await add(watch, { ...NEW, key, offence, functionName, party, offender, detail, proof });
+  const isKnown = isPunished || state.cases.some((one) => one.key === key);
+  if (!isKnown) await add(watch, { ...NEW, key, offence, functionName, party, offender, detail, proof });
+  return true;
 }
 
 async function openDemand(watch: Watch, { offence, functionName, evidence }: FindingOf<"challengeData">, detail: string): Promise<void> {

@@ -59,7 +59,7 @@ async function take(watch: Watch, event: WatchEvent): Promise<void> {
   } else if (event.kind === "epoch") {
     const { commitment, dataHash } = event;
     const isOpen = state.boards.some((one) => one.commitment.relayerId === commitment.relayerId && one.commitment.epoch === commitment.epoch);
-    if (isWatched(watch, commitment.relayerId) && !isOpen) state.boards.push({ commitment, dataHash });
+    if (isWatched(watch, commitment.relayerId) && !isOpen) state.boards.push({ commitment, dataHash, nextAt: 0 });
   } else if (event.kind === "force") {
     for (const batchId of isWatched(watch, event.relayerId) ? await related.noteForce(event.relayerId, event.force) : []) await reopenKept(watch, event.relayerId, batchId);
   } else if (event.kind === "shown") {
@@ -87,7 +87,9 @@ async function reopenKept(watch: Watch, relayerId: number, batchId: bigint): Pro
 }
 
 function reopen({ state }: Watch, relayerId: number, batchId: bigint, postedAt: number): void {
-  if (!state.batches.some((one) => one.relayerId === relayerId && one.batchId === batchId)) state.batches.push({ relayerId, batchId, postedAt });
+  const open = state.batches.find((one) => one.relayerId === relayerId && one.batchId === batchId);
+  if (open) open.nextAt = 0;
+  else state.batches.push({ relayerId, batchId, postedAt, nextAt: 0 });
 }
 
 /** Anyone can put bytes into calldata, so only what the relayer's key signed is kept, and compared with what it signed before. */

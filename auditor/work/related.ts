@@ -44,7 +44,7 @@ export class Related {
   }
 
   /** @returns whether it was not noted before */
-  async noteBoard({ commitment, dataHash }: OpenBoard, attestations: readonly SignedAttestation[]): Promise<boolean> {
+  async noteBoard({ commitment, dataHash }: Pick<OpenBoard, "commitment" | "dataHash">, attestations: readonly SignedAttestation[]): Promise<boolean> {
     const { relayerId, epoch } = commitment;
     if (await this.board(relayerId, epoch)) return false;
     await this.#archive.note([{ kind: "board", key: `${relayerId}:${epoch}`, value: JSON.stringify({ commitment, dataHash }, bigintsAsText) }]);
@@ -181,7 +181,7 @@ const bigintsAsText = (_key: string, member: unknown): unknown => (typeof member
 function boardFromText(text: string): OpenBoard {
   const { commitment, dataHash } = JSON.parse(text) as { commitment: CommitmentEvidence; dataHash: Hash };
   const pools = commitment.pools.map(({ modelId, slots, slotBps }) => ({ modelId, slots: BigInt(slots), slotBps: BigInt(slotBps) }));
-  return { dataHash, commitment: { ...commitment, epoch: BigInt(commitment.epoch), pools } };
+  return { dataHash, nextAt: 0, commitment: { ...commitment, epoch: BigInt(commitment.epoch), pools } };
 }
 
 function forceFromText(text: string): ForceFact {

@@ -10,11 +10,14 @@ export interface OpenBatch {
   readonly relayerId: number;
   readonly batchId: bigint;
   readonly postedAt: Seconds;
+  /** Not to be looked at before: what is not served now will not be served a second later. */
+  nextAt: Seconds;
 }
 
 export interface OpenBoard {
   readonly commitment: CommitmentEvidence;
   readonly dataHash: Hash;
+  nextAt: Seconds;
 }
 
 /**

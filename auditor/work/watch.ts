@@ -1,4 +1,5 @@
 // What the parts of a watcher share: the world, what it was told to do, and where it is.
+import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Seconds } from "../../protocol/units.ts";
 import type { PublishedSource, ReceiptSource, WatchArchive, WatchChain, WatchSender, WatchSettings } from "../ports.ts";
 import type { Evidence } from "../watch/evidenceFile.ts";
@@ -34,8 +35,8 @@ export interface Watch {
   readonly evidence: readonly Evidence[];
   readonly related: Related;
   readonly state: WatchState;
-  /** What was brought before a judge already, by what it shows. */
-  readonly judged: Set<Hash>;
+  /** What was brought before a judge already, by what it shows, and whether it held. */
+  readonly judged: Map<Hash, boolean>;
   readonly recover: Recover;
   /** What a relayer publishes at an address. */
   readonly published: (url: string) => PublishedSource;
@@ -45,7 +46,27 @@ export interface Watch {
   readonly say: (line: string) => void;
 }
 
-export const urlOf = ({ options, state }: Watch, relayerId: number): string | null =>
-  (options.relayerUrl !== null && options.relayerId === relayerId ? options.relayerUrl : state.endpoints[relayerId] ?? null);
-
 export const isWatched = ({ options }: Watch, relayerId: number): boolean => options.relayerId === null || options.relayerId === relayerId;
+
+/** Questions to one relayer. Null where it has no address, cannot be reached, does not know, or answers nonsense. */
+export interface Asks {
+  published<Result>(ask: (source: PublishedSource) => Promise<Result | null>): Promise<Result | null>;
+  receipts<Result>(ask: (source: ReceiptSource) => Promise<Result>): Promise<Result | null>;
+}
+
+/** For one round: a relayer that does not answer at all is asked once. */
+export function asksOf({ options, state, published, receipts }: Watch, relayerId: number): Asks {
+  const url = options.relayerUrl !== null && options.relayerId === relayerId ? options.relayerUrl : state.endpoints[relayerId] ?? null;
+  let isAway = url === null || !/^https?:\/\//.test(url);
+  const asked = async <Result>(ask: () => Promise<Result | null>): Promise<Result | null> => {
+    if (isAway) return null;
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof TidelaneError)) throw error;
+      isAway = error.code === "relayer_unreachable";
+      return null;
+    }
+  };
+  return { published: (ask) => asked(() => ask(published(url!))), receipts: (ask) => asked(() => ask(receipts(url!))) };
+}
