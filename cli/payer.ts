@@ -24,6 +24,7 @@ interface OpenOptions extends Options {
   readonly lock: string;
   readonly allowance?: boolean;
   readonly ownTransaction?: boolean;
+  readonly deposit?: string;
   readonly days: string;
   readonly maxPerTask?: string;
   readonly maxPerDay?: string;
@@ -41,7 +42,12 @@ export function payerCommand(): Command {
   const sessioned = (command: Command): Command => command.option("--session <file>", "the session's file (TIDELANE_SESSION)");
 
   owned("balance", "what the owner's wallet holds, and what lies free in the escrow").action((options: Options) => run(options, () => balance(options)));
-  owned("deposit <amount>", "move tokens from the wallet into the escrow").action((amount: string, options: Options) => run(options, () => deposit(amount, options)));
+  owned("deposit <amount>", "move tokens from the wallet into the escrow").option("--for <payer>", "credit another payer")
+    .action((amount: string, options: Options & { for?: string }) => run(options, () => deposit(amount, options)));
+  owned("deposit-address", "where plain transfers and x402 payments become deposits").option("--payer <address>", "whose (default: the owner's)")
+    .action((options: Options & { payer?: string }) => run(options, () => depositAddress(options)));
+  owned("collect", "credit what was sent to a deposit address").option("--payer <address>", "whose (default: the owner's)")
+    .action((options: Options & { payer?: string }) => run(options, () => collect(options)));
   owned("withdraw <amount>", "move free tokens out of the escrow").option("--to <address>", "where to (default: the owner)")
     .action((amount: string, options: Options & { to?: string }) => run(options, () => withdraw(amount, options)));
   sessioned(owned("open", "sign limits, lock a budget, open a session"))
@@ -52,6 +58,7 @@ export function payerCommand(): Command {
     .option("--max-per-day <amount>", "with --allowance: refill for each 24 h (default: half of the lock)")
     .option("--max-price-in <amount>", "most for a million input tokens (default: four times the dearest listed)")
     .option("--max-price-out <amount>", "most for a million output tokens (default: likewise)")
+    .option("--deposit <amount>", "deposit that much in the same transaction as the opening (with --own-transaction)")
     .option("--own-transaction", "send the opening transaction yourself instead of through the relayer")
     .action((options: OpenOptions) => run(options, () => open(options)));
   sessioned(withPlace(payer.command("proxy").description("serve OpenAI's API on this machine and pay each request")))
@@ -84,29 +91,51 @@ async function balance(options: Options): Promise<Report> {
   };
 }
 
-async function deposit(text: string, options: Options): Promise<Report> {
+async function deposit(text: string, options: Options & { for?: string }): Promise<Report> {
   const { chain, decimals, symbol } = await owned(options);
   const amount = amountFromText(text, decimals);
-  const transaction = await step("waiting for the deposit to be mined", chain.deposit(amount));
-  return { json: { amount, transaction }, text: `Deposited ${amountToText(amount, decimals)} ${symbol} in transaction ${transaction}.` };
+  const payer = addressOr(options.for, chain.owner);
+  const sent = payer === chain.owner ? chain.deposit(amount) : chain.depositFor(payer, amount);
+  const transaction = await step("waiting for the deposit to be mined", sent);
+  return { json: { amount, payer, transaction }, text: `Deposited ${amountToText(amount, decimals)} ${symbol}${payer === chain.owner ? "" : ` for ${payer}`} in transaction ${transaction}.` };
+}
+
+async function depositAddress(options: Options & { payer?: string }): Promise<Report> {
+  const { chain, symbol } = await owned(options);
+  const payer = addressOr(options.payer, chain.owner);
+  const address = await step("reading the chain", chain.boxOf(payer));
+  return { json: { payer, address }, text: `${address}\nWhatever ${symbol} is sent there belongs to ${payer}. Then: tidelane payer collect` };
+}
+
+async function collect(options: Options & { payer?: string }): Promise<Report> {
+  const { chain } = await owned(options);
+  const payer = addressOr(options.payer, chain.owner);
+  const transaction = await step("waiting for the transaction to be mined", chain.collect(payer));
+  return { json: { payer, transaction }, text: `What lay at the deposit address of ${payer} is in its free balance, by transaction ${transaction}.` };
+}
+
+/** @throws `invalid_address` */
+function addressOr(text: string | undefined, otherwise: Address): Address {
+  if (text !== undefined && !/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`"${text}" is no address.`, { code: "invalid_address" });
+  return (text?.toLowerCase() ?? otherwise) as Address;
 }
 
 async function withdraw(text: string, options: Options & { to?: string }): Promise<Report> {
   const { chain, decimals, symbol } = await owned(options);
   const amount = amountFromText(text, decimals);
-  const to = options.to ?? chain.owner;
-  if (!/^0x[0-9a-fA-F]{40}$/.test(to)) throw new TidelaneError(`"${to}" is no address.`, { code: "invalid_address" });
-  const transaction = await step("waiting for the withdrawal to be mined", chain.withdraw(amount, to.toLowerCase() as Address));
+  const to = addressOr(options.to, chain.owner);
+  const transaction = await step("waiting for the withdrawal to be mined", chain.withdraw(amount, to));
   return { json: { amount, to, transaction }, text: `Withdrew ${amountToText(amount, decimals)} ${symbol} to ${to} in transaction ${transaction}.` };
 }
 
 async function open(options: OpenOptions): Promise<Report> {
+  if (options.deposit !== undefined && !options.ownTransaction) throw new TidelaneError("--deposit goes with --own-transaction: the relayer cannot spend your tokens.", { code: "invalid_options" });
   const { place, chain, decimals, symbol } = await owned(options);
   const file = sessionFileOf(options, place);
   const terms = termsOf(options, decimals);
   const world = await payerWorld({ ...place, sessionFile: file });
   try {
-    const own = options.ownTransaction ? chain : undefined;
+    const own = options.ownTransaction ? ownWay(chain, options.deposit === undefined ? null : amountFromText(options.deposit, decimals)) : undefined;
     const { sessionId, authorization, apiKey } = await step("opening the session on chain",
       openSession(world, ownerOfKey(ownerKeyOf(options, place)), relayerOf(place), terms, own));
     const money = (amount: bigint): string => `${amountToText(amount, decimals)} ${symbol}`;
@@ -124,6 +153,10 @@ async function open(options: OpenOptions): Promise<Report> {
     await world.store.close();
   }
 }
+
+/** The owner's way to the chain, on which opening also deposits. */
+const ownWay = (chain: OwnerChain, amount: bigint | null): OwnerChain =>
+  amount === null ? chain : { ...chain, openSession: (authorization, signature) => chain.depositAndOpen(amount, authorization, signature) };
 
 function termsOf(options: OpenOptions, decimals: number): SessionTerms {
   const days = Number(options.days);

@@ -59,6 +59,14 @@ export interface OwnerChain {
   /** Wallet balance, and what lies free in the Escrow. */
   balances(): Promise<{ readonly wallet: TokenAmount; readonly free: TokenAmount; readonly decimals: number; readonly symbol: string }>;
   deposit(amount: TokenAmount): Promise<Hash>;
+  /** Out of the owner's wallet into another payer's free balance. */
+  depositFor(payer: Address, amount: TokenAmount): Promise<Hash>;
+  /** Both in one transaction, or neither. */
+  depositAndOpen(amount: TokenAmount, authorization: SpendingAuthorization, signature: Signature | Hex): Promise<Hash>;
+  /** Where a plain transfer or an x402 payment becomes a deposit of `payer`, once it is collected. */
+  boxOf(payer: Address): Promise<Address>;
+  /** Credits a payer with what lies in its box. */
+  collect(payer: Address): Promise<Hash>;
   withdraw(amount: TokenAmount, to: Address): Promise<Hash>;
   openSession(authorization: SpendingAuthorization, signature: Signature | Hex): Promise<Hash>;
   topUp(sessionId: Hash, amount: TokenAmount): Promise<Hash>;

@@ -1,7 +1,8 @@
 // The chain as a payer reads it, and the owner's own transactions, through viem.
-import { BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, fallback, http, parseAbi, type Abi, type PublicClient } from "viem";
+import { BaseError, ContractFunctionRevertedError, createPublicClient, createWalletClient, encodeFunctionData, fallback, http, parseAbi, type Abi, type PublicClient } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
+import { DepositBoxesAbi } from "../../protocol/generated/abi/DepositBoxes.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
 import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
@@ -11,11 +12,12 @@ import { signerOfKey } from "../../protocol/signing.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Address, Hash, Hex } from "../../protocol/units.ts";
 import type { Owner, OwnerChain, PayerChain } from "../ports.ts";
+import { permitFor } from "./permit.ts";
 
 export interface ChainAccess {
   readonly rpcUrls: readonly string[];
   readonly chainId: number;
-  /** By name: BatchSettlement, Escrow, NodeRegistry, RelayerRegistry, payToken. */
+  /** By name: BatchSettlement, Escrow, NodeRegistry, RelayerRegistry, payToken; DepositBoxes for deposits by transfer. */
   readonly contracts: Readonly<Record<string, Address>>;
 }
 
@@ -26,7 +28,7 @@ export const tokenAbi = parseAbi([
   "function symbol() view returns (string)", "function approve(address,uint256) returns (bool)",
 ]);
 /** Lets viem name the contracts' own errors, wherever in a call they were raised. */
-const everyError = [...EscrowAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi, ...InferenceGatewayAbi].filter((item) => item.type === "error") as unknown as Abi;
+const everyError = [...EscrowAbi, ...DepositBoxesAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi, ...InferenceGatewayAbi].filter((item) => item.type === "error") as unknown as Abi;
 
 export function payerChain(access: ChainAccess): PayerChain {
   const client = reader(access);
@@ -98,6 +100,17 @@ export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
   const { address: owner, send } = senderOf(access, privateKey);
   const escrow = contract(access, "Escrow");
   const token = contract(access, "payToken");
+  const allowance = (): Promise<bigint> => reached(async () => client.readContract({ address: token, abi: tokenAbi, functionName: "allowance", args: [owner, escrow] }));
+  const allow = async (amount: bigint): Promise<void> => {
+    if (await allowance() < amount) await send(token, tokenAbi as unknown as Abi, "approve", [escrow, amount]);
+  };
+  /** The call that pays in: with a permit where that saves the approval's transaction. */
+  const payIn = async (amount: bigint): Promise<{ functionName: string; args: readonly unknown[] }> => {
+    const permit = await allowance() < amount ? await reached(async () => permitFor(client, privateKeyToAccount(privateKey), token, escrow, amount)) : null;
+    if (permit) return { functionName: "depositWithPermit", args: [amount, permit.deadline, permit.v, permit.r, permit.s] };
+    await allow(amount);
+    return { functionName: "deposit", args: [amount] };
+  };
   return {
     owner,
     async balances() {
@@ -110,10 +123,19 @@ export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
       return { wallet: wallet_, free, decimals, symbol };
     },
     async deposit(amount) {
-      const allowance = await reached(async () => client.readContract({ address: token, abi: tokenAbi, functionName: "allowance", args: [owner, escrow] }));
-      if (allowance < amount) await send(token, tokenAbi as unknown as Abi, "approve", [escrow, amount]);
-      return send(escrow, EscrowAbi as unknown as Abi, "deposit", [amount]);
+      const { functionName, args } = await payIn(amount);
+      return send(escrow, EscrowAbi as unknown as Abi, functionName, args);
     },
+    async depositFor(payer, amount) {
+      await allow(amount);
+      return send(escrow, EscrowAbi as unknown as Abi, "depositFor", [payer, amount]);
+    },
+    async depositAndOpen(amount, authorization, signature) {
+      const calls = [await payIn(amount), { functionName: "openSession", args: [authorization, signature] }];
+      return send(escrow, EscrowAbi as unknown as Abi, "multicall", [calls.map((call) => encodeFunctionData({ abi: EscrowAbi as unknown as Abi, ...call }))]);
+    },
+    boxOf: (payer) => reached(async () => lower(await client.readContract({ address: contract(access, "DepositBoxes"), abi: DepositBoxesAbi, functionName: "boxOf", args: [payer] }))),
+    collect: (payer) => send(contract(access, "DepositBoxes"), DepositBoxesAbi as unknown as Abi, "collect", [payer]),
     withdraw: (amount, to) => send(escrow, EscrowAbi as unknown as Abi, "withdraw", [amount, to]),
     openSession: (authorization, signature) => send(escrow, EscrowAbi as unknown as Abi, "openSession", [authorization, signature]),
     topUp: (sessionId, amount) => send(escrow, EscrowAbi as unknown as Abi, "topUp", [sessionId, amount]),

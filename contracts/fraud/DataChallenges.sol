@@ -6,7 +6,6 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Batch} from "../interfaces/IBatchSettlement.sol";
 import {Party} from "../interfaces/IBondVault.sol";
 import {DataChallenge, IFraudProofs} from "../interfaces/IFraudProofs.sol";
-import {IVoids} from "../interfaces/IVoids.sol";
 import {Item, Items, ItemsOpening} from "../libraries/Items.sol";
 import {Leaf, SumProof} from "../libraries/MerkleSum.sol";
 import {Maturity} from "../libraries/Maturity.sol";

@@ -5,7 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {BadSum, ChangeClaim, Entry} from "../fraud/Evidence.sol";
 import {ItemsOpening} from "../libraries/Items.sol";
 import {Leaf, SumProof} from "../libraries/MerkleSum.sol";
-import {Fault, Record} from "../libraries/Records.sol";
+import {Record} from "../libraries/Records.sol";
 import {Assignment} from "../types/Assignment.sol";
 import {BatchHeader} from "../types/BatchHeader.sol";
 import {Refusal} from "../types/Refusal.sol";
