@@ -1,13 +1,12 @@
 // Every proof that the auditor can make, against the contracts: accepted as it is, refused with anything in it changed.
 import { expect } from "chai";
-import { encodeFunctionData, type Abi } from "viem";
 import { commitmentOf, encodeAnnouncement, encodeProof, proofCall, type ProofCall, type ProofName } from "../../../auditor/proofs/call.ts";
 import { offences } from "../../../bench/gas/offences.ts";
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
 import { FraudProofsAbi } from "../../../protocol/generated/abi/FraudProofs.ts";
 import { hashOf, RELAYER_ID, type World } from "../../../bench/gas/world.ts";
 import type { Address } from "../../../protocol/units.ts";
-import { bondRelayer, read, smallWorld } from "./rig.ts";
+import { bondRelayer, judgeAccepts, read, smallWorld } from "./rig.ts";
 
 const SALT = hashOf(4_242);
 /** Of each scalar of a proof's evidence every third is changed, or the run would be of minutes. */
@@ -58,14 +57,12 @@ async function send({ chain, contracts, owner }: World, call: ProofCall): Promis
   await chain.pay(owner, to, data, 0n);
 }
 
-/** Asks the judge itself, which FraudProofs hands the call to: announcing each change would prove no more. @returns how many */
+/** Asked of the judge alone: announcing each change would prove no more. @returns how many were tried */
 async function expectRefusedWhereChanged(world: World, name: string, call: ProofCall): Promise<number> {
-  const judge = await judgeOf(world, call.functionName);
-  const ask = (args: readonly unknown[]): Promise<unknown> => world.chain.request("eth_call", [{ to: judge, data: encodeFunctionData({ abi: FraudProofsAbi as Abi, functionName: call.functionName, args: [...args, SALT] }) }, "latest"]);
-  await ask(call.args);
+  expect(await judgeAccepts(world, call), `${name} as it is`).to.equal(true);
   const places = scalarsOf(call.args).filter((path) => !isUnread(call.functionName, path)).filter((_, i) => i % EVERY === 0);
   for (const path of places) {
-    const accepted = await ask(changedAt(call.args, path) as readonly unknown[]).then(() => true, () => false);
+    const accepted = await judgeAccepts(world, { ...call, args: changedAt(call.args, path) } as ProofCall);
     expect(accepted, `${name} with ${path.join(".")} changed`).to.equal(false);
   }
   return places.length;
@@ -93,16 +90,6 @@ function changedAt(value: unknown, [key, ...rest]: readonly string[]): unknown {
   const hex = value as string;
   const at = hex.length - 4;
   return `${hex.slice(0, at)}${(Number.parseInt(hex[at]!, 16) ^ 1).toString(16)}${hex.slice(at + 1)}`;
-}
-
-const JUDGES: Readonly<Record<string, RegExp>> = {
-  nodeJudge: /SaturationEquivocation|ReceiptEquivocation|FalseRefusal/, leafJudge: /InvalidLeaf|PaidAfterForce/,
-  treeJudge: /WrongChange|TaskAboveMaxFee|BadSum|TaskInTwoBatches|SecondInput|Disorder|Asymmetry/, relayerJudge: /./,
-};
-
-function judgeOf(world: World, functionName: ProofName): Promise<Address> {
-  const [name] = Object.entries(JUDGES).find(([, proofs]) => proofs.test(functionName))!;
-  return read(world, "FraudProofs", FraudProofsAbi, name, []) as Promise<Address>;
 }
 
 function bondOf(world: World, party: number, id: number): Promise<bigint> {

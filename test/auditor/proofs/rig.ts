@@ -1,9 +1,11 @@
 // A small deployment on a chain in this process for the tests of evidence: two nodes, twenty sessions, a bonded relayer.
 import { decodeFunctionResult, encodeFunctionData, type Abi, type Hex } from "viem";
+import { encodeProof, type ProofCall, type ProofName } from "../../../auditor/proofs/call.ts";
 import { BondVaultAbi } from "../../../protocol/generated/abi/BondVault.ts";
+import { FraudProofsAbi } from "../../../protocol/generated/abi/FraudProofs.ts";
 import { TideTokenAbi } from "../../../protocol/generated/abi/TideToken.ts";
 import { Mode } from "../../../protocol/constants.ts";
-import { addNode, addSession, createWorld, LARGE, RELAYER_ID, type World } from "../../../bench/gas/world.ts";
+import { addNode, addSession, createWorld, hashOf, LARGE, RELAYER_ID, type World } from "../../../bench/gas/world.ts";
 
 const NODES = 2;
 const SESSIONS = 20;
@@ -24,4 +26,20 @@ export async function read({ chain, contracts }: World, contract: string, abi: u
   const data = encodeFunctionData({ abi: abi as Abi, functionName, args });
   const answer = await chain.request("eth_call", [{ to: contracts[contract], data }, "latest"]) as Hex;
   return decodeFunctionResult({ abi: abi as Abi, functionName, data: answer });
+}
+
+/** Asks the judge itself, which FraudProofs hands the call to: what it accepts holds, whoever announced it. */
+export async function judgeAccepts(world: World, call: ProofCall): Promise<boolean> {
+  const to = await judgeOf(world, call.functionName);
+  return world.chain.request("eth_call", [{ to, data: encodeProof(call, hashOf(4_242)) }, "latest"]).then(() => true, () => false);
+}
+
+const JUDGES: Readonly<Record<string, RegExp>> = {
+  nodeJudge: /SaturationEquivocation|ReceiptEquivocation|FalseRefusal/, leafJudge: /InvalidLeaf|PaidAfterForce/,
+  treeJudge: /WrongChange|TaskAboveMaxFee|BadSum|TaskInTwoBatches|SecondInput|Disorder|Asymmetry/, relayerJudge: /./,
+};
+
+function judgeOf(world: World, functionName: ProofName): Promise<Hex> {
+  const [name] = Object.entries(JUDGES).find(([, proofs]) => proofs.test(functionName))!;
+  return read(world, "FraudProofs", FraudProofsAbi, name, []) as Promise<Hex>;
 }
