@@ -162,7 +162,7 @@ export class Devnet {
     const { keys, layout } = this;
     return {
       ...this.#chainEnvironment(), DATABASE_URL: this.databaseUrl, TIDELANE_PORT: new URL(this.relayerUrl).port, TIDELANE_DATA_DIR: layout.relayerDir,
-      TIDELANE_PUBLIC_URL: this.relayerUrl, TIDELANE_RELAYER_ID: String(this.ids.relayerId), TIDELANE_SIGNER_KEY: keys.relayer.signer, TIDELANE_POSTER_KEY: keys.relayer.poster,
+      TIDELANE_PUBLIC_URL: this.relayerUrl, TIDELANE_LEAST_LOCK: "1", TIDELANE_RELAYER_ID: String(this.ids.relayerId), TIDELANE_SIGNER_KEY: keys.relayer.signer, TIDELANE_POSTER_KEY: keys.relayer.poster,
     };
   }
 

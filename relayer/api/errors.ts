@@ -26,7 +26,7 @@ const TABLE: Readonly<Record<string, Said>> = {
   // Who asks and who pays.
   missing_key: unauthenticated, unknown_key: unauthenticated, wrong_key: unauthenticated,
   unknown_session: invalid(404), invalid_payment: invalid(400), invalid_authorization: invalid(400), authorization_rejected: invalid(400),
-  order_expired: invalid(400), order_replayed: invalid(409), nonce_taken: invalid(409), order_above_maximum: unpaid(), order_below_price: unpaid(), fee_above_maximum: unpaid(), price_above_maximum: unpaid(),
+  order_expired: invalid(400), order_replayed: invalid(409), nonce_taken: invalid(409), order_above_maximum: unpaid(), order_below_price: unpaid(), fee_above_maximum: unpaid(), lock_too_small: unpaid(), price_above_maximum: unpaid(),
   unopened_session: unpaid(), session_expired: unpaid(), session_not_yet_valid: unpaid(), session_closing: unpaid(),
   voucher_cap_too_low: unpaid(), too_many_orders: unpaid(429), orders_elsewhere: unpaid(429), insufficient_escrow: unpaid(), payment_refused: unpaid(), allowance_exhausted: unpaid(429),
   // Whether it can be done now.

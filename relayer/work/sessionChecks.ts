@@ -76,3 +76,11 @@ export function requireAuthorizationFits(authorization: SpendingAuthorization, s
   if (problems.length > 0) throw new TidelaneError(`The authorization cannot be used here: ${problems.join("; ")}.`, { code: "invalid_authorization", details: { problems: problems.join("; ") } });
   requireFeeAllowed(authorization, relayer.feeBps);
 }
+
+/** Opening costs the relayer gas, whoever asks; a payer who locks less can send the transaction. @throws lock_too_small */
+export function requireWorthOpening(lock: TokenAmount, leastLock: TokenAmount): void {
+  if (lock >= leastLock) return;
+  throw new TidelaneError(`The session locks ${lock}; this relayer pays the gas of opening one from ${leastLock} on. Lock more, or open it with a transaction of your own.`, {
+    code: "lock_too_small", details: { lock: String(lock), least: String(leastLock) },
+  });
+}

@@ -13,7 +13,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { ApiKeys } from "./apiKeys.ts";
 import { isUnreachable, type SessionBook } from "./sessionBook.ts";
 import { SessionBooks } from "./sessionBooks.ts";
-import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requirePaysInput, requireTakesOrders } from "./sessionChecks.ts";
+import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requirePaysInput, requireTakesOrders, requireWorthOpening } from "./sessionChecks.ts";
 import type { CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, Millis, Seconds, Signature, TokenAmount } from "../../protocol/units.ts";
@@ -108,6 +108,8 @@ export interface SessionsOptions {
   readonly dice: Dice;
   readonly identity: Identity;
   readonly log: Log;
+  /** A session that locks less is not opened at this relayer's gas. */
+  readonly leastLock: TokenAmount;
 }
 
 /** Long enough to wait in a queue and be answered; whoever serves it has a deadline of its own. */
@@ -154,7 +156,7 @@ export class Sessions {
 
   /**
    * Takes a payer's signed authorization: opens the session on chain where it is not open (the relayer pays the gas) and remembers it.
-   * @throws invalid_authorization, fee_above_maximum, authorization_rejected (the contract's reason), chain_unreachable,
+   * @throws invalid_authorization, fee_above_maximum, lock_too_small, authorization_rejected (the contract's reason), chain_unreachable,
    *   journal_unavailable, too_many_openings (retryable)
    */
   async register(authorization: SpendingAuthorization, signature: Hex): Promise<Registered> {
@@ -163,7 +165,7 @@ export class Sessions {
     const sessionId = hashStruct("SpendingAuthorization", authorization);
     const isNew = await this.#books.find(sessionId) === null;
     const remember = (): Promise<void> => journal.putSession({ sessionId, authorization, nextNonce: 0n, charged: 0n, voucher: null });
-    const isOpener = await this.#open(sessionId, () => chain.openSession(authorization, signature)).catch(async (error: unknown) => {
+    const isOpener = await this.#open(sessionId, authorization.lock, () => chain.openSession(authorization, signature)).catch(async (error: unknown) => {
       // Mined and reverted: the authorization is public now, so this session is no longer new.
       if (error instanceof TidelaneError && error.details.mined === true) await remember();
       throw error;
@@ -322,8 +324,9 @@ export class Sessions {
   }
 
   /** @returns true where this call opened it. */
-  async #open(sessionId: Hash, send: () => Promise<void>): Promise<boolean> {
+  async #open(sessionId: Hash, lock: TokenAmount, send: () => Promise<void>): Promise<boolean> {
     if (await this.#world.chain.session(sessionId)) return false;
+    requireWorthOpening(lock, this.#world.leastLock);
     if (this.#opening.has(sessionId) || this.#opening.size >= OPENINGS_MAX) {
       throw new TidelaneError("This session, or too many others, are being opened right now; try again in some seconds.", { code: "too_many_openings", retryable: true });
     }

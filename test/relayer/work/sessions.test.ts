@@ -40,6 +40,7 @@ describe("sessions", () => {
   let openFailure: TidelaneError | null;
   let sessions: Sessions;
   let dice: number;
+  let leastLock: bigint;
 
   before(async () => { crypto = await createNativeCrypto(); });
   beforeEach(() => {
@@ -50,6 +51,7 @@ describe("sessions", () => {
     opened = [];
     openFailure = null;
     dice = 0;
+    leastLock = 1n;
     sessions = fresh();
   });
 
@@ -65,7 +67,7 @@ describe("sessions", () => {
       putOnChain(terms);
     },
   } as unknown as Chain;
-  const fresh = (): Sessions => new Sessions({ chain, journal, crypto, clock, dice: { bytes32: () => bytes32(1_000 + ++dice) }, identity: { relayerId: 1, epoch: 1, feeBps: 300, signer: relayer }, log });
+  const fresh = (): Sessions => new Sessions({ chain, journal, crypto, clock, dice: { bytes32: () => bytes32(1_000 + ++dice) }, identity: { relayerId: 1, epoch: 1, feeBps: 300, signer: relayer }, log, leastLock });
   const putOnChain = (terms: SpendingAuthorization, bends: Partial<ChainSession> = {}): void => {
     onChain.set(hashStruct("SpendingAuthorization", terms), {
       payer: terms.payer, sessionKey: terms.sessionKey, relayerId: 1, mode: terms.mode, lock: terms.lock, maxTotal: terms.maxTotal, charged: 0n, provenCap: 0n,
@@ -98,6 +100,19 @@ describe("sessions", () => {
   const cover = (bends: Partial<CoverRequest>): Promise<Cover> => sessions.cover(request(bends));
   const codeOf = (promise: Promise<unknown>): Promise<string> => promise.then(() => "none", (error: unknown) => (error instanceof TidelaneError ? error.code : String(error)));
   const refusal = async (payment: Payment, bends: Partial<CoverRequest> = {}): Promise<string> => codeOf(cover({ payment, ...bends }));
+
+  it("are opened at the relayer's gas from the least lock on, and taken with less where the payer has opened them", async () => {
+    leastLock = 50_000n;
+    sessions = fresh();
+    expect(await codeOf(register({ lock: 49_999n }))).to.equal("lock_too_small");
+    expect(opened).to.deep.equal([]);
+    await register({ lock: 50_000n, salt: 2n });
+    expect(opened).to.have.length(1);
+    const small = terms({ lock: 49_999n, salt: 3n });
+    putOnChain(small);
+    expect((await sessions.register(small, await sign(small))).sessionId).to.equal(hashStruct("SpendingAuthorization", small));
+    expect(opened).to.have.length(1);
+  });
 
   describe("by voucher", () => {
     it("reserve an order, journal it as open, and turn it into its charge", async () => {
