@@ -6,7 +6,7 @@ import { TidelaneError } from "../protocol/errors.ts";
 import { hexOfLength, parse } from "../protocol/json.ts";
 import { PROCESSES_MAX } from "../protocol/link.ts";
 import { LOG_LEVELS, type LogLevel } from "./adapters/log.ts";
-import type { Address, Hex, Millis, Seconds } from "../protocol/units.ts";
+import type { Address, Hex, Millis, Seconds, TokenAmount } from "../protocol/units.ts";
 
 export interface RelayerConfig {
   readonly host: string;
@@ -24,6 +24,10 @@ export interface RelayerConfig {
   readonly logLevel: LogLevel;
   /** Where anyone reaches this process; null where nobody outside does. */
   readonly publicUrl: string | null;
+  /** How long batches' data, node tables and long answers are served. */
+  readonly recordsKeptMs: Millis;
+  /** What a session must lock to be opened at the relayer's gas; smallest units of the pay token. */
+  readonly leastLock: TokenAmount;
   /** HTTP gateway for prompts at ipfs:// URIs; null for none. */
   readonly ipfsGateway: string | null;
   /** Whether prompts are fetched from this machine too. */
@@ -47,6 +51,7 @@ export const ENVIRONMENT = {
   TIDELANE_TLS_KEY: "PEM file of the certificate's key",
   TIDELANE_DATA_DIR: "folder of the spool and of the batches' data (default .tidelane/relayer)",
   DATABASE_URL: "Postgres, as postgres://user:password@host:port/database",
+  TIDELANE_RECORD_DAYS: "how long batches' data, node tables and long answers are kept, at least 90 (default 90)",
   TIDELANE_RPC_URLS: "RPC URLs of the chain, separated by commas, tried in order",
   TIDELANE_CHAIN_ID: "the chain's number (default: the deployment's)",
   TIDELANE_DEPLOYMENT: "JSON file with the contracts' addresses: {chainId, contracts: {name: address}}",
@@ -56,6 +61,7 @@ export const ENVIRONMENT = {
   TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
   TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
   TIDELANE_PUBLIC_URL: "where anyone reaches this process: contracts are told to fetch answers over 4 KB there (default: none, and such answers are not delivered)",
+  TIDELANE_LEAST_LOCK: "least lock of a session that is opened at this relayer's gas, in the pay token's smallest unit; others open theirs themselves (default 100000)",
   TIDELANE_IPFS_GATEWAY: "http(s) URL of an IPFS gateway for contracts' prompts at ipfs:// URIs (default: none, and such requests are left to others)",
   TIDELANE_PROMPT_LOOPBACK: "`allow` fetches contracts' prompts from this machine too, for local networks and tests (default: public https only)",
   TIDELANE_PROCESSES: "URLs by which nodes reach this relayer's further processes, separated by commas (default: none)",
@@ -71,6 +77,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const deploymentSchema = z.object({ chainId: z.number().int().min(1), contracts: z.record(z.string().max(64), z.string()) });
 
+/** A tenth of a token with six decimals: what opening one costs on a cheap chain, many times over. */
+const LEAST_LOCK = 100_000;
+
+/** What the protocol asks of a relayer. */
+const RECORD_DAYS_LEAST = 90;
+const MS_PER_DAY: Millis = 86_400_000;
+
 /** @throws TidelaneError `config_invalid` naming the variable at fault */
 export function loadConfig(env: Environment): RelayerConfig {
   const unknown = Object.keys(env).filter((name) => name.startsWith("TIDELANE_") && !Object.hasOwn(ENVIRONMENT, name));
@@ -85,6 +98,8 @@ export function loadConfig(env: Environment): RelayerConfig {
     rpcUrls: Object.freeze(urlsOf("TIDELANE_RPC_URLS", required(env, "TIDELANE_RPC_URLS"))), chainId, addresses: deployment.addresses,
     relayerId: wholeOf(env, "TIDELANE_RELAYER_ID", 0, 1, 2 ** 32 - 1), signerKey: keyOf(env, "TIDELANE_SIGNER_KEY"), posterKey: keyOf(env, "TIDELANE_POSTER_KEY"),
     logLevel: levelOf(env.TIDELANE_LOG_LEVEL || "info"), webDir: webDirOf(env.TIDELANE_WEB_DIR), publicUrl: baseUrlOf(env, "TIDELANE_PUBLIC_URL"),
+    recordsKeptMs: MS_PER_DAY * wholeOf(env, "TIDELANE_RECORD_DAYS", RECORD_DAYS_LEAST, RECORD_DAYS_LEAST, 36_500),
+    leastLock: BigInt(wholeOf(env, "TIDELANE_LEAST_LOCK", LEAST_LOCK, 0, Number.MAX_SAFE_INTEGER)),
     ipfsGateway: baseUrlOf(env, "TIDELANE_IPFS_GATEWAY"), promptsMayLoopBack: isAllowed(env, "TIDELANE_PROMPT_LOOPBACK"), processes: Object.freeze(processesOf(env.TIDELANE_PROCESSES)),
     drainMs: 1_000 * secondsOf(env, "TIDELANE_DRAIN_SECONDS", 15), firstTokenMsMax: 1_000 * secondsOf(env, "TIDELANE_FIRST_TOKEN_SECONDS", 60),
     gapMsMax: 1_000 * secondsOf(env, "TIDELANE_STALL_SECONDS", 30),

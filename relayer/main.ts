@@ -28,6 +28,7 @@ import { Board } from "./loops/board.ts";
 import { Forces } from "./loops/forces.ts";
 import { Overload } from "./loops/overload.ts";
 import { Requests } from "./loops/requests.ts";
+import { Retention } from "./loops/retention.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Tide } from "./loops/tide.ts";
 import { Watch } from "./loops/watch.ts";
@@ -95,7 +96,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const shared = { clock: systemClock, dice: systemDice, log, metrics, crypto, chain, identity, journal, deployment: chain.deployment };
   const seeds = new SeedKeeper(shared);
   await seeds.load(epochAt(systemClock.nowMs(), chain.deployment.epochSeconds));
-  const sessions = new Sessions(shared);
+  const sessions = new Sessions({ ...shared, leastLock: config.leastLock });
   await sessions.load();
   const watch = new Watch({ ...shared, sessions });
   await watch.begin();
@@ -121,10 +122,11 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   });
   await resendAcks(journal, links);
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
+  const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);

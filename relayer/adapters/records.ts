@@ -1,11 +1,15 @@
 // The data behind each batch on disk, named by its hash: whole and synced before the batch is, never changed after.
-import { open, mkdir, readFile, rename } from "node:fs/promises";
+import { open, mkdir, readdir, readFile, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { TidelaneError } from "../../protocol/errors.ts";
-import type { Hash } from "../../protocol/units.ts";
-import type { RecordStore } from "../ports/journal.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
+import type { PrunedRecords, RecordStore } from "../ports/journal.ts";
 
-export class DiskRecords implements RecordStore {
+/** One for each first byte of a hash. */
+const FOLDERS = 256;
+
+export class DiskRecords implements RecordStore, PrunedRecords {
+  readonly folders = FOLDERS;
   readonly #dir: string;
 
   constructor(dir: string) {
@@ -40,6 +44,24 @@ export class DiskRecords implements RecordStore {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
       throw new TidelaneError("A batch's data cannot be read from disk.", { code: "records_unavailable", retryable: true, cause: error });
     }
+  }
+
+  async prune(folder: number, beforeMs: Millis): Promise<number> {
+    const path = join(this.#dir, folder.toString(16).padStart(2, "0"));
+    let removed = 0;
+    try {
+      // Also what a process that died left unfinished.
+      for (const name of await readdir(path)) {
+        const file = join(path, name);
+        if ((await stat(file)).mtimeMs >= beforeMs) continue;
+        await unlink(file);
+        removed += 1;
+      }
+    } catch (error) {
+      // Nothing was ever written there, or another process of this relayer was faster.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw new TidelaneError("Old records cannot be removed from disk.", { code: "records_unavailable", retryable: true, cause: error });
+    }
+    return removed;
   }
 
   /** 256 folders, so that none grows too large to list. */

@@ -183,3 +183,10 @@ export interface RecordStore {
   put(dataHash: Hash, bytes: Uint8Array): Promise<void>;
   get(dataHash: Hash): Promise<Uint8Array | null>;
 }
+
+/** A store of records that can let go of old ones, a part of it at a time. */
+export interface PrunedRecords {
+  readonly folders: number;
+  /** @param folder from 0 to `folders` - 1. @returns how many records written before then are gone. @throws retryable `records_unavailable` */
+  prune(folder: number, beforeMs: Millis): Promise<number>;
+}

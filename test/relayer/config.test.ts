@@ -47,6 +47,7 @@ describe("the relayer's configuration", () => {
     const config = loadConfig(env);
     expect(config).to.deep.include({
       host: "127.0.0.1", port: 8_787, tls: null, chainId: 31_337, relayerId: 3, signerKey: SIGNER, posterKey: `0x${POSTER}`, logLevel: "info", drainMs: 15_000,
+      leastLock: 100_000n, recordsKeptMs: 90 * 86_400_000, ipfsGateway: null, promptsMayLoopBack: false,
       rpcUrls: ["http://127.0.0.1:8545", "http://127.0.0.1:8546"], addresses: { Escrow: `0x${"e5".repeat(20)}` },
     });
     expect(config.webDir).to.match(/web$/);
@@ -78,6 +79,8 @@ describe("the relayer's configuration", () => {
     expect(refusal({ TIDELANE_LOG_LEVEL: "loud" })).to.contain("loud");
     expect(refusal({ TIDELANE_IPFS_GATEWAY: "ipfs.example" })).to.contain("TIDELANE_IPFS_GATEWAY");
     expect(refusal({ TIDELANE_PROMPT_LOOPBACK: "yes" })).to.contain("allow");
+    expect(refusal({ TIDELANE_RECORD_DAYS: "89" }), "a relayer owes its records for 90 days").to.contain("90");
+    expect(refusal({ TIDELANE_LEAST_LOCK: "0.5" })).to.contain("TIDELANE_LEAST_LOCK");
     expect(refusal({ TIDELANE_TLS_CERT: "x.pem" })).to.contain("together");
     expect(refusal({ TIDELANE_DEPLOYMENT: join(folder, "broken.json") })).to.contain("not JSON");
     expect(refusal({ TIDELANE_DEPLOYMENT: join(folder, "none.json") })).to.contain("cannot be read");

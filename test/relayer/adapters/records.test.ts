@@ -1,5 +1,5 @@
 // Batch data on disk and in memory: one suite.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
@@ -35,9 +35,23 @@ describe("batch data", () => {
     expect(readdirSync(join(dir, "shared", "ab"))).to.deep.equal([`${hash}.json`]);
   });
 
+  it("lets go of what was written before a time, of one folder, and of nothing younger", async () => {
+    const store = new DiskRecords(join(dir, "old"));
+    const [young, elsewhere]: [Hash, Hash] = [`0xab${"00".repeat(31)}`, `0xcd${"00".repeat(31)}`];
+    for (const one of [hash, young, elsewhere]) await store.put(one, bytes);
+    const aDayAgo = Date.now() / 1_000 - 86_400;
+    for (const one of [hash, elsewhere]) utimesSync(join(dir, "old", one.slice(2, 4), `${one}.json`), aDayAgo, aDayAgo);
+    expect(await store.prune(0xab, Date.now() - 60_000)).to.equal(1);
+    expect([await store.get(hash), await store.get(young), await store.get(elsewhere)].map((found) => found !== null)).to.deep.equal([false, true, true]);
+    expect(await store.prune(0xab, Date.now() - 60_000)).to.equal(0);
+    expect(await store.prune(0x00, Date.now()), "where nothing was ever written").to.equal(0);
+    expect(store.folders).to.equal(256);
+  });
+
   it("says so when the disk does not take it", async () => {
     const store = new DiskRecords("/dev/null/records");
     expect(await codeOf(store.put(hash, bytes))).to.equal("records_unavailable");
     expect(await codeOf(store.get(hash))).to.equal("records_unavailable");
+    expect(await codeOf(store.prune(0xab, 1))).to.equal("records_unavailable");
   });
 });
