@@ -3,7 +3,7 @@ import { Role } from "../../protocol/constants.ts";
 import { structToJson } from "../../protocol/json.ts";
 import { voucherHashOf, type CoveredOrder } from "../../protocol/records.ts";
 import { digestOfHash, hashStruct } from "../../protocol/typedData.ts";
-import { ZERO_HASH, type Hash, type Millis, type Signature } from "../../protocol/units.ts";
+import { ZERO_HASH, type Hash, type Signature } from "../../protocol/units.ts";
 import type { Assignment } from "../../protocol/generated/structs.ts";
 import type { Crypto, Identity } from "../ports/world.ts";
 import type { Deployment } from "../ports/chain.ts";
@@ -25,13 +25,12 @@ export interface AssignmentTerms {
   readonly choice: Choice;
   /** From 0; a number is never used twice for one task. */
   readonly attempt: number;
-  readonly nowMs: Millis;
 }
 
 /** The whole task is one subtask, and its share is the whole order's: nothing is split yet. */
 export async function signAssignment(terms: AssignmentTerms, identity: Identity, deployment: Deployment, crypto: Crypto): Promise<SignedAssignment> {
   const { covered, choice } = terms;
-  const issuedAt = Math.floor(terms.nowMs / 1_000);
+  const issuedAt = Math.floor(choice.atMs / 1_000);
   const assignment: Assignment = {
     taskId: terms.taskId, subtask: 0, subtasks: 1, attempt: terms.attempt, relayerId: identity.relayerId, relayerEpoch: identity.epoch,
     nodeId: choice.nodeId, keyEpoch: choice.keyEpoch, role: terms.kind === "embeddings" ? Role.EMBED : Role.GENERATE,

@@ -243,10 +243,11 @@ export class Fleet implements NodeLinkEvents {
     const node = this.#nodes.get(nodeId)!;
     const state = picture.stateOf.get(nodeId)!;
     // The board must hold what assignments of this epoch name, also where the node attested it just before the epoch began.
-    this.#epochs.hold(epochAt(clock.nowMs(), deployment.epochSeconds), { state, slotsMax: node.slotsMax });
+    const atMs = clock.nowMs();
+    this.#epochs.hold(epochAt(atMs, deployment.epochSeconds), { state, slotsMax: node.slotsMax });
     metrics.count("choices_total", { attempt: request.attempt === 0 ? "first" : "later" });
     return {
-      ok: true, nodeId, keyEpoch: node.keyEpoch, hotKey: node.hotKey, prices: this.#pricesOf(state, request)!, model: infoOf(node, request)!,
+      ok: true, atMs, nodeId, keyEpoch: node.keyEpoch, hotKey: node.hotKey, prices: this.#pricesOf(state, request)!, model: infoOf(node, request)!,
       attestationHash: state.hash(crypto), attestationSeq: state.signed.attestation.seq,
       decision, decisionHash: decisionHashOf(decision, crypto.keccak256), booking: this.#book(request, node, sequence, task),
     };

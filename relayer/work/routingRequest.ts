@@ -51,6 +51,8 @@ export interface Booking {
 
 export interface Choice {
   readonly ok: true;
+  /** By the wall clock: the assignment is issued as of then, so that its epoch is the one whose board holds what it names. */
+  readonly atMs: Millis;
   readonly nodeId: number;
   readonly keyEpoch: number;
   readonly hotKey: Address;

@@ -161,8 +161,8 @@ export class TaskLife {
   }
 
   #assign(choice: Choice, attempt: number): Promise<SignedAssignment> {
-    const { identity, deployment, crypto, clock } = this.#world;
-    const terms = { covered: this.#cover.covered, taskId: this.#cover.taskId, inputCommit: this.#cover.inputCommit, kind: this.#plan.request.kind, choice, attempt, nowMs: clock.nowMs() };
+    const { identity, deployment, crypto } = this.#world;
+    const terms = { covered: this.#cover.covered, taskId: this.#cover.taskId, inputCommit: this.#cover.inputCommit, kind: this.#plan.request.kind, choice, attempt };
     return signAssignment(terms, identity, deployment, crypto);
   }
 

@@ -116,7 +116,7 @@ export async function createRig(): Promise<Rig> {
           close: () => {},
           async *enter() {
             return {
-              ok: true as const, nodeId: 1, keyEpoch: 1, hotKey: privateKeyToAccount(keys.hot[0]).address.toLowerCase() as Address,
+              ok: true as const, atMs: Date.now(), nodeId: 1, keyEpoch: 1, hotKey: privateKeyToAccount(keys.hot[0]).address.toLowerCase() as Address,
               prices: PRICES,
               model: { modelId: model.modelId, name: NAME, aliases: [], kind: "generate" as const, contextTokens: 4_096, tokenizer: "", capabilities: [], dimensions: 0 },
               attestationHash: ZERO_HASH, attestationSeq: 1n, decision: "{}", decisionHash: ZERO_HASH,

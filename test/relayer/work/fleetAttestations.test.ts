@@ -1,6 +1,11 @@
 import { expect } from "chai";
-import { EPOCH_SECONDS, FleetRig, RELAYER, START_MS } from "./fleetRig.ts";
+import { keccak256 } from "viem/utils";
+import { deployment, EPOCH_SECONDS, FleetRig, RELAYER, START_MS } from "./fleetRig.ts";
+import { honestRecord, relayer } from "../../protocol/honest.ts";
+import { recoverWithViem } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
+import { epochAt } from "../../../relayer/routing/seeds.ts";
+import { signAssignment } from "../../../relayer/work/assignment.ts";
 
 describe("attestations", () => {
   it("count as saturated when five seconds old, and the node is found again when it speaks", async () => {
@@ -147,6 +152,23 @@ describe("epochs of attestations", () => {
     const taken = await rig.fleet.takeEpochs(first + 1);
     expect(taken.map(({ epoch, held }) => [epoch, held.map((one) => one.state.signed.attestation.seq)])).to.deep.equal([[first, [named.attestation.seq]], [first + 1, [named.attestation.seq]]]);
     expect(choice.attestationHash).to.equal(hashStruct("SaturationAttestation", named.attestation));
+  });
+
+  it("hold it in the epoch in which the assignment is issued, however long its signing takes", async () => {
+    const rig = new FleetRig();
+    rig.connect(1);
+    rig.clock.pass(EPOCH_SECONDS * 1_000 - 1);
+    const named = await rig.attest(1);
+    const choice = await rig.chosen();
+    rig.fleet.disconnected(1);
+    // The next epoch has begun, in which this node says nothing more.
+    rig.clock.pass(50);
+    const covered = await honestRecord();
+    const terms = { covered, taskId: covered.assignment.taskId, inputCommit: covered.order.promptCommit, kind: "chat" as const, choice, attempt: 0 };
+    const { assignment } = await signAssignment(terms, { relayerId: RELAYER, epoch: 1, feeBps: 300, signer: relayer }, deployment, { keccak256, recover: recoverWithViem });
+    expect(epochAt(assignment.issuedAt * 1_000, EPOCH_SECONDS)).to.equal(first);
+    const taken = await rig.fleet.takeEpochs(first + 1);
+    expect(taken.map(({ epoch, held }) => [epoch, held.map((one) => one.state.signed)])).to.deep.equal([[first, [named]]]);
   });
 
   it("come with a table that tells what ended since the last choice, and with no further one where nothing did", async () => {

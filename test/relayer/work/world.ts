@@ -208,7 +208,7 @@ function choiceOf(node: ScriptedNode, request: ChooseRequest, { outcomes, contra
   const of = request.modelId === embedder.modelId ? embedder : model;
   let isReleased = false;
   return {
-    ok: true, nodeId: node.nodeId, keyEpoch: 1, hotKey: nodeSigner.address, attestationHash: `0x${"a7".repeat(32)}`, attestationSeq: 1n,
+    ok: true, atMs: systemClock.nowMs(), nodeId: node.nodeId, keyEpoch: 1, hotKey: nodeSigner.address, attestationHash: `0x${"a7".repeat(32)}`, attestationSeq: 1n,
     prices: of.base!,
     model: { modelId: of.modelId, name: of.name, aliases: [], kind: of.kind, contextTokens: of.contextTokens, tokenizer: of.tokenizer, capabilities: [], dimensions: of.dimensions },
     decision: "{}", decisionHash: `0x${"d0".repeat(32)}`,
