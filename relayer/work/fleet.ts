@@ -166,11 +166,11 @@ export class Fleet implements NodeLinkEvents {
 
   /** Why no node takes a request: `saturated` where nothing but load stands in its way. */
   whyNot(request: ChooseRequest): Unavailable {
-    return unavailable(request, this.#models.nodesOf(request.modelId), this.serviceMsOf(request.modelId), this.#options.clock.monotonicMs(), (state) => this.#pricesOf(state, request));
+    return unavailable(request, this.#models.nodesOf(request.modelId), this.#serviceMsOf(request.modelId), this.#options.clock.monotonicMs(), (state) => this.#pricesOf(state, request));
   }
 
   /** Mean time of a typical task of a model, by the nodes' curves. */
-  serviceMsOf(modelId: Hash): Millis {
+  #serviceMsOf(modelId: Hash): Millis {
     return shardOf(this.#tables.current(this.#nodes.values()), modelId)?.pressure.serviceMs ?? SERVICE_MS_GUESS;
   }
 

@@ -39,7 +39,7 @@ export interface Guest {
 
 export interface HallOptions {
   readonly clock: Clock;
-  readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "cachedTokensOn" | "serviceMsOf">;
+  readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "cachedTokensOn">;
   readonly modelId: Hash;
   readonly lane: Lane;
   readonly parameters: LobbyParameters;
@@ -135,8 +135,8 @@ export class Hall {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
     this.#guests.add(guest);
-    this.#guide.expectStarts(this.slots / (this.#serviceMs ?? this.#options.fleet.serviceMsOf(this.#options.modelId)));
     const errand = this.#errandOf(guest, nowMs);
+    this.#guide.expectStarts(this.slots / (this.#serviceMs ?? this.#guessedServiceMs(errand)));
     if (guest.request.attempt > 0) return this.#guide.again(errand, nowMs);
     const promised = this.#guide.arrived(errand, nowMs);
     if (errand.isPatient && this.#guests.has(guest)) guest.promised = promised;
@@ -195,12 +195,21 @@ export class Hall {
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
     const { request, wish } = guest;
     const bestTtftMs = this.bestTtftMs(request.inputTokens);
-    const bestTpotMs = this.#models.reduce((least, model) => Math.min(least, fullTpotMs(model, { running: 1, contextTokens: request.inputTokens })), Infinity);
     return {
       key: guest, payer: wish.payer, arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
-      ttftTargetMs: ttftTargetMs(bestTtftMs), tpotTargetMs: tpotTargetMs(bestTpotMs), isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
+      ttftTargetMs: ttftTargetMs(bestTtftMs), tpotTargetMs: tpotTargetMs(this.#bestTpotMs(request.inputTokens)), isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
       dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
     };
+  }
+
+  /** Before anything was finished: as long as this one would take on a full node, by the curves. */
+  #guessedServiceMs({ inputTokens, maxOutTokens, bestTtftMs }: Errand<Guest>): Millis {
+    return Math.max(1, bestTtftMs + Math.min(maxOutTokens, this.#guide.floor.mix.expectedOutTokens(inputTokens)) * this.#bestTpotMs(inputTokens));
+  }
+
+  /** Time per token on the quickest node while it reads other prompts too. */
+  #bestTpotMs(inputTokens: Tokens): Millis {
+    return this.#models.reduce((least, model) => Math.min(least, fullTpotMs(model, { running: 1, contextTokens: inputTokens })), Infinity);
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {
