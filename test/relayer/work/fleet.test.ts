@@ -1,9 +1,10 @@
 import { expect } from "chai";
+import fc from "fast-check";
 import { keccak256, stringToHex } from "viem/utils";
 import { EPOCH_SECONDS, FleetRig, model, MODEL, NAME, offer, request, START_MS } from "./fleetRig.ts";
 import { drawOf, SeedChain } from "../../../relayer/routing/seeds.ts";
 import { Tier } from "../../../protocol/constants.ts";
-import { TIDE_LEAST, TIDE_MOST, TIDE_ONE } from "../../../protocol/tide.ts";
+import { pricesAtTide, TIDE_LEAST, TIDE_MOST, TIDE_ONE } from "../../../protocol/tide.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
 import type { Hash } from "../../../protocol/units.ts";
@@ -224,6 +225,22 @@ describe("where no node can take a request, the reason", () => {
     tide = TIDE_LEAST;
     expect((await rig.chosen({ maxPriceOut: 100_000n })).prices.priceOutPerMTok).to.equal(100_000n);
     expect(await rig.reason({ tier: Tier.PRIORITY, maxPriceOut: 149_999n })).to.equal("price");
+  });
+
+  it("property: a chosen price is base x tide x tier, and never above the payer's maximum; above it nobody is chosen", async () => {
+    let tide = TIDE_ONE;
+    const rig = new FleetRig({ tide: { multiplierOf: () => tide, ready: () => Promise.resolve() } });
+    const amount = fc.bigInt(0n, 10n ** 6n);
+    await fc.assert(fc.asyncProperty(amount, amount, fc.integer({ min: TIDE_LEAST, max: TIDE_MOST }), fc.constantFrom(Tier.DEFAULT, Tier.PRIORITY, Tier.FLEX), amount, amount, async (baseIn, baseOut, multiplier, tier, maxPriceIn, maxPriceOut) => {
+      tide = multiplier;
+      rig.connect(1);
+      await rig.attest(1, {}, [offer({ priceInPerMTok: baseIn, priceOutPerMTok: baseOut })]);
+      const priced = pricesAtTide({ priceInPerMTok: baseIn, priceOutPerMTok: baseOut }, multiplier, tier);
+      const choice = await rig.choose({ tier, maxPriceIn, maxPriceOut });
+      const isWithin = priced.priceInPerMTok <= maxPriceIn && priced.priceOutPerMTok <= maxPriceOut;
+      expect(choice.ok ? choice.prices : choice.reason).to.deep.equal(isWithin ? priced : "price");
+      if (choice.ok) choice.booking.release("completed");
+    }), { numRuns: 60 });
   });
 
   it("asks for the tide before it chooses, and as soon as a node offers a model", async () => {

@@ -6,6 +6,8 @@ import { countInput, outputMax } from "../../../relayer/work/recount.ts";
 import { quote, readRequest } from "../../../client/quote.ts";
 import { estimatedMaxFee, inputTokensMaxOf, leastFee, planOf } from "../../../relayer/work/taskPlan.ts";
 import { chargeDown, pricedDown } from "../../../protocol/fees.ts";
+import { Tier } from "../../../protocol/constants.ts";
+import { pricesAtTide, TIDE_LEAST, TIDE_MOST } from "../../../protocol/tide.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import { embedder, model, requestOf } from "./world.ts";
 
@@ -63,8 +65,11 @@ describe("a task's plan", () => {
   });
 
   it("reserves at least what any node within the price headroom can charge", () => {
-    fc.assert(fc.property(fc.integer({ min: 1, max: 900 }), fc.integer({ min: 0, max: 1_000 }), (out, letters) => {
-      const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)) }), fleetOf(model), tokenCounter);
+    const tides = fc.integer({ min: TIDE_LEAST, max: TIDE_MOST });
+    fc.assert(fc.property(fc.integer({ min: 1, max: 900 }), fc.integer({ min: 0, max: 1_000 }), tides, fc.constantFrom(Tier.DEFAULT, Tier.PRIORITY, Tier.FLEX), (out, letters, tideMultiplier, tier) => {
+      const plan = planOf(requestOf({ maxOutTokens: out, prompt: promptOf("x".repeat(letters)), tier }), fleetOf({ ...model, tideMultiplier }), tokenCounter);
+      const listed = pricesAtTide(model.base!, tideMultiplier, tier);
+      expect(plan.priceMax, "twice the listed price of now").to.deep.equal({ in: 2n * listed.priceInPerMTok, out: 2n * listed.priceOutPerMTok });
       const dearest = { priceInPerMTok: plan.priceMax!.in, priceOutPerMTok: plan.priceMax!.out };
       const worst = chargeDown(pricedDown(inputTokensMaxOf(plan, model.contextTokens), out, dearest), 300);
       expect(estimatedMaxFee(plan, 300) >= worst).to.equal(true);
