@@ -9,6 +9,7 @@ import {Escrow} from "../../contracts/Escrow.sol";
 import {EscrowBase, EscrowWiring} from "../../contracts/escrow/EscrowBase.sol";
 import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {FeeToken, HookToken} from "../../contracts/mocks/OddTokens.sol";
+import {TideToken} from "../../contracts/token/TideToken.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
 import {vm} from "./support/Vm.sol";
 import {World} from "./support/World.sol";
@@ -21,6 +22,12 @@ contract DepositsTest is World {
         "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
     );
     uint96 private constant AMOUNT = 7e6;
+
+    function test_onlyTheDeployerMintsTestTokens() public {
+        vm.expectRevert(abi.encodeWithSelector(TideToken.NotMinter.selector, stranger));
+        vm.prank(stranger);
+        pay.mint(stranger, 1);
+    }
 
     function test_depositCreditsTheCaller() public {
         _give(stranger, AMOUNT);
