@@ -16,6 +16,7 @@ import { Answer, tapped } from "./delivered.ts";
 import { OrderBook } from "./orderBook.ts";
 import { errorResponse } from "./problems.ts";
 import { errorOf, modelNamed, RelayerClient, unreachable, type PricedModel } from "./relayer.ts";
+import { answerWhenDone } from "./later.ts";
 import { kindOf, quote, readRequest, type PricedRequest, type RequestKind } from "./quote.ts";
 import { stateFromText, type PayerState } from "./state.ts";
 import type { SentOrder, TaskOutcome } from "./receipt.ts";
@@ -191,12 +192,18 @@ export class TidelanePayer {
 
   async #sendOrder(taskId: Hash, http: PlainRequest, payment: string): Promise<Response> {
     try {
-      return await this.#send(http, { [PAYMENT_HEADER]: payment });
+      return await this.#whenDone(await this.#send(http, { [PAYMENT_HEADER]: payment }), http);
     } catch (error) {
       if (isUnsent(error)) await this.#book.release(taskId);
       else this.#book.follow(taskId, null, "unknown");
       throw error;
     }
+  }
+
+  /** A long wait without a stream is answered with an address at first. */
+  #whenDone(first: Response, { signal }: PlainRequest): Promise<Response> {
+    const get = (path: string): Promise<Response> => this.#world.fetch(new URL(path, this.#relayer.url).href, signal ? { signal } : {});
+    return answerWhenDone(first, get, this.#world.clock, signal);
   }
 
   /** Passes the answer on and judges the task when it has ended. */

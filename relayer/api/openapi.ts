@@ -32,16 +32,26 @@ const get = (summary: string, answer: Json, parameters: readonly Json[] = []): J
 const post = (summary: string, body: Json, answer: Json, parameters: readonly Json[] = []): Json => ({
   post: { summary, ...(parameters.length > 0 ? { parameters } : {}), requestBody: { required: true, content: { "application/json": { schema: body } } }, responses: { 201: answer, default: problem } },
 });
+const WAIT = "Seconds that the client will wait for a node; 0: only as long as its first token can still come in time. Default by service_tier: " +
+  "60, priority 20, flex 600 (deferred until the fleet has room). While a stream waits it is open and carries comments: `: position 3, expected start in 12 s`.";
+const later: Json = { location: { schema: { type: "string" }, description: "Where the answer will be." }, "retry-after": { schema: { type: "integer" }, description: "Seconds." } };
+const retry: Json = { "retry-after": { schema: { type: "integer" }, description: "Seconds, with a random part." }, "retry-after-ms": { schema: { type: "integer" } } };
 const paid = (summary: string, streams: boolean): Json => ({
   post: {
     summary, security: [{ apiKey: [] }, { order: [] }],
-    parameters: [{ name: "Idempotency-Key", in: "header", schema: { type: "string" }, description: "The same key and body give the same answer." }],
+    parameters: [
+      { name: "Idempotency-Key", in: "header", schema: { type: "string" }, description: "The same key and body give the same answer, over waits too." },
+      { name: "x-tidelane-wait", in: "header", schema: { type: "number", minimum: 0, maximum: 3_600 }, description: WAIT },
+    ],
     requestBody: { required: true, content: { "application/json": { schema: { type: "object", description: "As OpenAI's." } } } },
     responses: {
       200: {
         description: "As OpenAI's, with `tidelane` (task, node, fee, charge, receipt) beside `usage`.",
         content: { "application/json": { schema: { type: "object" } }, ...(streams ? { "text/event-stream": { schema: { type: "string" } } } : {}) },
       },
+      202: { ...json("It has waited for 50 s without a stream: the answer is fetched from `Location` when it is done.", ref("Later")), headers: later },
+      429: { ...json("No node can start it in time, or the wait would be longer than the request allows. `details` tell why, how long it would be, and what would help.", ref("OpenAiError")), headers: retry },
+      503: { ...json("No node is there, or the relayer is overloaded, shutting down or cut off.", ref("OpenAiError")), headers: retry },
       default: openAiError,
     },
   },
@@ -60,7 +70,17 @@ const openAiPaths: Json = {
 const session = parameter("sessionId", HASH, "The authorization's struct hash.");
 const tidelanePaths: Json = {
   "/tidelane/v1/info": get("Who this relayer is: chain, contracts, id, fee.", json("The relayer.", { type: "object" })),
-  "/tidelane/v1/status": get("The fleet, the models, the newest batches: what the status page shows.", json("The status.", { type: "object" })),
+  "/tidelane/v1/status": get("The fleet, the lobby and the tidal lanes, the models, the newest batches: what the status page shows.", json("The status.", { type: "object" })),
+  "/tidelane/v1/responses/{id}": {
+    get: {
+      summary: "An answer that took longer than a plain request may stay silent: where it stands, or the answer itself. Kept for a day after it was done.",
+      parameters: [parameter("id", { type: "string", pattern: "^resp_[0-9a-f]{64}$" }, "As the 202 told it; whoever knows it may read the answer.")],
+      responses: {
+        200: json("The answer, as the first request would have given it.", { type: "object" }), 202: { ...json("It waits or runs.", ref("Later")), headers: later },
+        410: problem, default: problem,
+      },
+    },
+  },
   "/tidelane/v1/sessions": post(
     "Registers a payer's signed authorization; opens the session on chain where it is not open.",
     object({ authorization: { type: "object", description: "SpendingAuthorization." }, signature: { type: "string", description: "EIP-712, by the payer." } }),
@@ -94,6 +114,10 @@ const header: Json = { type: "object", description: "BatchHeader: what the relay
 const batchState = { enum: ["built", "sent", "confirmed", "abandoned"] };
 const schemas: Json = {
   Problem: object({ type: { type: "string" }, title: { type: "string" }, status: { type: "integer" }, detail: { type: "string" }, code: { type: "string" }, details: { type: "object" } }),
+  Later: object({
+    id: { type: "string" }, object: { const: "tidelane.response" }, status: { enum: ["waiting", "running"] }, url: { type: "string" }, position: { type: "integer" },
+    expected_start_in_ms: { type: "integer" },
+  }, ["id", "object", "status", "url"]),
   OpenAiError: object({ error: object({ message: { type: "string" }, type: { type: "string" }, param: { type: ["string", "null"] }, code: { type: "string" } }) }),
   Session: object({
     sessionId: HASH, payer: { type: "string" }, sessionKey: { type: "string" }, relayerId: { type: "integer" }, mode: { enum: ["voucher", "allowance"] },
