@@ -7,12 +7,15 @@ import { LlamaEngine } from "./engines/llama/engine.ts";
 import { OpenAiEngine } from "./engines/openai/engine.ts";
 import { TimedEngine } from "./engines/timed/engine.ts";
 import { openChain } from "./adapters/chain.ts";
+import { readEvidence } from "./adapters/evidence.ts";
+import { ForceChainReader } from "./adapters/forceChain.ts";
 import { systemClock, systemDice } from "./adapters/clock.ts";
 import { HttpLinks } from "./adapters/links.ts";
 import { pinoLog } from "./adapters/log.ts";
 import { FileStore } from "./adapters/store.ts";
 import { Agent } from "./serve/agent.ts";
 import { Dialler } from "./serve/dial.ts";
+import { watchLeftOut } from "./serve/leftOut.ts";
 import { modelInfoOf, type ServedModel } from "./serve/models.ts";
 import { modelIdOf } from "../protocol/ids.ts";
 import { signerOfKey } from "../protocol/signing.ts";
@@ -25,6 +28,8 @@ const CHAIN_RETRY_MS = 1_000;
 const CHAIN_TRIES = 30;
 /** A force is accepted up to 8 W after the ack; two more for what an ack may lag behind. */
 const EVIDENCE_WINDOWS = 10;
+/** Left-out work is looked for twice a window. */
+const LEFT_OUT_MS_PER_WINDOW_SECOND = 500;
 /** Receipts of the last moment still travel when the work has ended. */
 const FLUSH_MS = 500;
 
@@ -42,7 +47,10 @@ export async function runNode(config: NodeConfig, log: Log, signal: AbortSignal,
     const links = new HttpLinks(world);
     const agent = new Agent({ ...config, keyEpoch: self.keyEpoch, agent: AGENT }, models, self.slots, { ...world, chain, store, links, signer });
     const dialler = new Dialler(config.nodeId, agent, { ...world, chain, links });
-    const running = [agent.run(closing.signal), dialler.run(config.relayers, closing.signal)];
+    const leftOut = { ...world, nodeId: config.nodeId, chain: new ForceChainReader(config), rows: () => readEvidence(config.dataFolder, config.nodeId) };
+    const running = [
+      agent.run(closing.signal), dialler.run(config.relayers, closing.signal), watchLeftOut(leftOut, chain.windowSeconds * LEFT_OUT_MS_PER_WINDOW_SECOND, closing.signal),
+    ];
     onReady();
     await aborted(signal);
     log.info({}, "draining");

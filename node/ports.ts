@@ -239,6 +239,13 @@ export interface ForceFact {
   readonly openedAt: Seconds;
 }
 
+/** What the chain says about a node's claims. @throws retryable `chain_unreachable` */
+export interface ClaimChain {
+  /** The chain's own clock, W, and what batches and forces have credited to a tab. */
+  facts(relayerId: number, nodeId: number): Promise<{ readonly nowSeconds: Seconds; readonly windowSeconds: Seconds; readonly earned: TokenAmount; readonly forcedEarned: TokenAmount }>;
+  forces(receiptHashes: readonly Hash[]): Promise<ReadonlyMap<Hash, ForceFact>>;
+}
+
 // ---------------------------------------------------------------- links
 
 /** The other end of one connection: a process of a registered relayer. */

@@ -6,7 +6,7 @@ import { openForceArgs } from "../../protocol/forces.ts";
 import type { SignedAck } from "../../protocol/link.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { ForceFact } from "../ports.ts";
+import type { ClaimChain, ForceFact } from "../ports.ts";
 import { NodeChainReader, NodeOwnerChain, reached } from "./ownerChain.ts";
 
 /** As IForces' enum. */
@@ -14,8 +14,7 @@ const STATES = ["none", "open", "answered", "resolved"] as const;
 const READS_AT_ONCE = 50;
 
 /** Reads that need no key. */
-export class ForceChainReader extends NodeChainReader {
-  /** The chain's own clock, W, and what the tab was credited. */
+export class ForceChainReader extends NodeChainReader implements ClaimChain {
   async facts(relayerId: number, nodeId: number): Promise<{ nowSeconds: Seconds; windowSeconds: Seconds; earned: TokenAmount; forcedEarned: TokenAmount }> {
     const [block, windowSeconds, tab] = await reached(async () => Promise.all([
       this.client.getBlock({ blockTag: "latest" }), this.client.readContract({ address: this.at("BatchSettlement"), abi: BatchSettlementAbi, functionName: "windowSeconds" }),

@@ -37,6 +37,8 @@ export interface Assembled {
 const FAILURES_MAX = 1_000;
 /** Lists of due tasks that are looked through for some that fit. */
 const PAGES_MAX = 16;
+/** The part of a window that is kept for answering a claim with the batch: three hours of a day. */
+const ANSWER_PARTS = 8;
 
 /**
  * @param isEnding whether a session must settle whatever it is worth; null where nothing is known of it.
@@ -89,16 +91,18 @@ async function fitting(world: AssembleWorld, limits: AssembleLimits, due: readon
 }
 
 /**
- * Tasks that no batch may hold any more: a force of a receipt was paid, or will be before a batch of this period is posted for
- * sure. Paid twice, its charge would cost this relayer the double. Asked for old ones only: before W nothing can be forced.
+ * Tasks that no batch may hold any more: a force of a receipt was paid, or will be before a batch of this period is posted and
+ * shown for sure. Paid twice, its charge would cost this relayer the double. Asked for old ones only: before W nothing can be forced.
  */
 async function forcedAmong({ chain }: AssembleWorld, tasks: readonly EndedTask[], periodEnd: Seconds): Promise<Set<Hash>> {
   const { windowSeconds } = chain.deployment;
   const postBy = periodEnd + Math.floor(windowSeconds / 2);
-  const old = tasks.filter((task) => planTask(task).oldestAckSeconds + windowSeconds <= postBy);
+  // What is posted at the last moment must still be shown: unanswered, a claim is paid beside the batch.
+  const answeredBy = postBy + Math.floor(windowSeconds / ANSWER_PARTS);
+  const old = tasks.filter((task) => planTask(task).oldestAckSeconds + windowSeconds <= answeredBy);
   const found = await Promise.all(old.map(async (task) => {
     const forces = await Promise.all(task.attempts.flatMap(({ signed }) => (signed ? [chain.force(signed.receiptHash)] : [])));
-    const isForced = forces.some(({ state, openedAtSeconds }) => state === "resolved" || (state === "open" && openedAtSeconds + windowSeconds <= postBy));
+    const isForced = forces.some(({ state, openedAtSeconds }) => state === "resolved" || (state === "open" && openedAtSeconds + windowSeconds <= answeredBy));
     return isForced ? [task.opened.taskId] : [];
   }));
   return new Set(found.flat());

@@ -1,9 +1,12 @@
 // A relayer that is gone for good, on real processes: everybody gets out whole, to the last unit, by commands that a person would type.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
 import { createWalletClient, encodeFunctionData, http, parseEventLogs, type Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { WELL_KNOWN_TEST_KEY } from "../../cli/devnet/keys.ts";
 import { STORIES, type EngineChoice, type NodeSpec } from "../../cli/devnet/fleet.ts";
+import { amountToText } from "../../cli/output.ts";
 import { readEvidence } from "../../node/adapters/evidence.ts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
 import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
@@ -23,6 +26,8 @@ const curve = { aNs: 1_000_000, bNs: 1_000, cNs: 0, dNs: 100_000, ePs: 0 };
 const engine: EngineChoice = { model: "stories15M", isPaced: false, modelsOf: (node) => node.models.map((model) => ({ model, engine: { kind: "timed", curve, contextTokens: 4_096 } })) };
 /** Guardian, and a dApp's account; the well-known key of every local chain. */
 const somebody = privateKeyToAccount(WELL_KNOWN_TEST_KEY);
+const DECIMALS = 6;
+const inTokens = (amount: string): string => amountToText(BigInt(amount), DECIMALS);
 const ASKED = { maxFee: 3_000_000n, gasPayment: 10n ** 16n };
 
 describe("a relayer that is gone for good", function () {
@@ -83,7 +88,7 @@ describe("a relayer that is gone for good", function () {
     // Nothing is mined any more: what the relayer acks now can stand in no batch.
     await network.rpc("evm_setIntervalMining", [0]);
     await ask(3);
-    await until("all five receipts are acked", async () => (await evidence()).filter(({ ackedAt }) => ackedAt !== null).length === 5);
+    await until("all five receipts are acked", async () => (await evidence()).filter(({ ackedAt }) => ackedAt !== null).length === 5, 60_000);
     devnet.relayerProcess.kill("SIGKILL");
     await until("the relayer is gone", () => !devnet.relayerProcess.isRunning);
     await network.rpc("anvil_dropAllTransactions");
@@ -113,6 +118,7 @@ describe("a relayer that is gone for good", function () {
     await pass(W + 1);
     const [oldest] = hashes(listed.claims);
     expect(hashes((await force("--open", "--receipt", oldest!)).opened)).to.deep.equal([oldest]);
+    await until("the agent tells its runner of the other two", () => /"receipts":2.*claim it in time/.test(readFileSync(join(devnet.layout.logsDir, `node-${NODE}.log`), "utf8")));
   });
 
   it("and with the contracts paused, too, everybody gets the rest", async () => {
@@ -126,8 +132,8 @@ describe("a relayer that is gone for good", function () {
     expect(await done("gateway withdraw", WELL_KNOWN_TEST_KEY)).to.include({ amount: String(ASKED.maxFee), to: somebody.address.toLowerCase() });
     expect(await done("gateway withdraw-gas", WELL_KNOWN_TEST_KEY)).to.include({ amount: String(ASKED.gasPayment) });
     expect(await payer("release")).to.include({ stillLocked: "0" });
-    const { free, decimals } = await done("payer balance", devnet.keys.payer.owner) as { free: string; decimals: number };
-    await done(`payer withdraw ${free.slice(0, -decimals)}.${free.slice(-decimals)}`, devnet.keys.payer.owner);
+    const { free } = await done("payer balance", devnet.keys.payer.owner) as { free: string };
+    await done(`payer withdraw ${inTokens(free)}`, devnet.keys.payer.owner);
     await pass(6 * W);
     const earned = signed.reduce((sum, fee) => sum + fee, 0n);
     expect(await node("claim", "--relayer-id", String(devnet.ids.relayerId))).to.include({ amount: String(earned) });
@@ -135,6 +141,8 @@ describe("a relayer that is gone for good", function () {
     await node("retire");
     await node("unbond 400");
     await relayer("retire");
+    const { commitBond } = (await done("gateway status", WELL_KNOWN_TEST_KEY, "--relayer-id", String(devnet.ids.relayerId))).relayer as { commitBond: string };
+    await done(`gateway withdraw-commit-bond ${inTokens(commitBond)}`, devnet.keys.relayer.owner, "--relayer-id", String(devnet.ids.relayerId));
     await relayer("unbond 50000");
     await pass(21 * W + 1);
     expect(await node("withdraw")).to.include({ amount: "400000000" });
