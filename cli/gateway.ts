@@ -31,6 +31,8 @@ export function gatewayCommand(): Command {
   sent("claim-node", "pay a node's matured earnings to its payout address; anyone may").requiredOption("--node <id>", "the node's number").action((options: Options) => run(options, () => claimNode(options)));
   sent("claim-fee", "pay out a relayer's matured fees").requiredOption("--relayer-id <id>", "the relayer's number").option("--to <address>", "where to (default: the owner)")
     .action((options: Options) => run(options, () => claimFee(options)));
+  sent("bond-commits <amount>", "put tokens behind a relayer's commits to open requests").requiredOption("--relayer-id <id>", "the relayer's number")
+    .action((amount: string, options: Options) => run(options, () => bondCommits(amount, options)));
   sent("withdraw-commit-bond <amount>", "take back what stands behind a relayer's commits and is not held").requiredOption("--relayer-id <id>", "the relayer's number")
     .option("--to <address>", "where to (default: the owner)").action((amount: string, options: Options) => run(options, () => withdrawCommitBond(amount, options)));
   return gateway;
@@ -99,6 +101,15 @@ async function claimFee(options: Options): Promise<Report> {
   if (claimable === 0n) throw nothingMatured("Fees of requests can be claimed from seven windows after the answer, once the seeds of that time are revealed.");
   const transaction = await step("waiting for the claim to be mined", sender.claimRelayerFee(relayerId, to));
   return { json: { relayerId, amount: claimable, to, transaction }, text: `Paid ${await money(options, place, claimable)} to ${to} in transaction ${transaction}.` };
+}
+
+async function bondCommits(text: string, options: Options): Promise<Report> {
+  const place = placeOf(options);
+  const relayerId = idOf(options.relayerId ?? "", "--relayer-id");
+  const amount = amountFromText(text, (await ownerChain(place, ownerKeyOf(options, place)).balances()).decimals);
+  const transaction = await step("waiting for the bond to be mined", calls(options, place).bondCommits(relayerId, amount));
+  const { commitBond } = await gatewayBooks(place).relayer(relayerId);
+  return { json: { relayerId, amount, commitBond, transaction }, text: `${await money(options, place, commitBond)} stand behind the commits of relayer ${relayerId}, since transaction ${transaction}.` };
 }
 
 async function withdrawCommitBond(text: string, options: Options): Promise<Report> {

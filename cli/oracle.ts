@@ -4,6 +4,7 @@ import { RelayerClient } from "../client/relayer.ts";
 import { OracleChain, type AskedQuestion, type OracleAnswer } from "../client/adapters/oracle.ts";
 import { artifacts, compile } from "../deploy/artifacts.ts";
 import { ownerChain } from "../client/adapters/chain.ts";
+import { gatewayBooks } from "../client/adapters/gateway.ts";
 import { modelIdOf } from "../protocol/ids.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { amountFromText, amountToText, EXIT_CODES_HELP, ExitCode, run, step, table, type OutputOptions, type Report } from "./output.ts";
@@ -39,9 +40,8 @@ export function oracleCommand(): Command {
     .option("--seconds <number>", "how long an answer is waited for before the money comes back", "120")
     .action((options: DeployOptions) => run(options, () => deploy(options)));
   command("ask <oracle> <question>", "ask, and wait for the answer. Both are public").action((oracle_: string, question: string, options: Options) => run(options, () => ask(oracle_, question, options)));
-  command("answers <oracle>", "every answer so far").action((oracle_: string, options: Options) => run(options, () => answers(oracle_, options)));
+  command("answers <oracle>", "every answer of the last month").action((oracle_: string, options: Options) => run(options, () => answers(oracle_, options)));
   command("pull <request>", "hand in an answer whose callback failed, or that lies at a URI").action((request: string, options: Options) => run(options, () => pull(request, options)));
-  command("refund <request>", "get the money of an unanswered question back, once its deadline has passed").action((request: string, options: Options) => run(options, () => refund(request, options)));
   return oracle;
 }
 
@@ -65,32 +65,32 @@ async function deploy(options: DeployOptions): Promise<Report> {
 }
 
 async function ask(text: string, question: string, options: Options): Promise<Report> {
-  const { chain } = owned(options);
+  const { place, chain } = owned(options);
   const oracle = addressOf(text, "<oracle>");
   const asked = await step("waiting for the question to be mined", chain.ask(oracle, question));
-  const answer = await step("waiting for the answer", answerTo(chain, oracle, asked));
+  const answer = await step("waiting for the answer", answerTo(chain, gatewayBooks(place), oracle, asked));
   const json = { requestId: asked.requestId, transaction: asked.transaction, answer: answer?.answer ?? null, uri: answer?.uri ?? null };
   if (answer) return { json, text: `Request ${asked.requestId}\n\n${shown(answer)}` };
-  if (await chain.stateOf(asked.requestId) === "fulfilled") {
+  if (await gatewayBooks(place).state(asked.requestId) === "fulfilled") {
     return { json, text: `Request ${asked.requestId} was answered, and the oracle's callback failed.\nHand the answer in: tidelane oracle pull ${asked.requestId}`, exitCode: ExitCode.FAILED };
   }
-  return { json, text: `Nobody answered request ${asked.requestId} in time.\nGet its money back: tidelane oracle refund ${asked.requestId}`, exitCode: ExitCode.FAILED };
+  return { json, text: `Nobody answered request ${asked.requestId} in time.\nGet its money back: tidelane gateway refund ${asked.requestId}`, exitCode: ExitCode.FAILED };
 }
 
 /** Null where the deadline has passed, or where it was answered and the oracle did not take it. */
-async function answerTo(chain: OracleChain, oracle: Address, { requestId, request, block }: AskedQuestion): Promise<OracleAnswer | null> {
+async function answerTo(chain: OracleChain, books: ReturnType<typeof gatewayBooks>, oracle: Address, { requestId, request, block }: AskedQuestion): Promise<OracleAnswer | null> {
   const until = request.deadline * 1_000 + AFTER_DEADLINE_MS;
   for (;;) {
     // In this order: an answer comes in the transaction that ends the request.
-    const isOver = await chain.stateOf(requestId) !== "pending" || Date.now() > until;
-    const [answer] = await chain.answers(oracle, block, requestId);
+    const isOver = await books.state(requestId) !== "pending" || Date.now() > until;
+    const [answer] = await chain.answers(oracle, { requestId, block });
     if (answer || isOver) return answer ?? null;
     await new Promise((wake) => setTimeout(wake, POLL_MS));
   }
 }
 
 async function answers(text: string, options: Options): Promise<Report> {
-  const found = await step("reading the chain", owned(options).chain.answers(addressOf(text, "<oracle>"), 0n));
+  const found = await step("reading the chain", owned(options).chain.answers(addressOf(text, "<oracle>")));
   return { json: { answers: found }, text: found.length === 0 ? "No answers yet." : found.map((one) => `${one.requestId}\n${shown(one)}`).join("\n\n") };
 }
 
@@ -98,12 +98,6 @@ async function pull(text: string, options: Options): Promise<Report> {
   const requestId = requestIdOf(text);
   const transaction = await step("waiting for the answer to be handed in", owned(options).chain.pull(requestId));
   return { json: { requestId, transaction }, text: `Handed in with transaction ${transaction}.` };
-}
-
-async function refund(text: string, options: Options): Promise<Report> {
-  const requestId = requestIdOf(text);
-  const transaction = await step("waiting for the refund to be mined", owned(options).chain.refund(requestId));
-  return { json: { requestId, transaction }, text: `Refunded in transaction ${transaction}: it lies in the gateway as the oracle's balance; its keeper takes it out with collect and collectGas.` };
 }
 
 function owned(options: Options): { place: Place; chain: OracleChain; key: Hex } {

@@ -72,7 +72,8 @@ export function ownerOfKey(privateKey: Hex): Owner {
 /** Sends calls with a key and waits for their blocks. @throws `transaction_reverted` with the contract's reason, `wrong_chain`, retryable `chain_unreachable` */
 export interface Sender {
   readonly address: Address;
-  send(to: Address, abi: Abi, functionName: string, args: readonly unknown[]): Promise<Hash>;
+  /** @param value wei to send along; none where it is left out */
+  send(to: Address, abi: Abi, functionName: string, args: readonly unknown[], value?: bigint): Promise<Hash>;
 }
 
 export function senderOf(access: ChainAccess, privateKey: Hex): Sender {
@@ -81,10 +82,10 @@ export function senderOf(access: ChainAccess, privateKey: Hex): Sender {
   const wallet = createWalletClient({ account, transport: transportOf(access) });
   return {
     address: lower(account.address),
-    async send(address, abi, functionName, args) {
+    async send(address, abi, functionName, args, value = 0n) {
       await expectChain(client, access.chainId);
       return reached(async () => {
-        const { request } = await client.simulateContract({ account, address, abi: [...abi, ...everyError], functionName, args });
+        const { request } = await client.simulateContract({ account, address, abi: [...abi, ...everyError], functionName, args, value });
         const hash = await wallet.writeContract({ ...request, chain: null });
         const receipt = await client.waitForTransactionReceipt({ hash, timeout: MINED_TIMEOUT_MS });
         if (receipt.status !== "success") throw new TidelaneError(`The transaction ${hash} was mined, but reverted.`, { code: "transaction_reverted", details: { hash } });

@@ -4,7 +4,7 @@ import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGatew
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { ContractRequest } from "../../protocol/requests.ts";
 import type { Address, Hash, Hex, TokenAmount } from "../../protocol/units.ts";
-import { contract, reached, reader, senderOf, type ChainAccess } from "./chain.ts";
+import { contract, reached, reader, senderOf, tokenAbi, type ChainAccess } from "./chain.ts";
 
 /** Blocks asked for at once when a request is looked for: what public nodes allow. */
 const SEARCH_BLOCKS = 10_000n;
@@ -15,13 +15,29 @@ const STATES = ["none", "pending", "fulfilled", "refunded"] as const;
 
 export interface GatewayRequest {
   readonly request: ContractRequest;
-  readonly state: (typeof STATES)[number];
+  readonly state: Exclude<(typeof STATES)[number], "none">;
+}
+
+/** From the newest block back, in ranges that public nodes search at once. */
+export function* rangesBack(newest: bigint): Generator<{ readonly fromBlock: bigint; readonly toBlock: bigint }> {
+  let toBlock = newest;
+  for (let searches = 0; searches < SEARCHES_MAX && toBlock >= 0n; searches++) {
+    const fromBlock = toBlock >= SEARCH_BLOCKS ? toBlock - SEARCH_BLOCKS + 1n : 0n;
+    yield { fromBlock, toBlock };
+    toBlock = fromBlock - 1n;
+  }
 }
 
 /** Reads that need no key. @throws retryable `chain_unreachable`, as all here */
 export function gatewayBooks(access: ChainAccess) {
   const client = reader(access);
   const gateway = { address: contract(access, "InferenceGateway"), abi: InferenceGatewayAbi } as const;
+  /** @throws `request_unknown` */
+  const state = async (requestId: Hash): Promise<GatewayRequest["state"]> => {
+    const found = STATES[await reached(async () => client.readContract({ ...gateway, functionName: "stateOf", args: [requestId] }))] ?? "none";
+    if (found === "none") throw unknown(requestId);
+    return found;
+  };
   return {
     /** What `withdraw` and `withdrawGas` would pay an account. */
     async account(account: Address): Promise<{ readonly balance: TokenAmount; readonly gasWei: bigint }> {
@@ -42,18 +58,25 @@ export function gatewayBooks(access: ChainAccess) {
       ]));
       return { fees, feesClaimed, claimable, commitBond };
     },
+    state,
     /** A request by its id, from the event that it left. @throws `request_unknown` */
     async request(requestId: Hash): Promise<GatewayRequest> {
-      const state = STATES[await reached(async () => client.readContract({ ...gateway, functionName: "stateOf", args: [requestId] }))] ?? "none";
-      if (state === "none") throw unknown(requestId);
-      let to = await reached(async () => client.getBlockNumber());
-      for (let searches = 0; searches < SEARCHES_MAX && to >= 0n; searches++) {
-        const from = to > SEARCH_BLOCKS ? to - SEARCH_BLOCKS : 0n;
-        const [found] = await reached(async () => client.getContractEvents({ ...gateway, eventName: "Requested", args: { requestId }, fromBlock: from, toBlock: to, strict: true }));
-        if (found) return { request: { ...found.args.request, requester: found.args.request.requester.toLowerCase() as Address }, state };
-        to = from - 1n;
+      const now = await state(requestId);
+      for (const range of rangesBack(await reached(async () => client.getBlockNumber()))) {
+        const [found] = await reached(async () => client.getContractEvents({ ...gateway, eventName: "Requested", args: { requestId }, ...range, strict: true }));
+        if (found) return { request: { ...found.args.request, requester: found.args.request.requester.toLowerCase() as Address }, state: now };
       }
       throw unknown(requestId);
+    },
+    /** How a request was answered. @throws `request_unknown`, retryable `not_answered` */
+    async answer(requestId: Hash): Promise<{ readonly assignmentHash: Hash; readonly output: Hex; readonly uri: string }> {
+      if (await state(requestId) === "fulfilled") {
+        for (const range of rangesBack(await reached(async () => client.getBlockNumber()))) {
+          const [found] = await reached(async () => client.getContractEvents({ ...gateway, eventName: "Fulfilled", args: { requestId }, ...range, strict: true }));
+          if (found) return { assignmentHash: found.args.outcome.assignmentHash, output: found.args.output, uri: found.args.uri };
+        }
+      }
+      throw new TidelaneError(`Request ${requestId} is not answered.`, { code: "not_answered", retryable: true, details: { requestId } });
     },
   };
 }
@@ -73,6 +96,11 @@ export function gatewayCalls(access: ChainAccess, privateKey: Hex) {
     claimNode: (nodeId: number) => call("claimNode", nodeId),
     /** The relayer's owner. */
     claimRelayerFee: (relayerId: number, to: Address) => call("claimRelayerFee", relayerId, to),
+    /** Anyone, out of the caller's own tokens. */
+    async bondCommits(relayerId: number, amount: TokenAmount): Promise<Hash> {
+      await send(contract(access, "payToken"), tokenAbi as unknown as Abi, "approve", [contract(access, "InferenceGateway"), amount]);
+      return call("bondCommits", relayerId, amount);
+    },
     withdrawCommitBond: (relayerId: number, amount: TokenAmount, to: Address) => call("withdrawCommitBond", relayerId, amount, to),
   };
 }

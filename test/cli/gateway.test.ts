@@ -67,6 +67,7 @@ describe("tidelane gateway", function () {
     expect(await reasonOf(calls.claimRelayerFee(1, calls.address))).to.match(/^SeedsNotRevealed\(1, /);
     expect(await reasonOf(gatewayCalls(access(), accounts.payer).withdrawCommitBond(1, 1n, poster))).to.match(/^NotRelayerOwner\(1, /);
     expect((await gateway(accounts.relayerOwner, "withdraw-commit-bond", "500", "--relayer-id", "1")).json()).to.include({ amount: "500000000", to: calls.address });
+    expect((await gateway(accounts.relayerOwner, "bond-commits", "60.5", "--relayer-id", "1")).json()).to.include({ amount: "60500000", commitBond: "60500000" });
   });
 
   it("says what is not there, or over", async () => {

@@ -19,7 +19,7 @@ describe("tidelane oracle", function () {
   const codeOf = ({ json }: Ran): unknown => (json().error as { code: string }).code;
 
   it("tells what is no address, no request's id and no number, before it asks anybody", async () => {
-    const [address, request, nobody] = await Promise.all([command("ask", "0x12", "why?"), command("refund", "0x12"), ran(["oracle", "answers", `0x${"33".repeat(20)}`, "--json"], {}, folder)]);
+    const [address, request, nobody] = await Promise.all([command("ask", "0x12", "why?"), command("pull", "0x12"), ran(["oracle", "answers", `0x${"33".repeat(20)}`, "--json"], {}, folder)]);
     expect([codeOf(address), codeOf(request)]).to.deep.equal(["invalid_address", "invalid_request_id"]);
     expect([address.exitCode, request.exitCode]).to.deep.equal([1, 1]);
     expect(codeOf(nobody)).to.be.oneOf(["no_deployment", "no_owner_key"]);

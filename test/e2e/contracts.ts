@@ -8,6 +8,7 @@ import { privateKeyToAccount } from "viem/accounts";
 import { chainAccess } from "../../cli/devnet/firstQuestion.ts";
 import { STORIES } from "../../cli/devnet/fleet.ts";
 import { WELL_KNOWN_TEST_KEY } from "../../cli/devnet/keys.ts";
+import { gatewayBooks, gatewayCalls } from "../../client/adapters/gateway.ts";
 import { OracleChain, type AskedQuestion, type OracleTerms } from "../../client/adapters/oracle.ts";
 import { artifacts } from "../../deploy/artifacts.ts";
 import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
@@ -31,7 +32,8 @@ export function describeContracts(network: Network): void {
     network.reader.readContract({ address: devnet.contracts.InferenceGateway!, abi: InferenceGatewayAbi, functionName, args } as never) as Promise<Result>;
   const commitBond = async (): Promise<bigint> => (await read<{ commitBond: bigint }>("relayerAccountOf", [devnet.ids.relayerId])).commitBond;
   const committedAt = async (requestId: Hash): Promise<number> => (await read<{ madeAt: number }>("commitOf", [requestId, devnet.ids.relayerId])).madeAt;
-  const ended = (chain: OracleChain, requestId: Hash, state: string): Promise<void> => until(`${requestId} is ${state}`, async () => await chain.stateOf(requestId) === state, 40_000);
+  const stateOf = (requestId: Hash) => gatewayBooks(chainAccess(devnet)).state(requestId);
+  const fulfilled = (requestId: Hash): Promise<void> => until(`${requestId} is fulfilled`, async () => await stateOf(requestId) === "fulfilled", 40_000);
 
   /** A dApp of its own, and somebody with tokens who asks it: accounts that wait for nobody else's transactions. */
   async function asker(key: Hex, terms: Partial<OracleTerms>): Promise<Asker> {
@@ -48,6 +50,16 @@ export function describeContracts(network: Network): void {
     let hash: Hash = "0x";
     for (const key of keys) hash = await minter.writeContract({ chain: null, address: devnet.contracts.payToken!, abi: TideTokenAbi, functionName: "mint", args: [network.addressOf(key), 10n * MAX_FEE], gas: 200_000n });
     await network.reader.waitForTransactionReceipt({ hash, pollingInterval: 100 });
+  }
+
+  /** What was charged is what the gateway itself quotes for these tokens; the tide may have moved by two steps since. */
+  async function expectQuotedPrice(requestId: Hash): Promise<void> {
+    const [attempt] = await network.sql<{ charge: string; record: { receipt: { nodeId: number; body: { inputTokens: number; outputTokens: number } } } }>(
+      `select a.charge, a.record from attempts a join tasks t using (task_id) where t.session_id = '${requestId}' and a.receipt_hash is not null`);
+    const { nodeId, body } = attempt!.record.receipt;
+    const [quoted] = await read<readonly [bigint, bigint]>("quote", [devnet.ids.relayerId, nodeId, modelIdOf(STORIES.name), body.inputTokens, body.outputTokens, 0]);
+    const charge = Number(attempt!.charge);
+    expect(Number(quoted)).to.be.within(charge * (7 / 8) ** 2 - 2, charge * (9 / 8) ** 2 + 2);
   }
 
   describe("contracts that ask", () => {
@@ -83,10 +95,11 @@ export function describeContracts(network: Network): void {
       const { chain, oracle } = open!;
       const bonded = await commitBond();
       const { requestId, block, request } = await chain.ask(oracle, QUESTION);
-      await ended(chain, requestId, "fulfilled");
-      const [answered] = await chain.answers(oracle, block, requestId);
+      await fulfilled(requestId);
+      const [answered] = await chain.answers(oracle, { requestId, block });
       expect(answered!.answer).to.have.length.greaterThan(10);
       expect(await commitBond()).to.equal(bonded);
+      await expectQuotedPrice(requestId);
       const change = await read<bigint>("balanceOf", [oracle]);
       expect(change > 0n && change < request.maxFee, "what it did not cost is the dApp's again").to.equal(true);
     });
@@ -94,19 +107,19 @@ export function describeContracts(network: Network): void {
     it("with a callback that fails: the answer is kept, and anyone hands it in", async () => {
       const { chain, oracle } = failing!;
       const { requestId, block } = await chain.ask(oracle, QUESTION);
-      await ended(chain, requestId, "fulfilled");
-      expect(await chain.answers(oracle, block, requestId)).to.deep.equal([]);
+      await fulfilled(requestId);
+      expect(await chain.answers(oracle, { requestId, block })).to.deep.equal([]);
       expect(await read<Hash>("outputCommitOf", [requestId])).to.not.match(/^0x0*$/);
       await open!.chain.pull(requestId);
-      expect((await chain.answers(oracle, block, requestId))[0]!.answer).to.have.length.greaterThan(10);
+      expect((await chain.answers(oracle, { requestId, block }))[0]!.answer).to.have.length.greaterThan(10);
     });
 
     it("in vain: after the deadline anyone gives everything back", async () => {
       const { requestId, request } = lateQuestion;
       await until("the deadline has passed", async () => (await network.reader.getBlock()).timestamp > request.deadline, 20_000);
-      expect(await late!.chain.stateOf(requestId)).to.equal("pending");
-      await open!.chain.refund(requestId);
-      expect(await late!.chain.stateOf(requestId)).to.equal("refunded");
+      expect(await stateOf(requestId)).to.equal("pending");
+      await gatewayCalls(chainAccess(devnet), devnet.keys.nodes["high"]!.owner).refund(request);
+      expect(await stateOf(requestId)).to.equal("refunded");
       expect(await read<bigint>("balanceOf", [late!.oracle])).to.equal(request.maxFee);
       expect(await read<bigint>("gasBalanceOf", [late!.oracle])).to.equal(request.gasPayment);
     });
@@ -116,10 +129,10 @@ export function describeContracts(network: Network): void {
       const { requestId, block } = await chain.ask(oracle, QUESTION);
       await until("the relayer has committed", async () => await committedAt(requestId) !== 0, 20_000);
       await network.killRelayer();
-      expect(await chain.stateOf(requestId)).to.equal("pending");
+      expect(await stateOf(requestId)).to.equal("pending");
       await devnet.startRelayer();
-      await ended(chain, requestId, "fulfilled");
-      expect(await chain.answers(oracle, block, requestId)).to.have.length(1);
+      await fulfilled(requestId);
+      expect(await chain.answers(oracle, { requestId, block })).to.have.length(1);
       const [attempts] = await network.sql<{ n: string }>(`select count(*) as n from attempts a join tasks t using (task_id) where t.session_id = '${requestId}'`);
       expect(Number(attempts!.n), "the node was not asked again").to.equal(1);
       await devnet.attested();
