@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { stringToHex, keccak256 } from "viem/utils";
 import { replay } from "../../../auditor/replay/replay.ts";
 import { Mode } from "../../../protocol/constants.ts";
+import { GATES, OPEN } from "../../../relayer/routing/decide.ts";
 import { drawOf } from "../../../relayer/routing/seeds.ts";
 import { FIRST, ReplayWorld, canonical, type Asked } from "./world.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
@@ -212,6 +213,21 @@ describe("replaying a relayer that lies", () => {
     world.finish(asked);
     await world.endEpoch(2);
     expect(details(replay(world.evidence()))).to.match(/was open, though an earlier attempt had failed on it/);
+  });
+
+  it("makes decisions again in which the lobby's guide kept nodes closed, and counts its word", async () => {
+    const world = new ReplayWorld();
+    await world.join(4);
+    const [busy, broken] = [GATES.indexOf("busy"), GATES.indexOf("broken")];
+    world.guide = (nodeId) => (nodeId === 2 ? busy : nodeId === 3 ? broken : OPEN);
+    const asked = await world.ask();
+    world.finish(asked!);
+    await world.serve();
+    await world.endEpoch(4);
+    expect(asked!.attempts[0]!.decision).to.include('"node":2,"out":"busy"').and.include('"node":3,"out":"broken"');
+    const report = replay(world.evidence());
+    expect(report.findings).to.deep.equal([]);
+    expect(report.atItsWord).to.include({ busy: 2, broken: 2 });
   });
 
   it("counts candidates that were left out for reasons that only the relayer knows", async () => {

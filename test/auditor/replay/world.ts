@@ -8,11 +8,12 @@ import { hashStruct } from "../../../protocol/typedData.ts";
 import { SeedChain, epochAt } from "../../../relayer/routing/seeds.ts";
 import { recordsOf, treesOf } from "../../../relayer/settlement/batch.ts";
 import { ZERO_HASH, type Hash, type Signature } from "../../../protocol/units.ts";
-import { EPOCH_SECONDS, FleetRig, MODEL, RELAYER, START_MS, deployment } from "../../relayer/work/fleetRig.ts";
+import { EPOCH_SECONDS, FleetRig, MODEL, RELAYER, START_MS, deployment, request } from "../../relayer/work/fleetRig.ts";
 import type { Assignment, BatchHeader, SpendingAuthorization, TaskOrder } from "../../../protocol/generated/structs.ts";
 import type { AttemptRecord } from "../../../protocol/records.ts";
 import type { Choice } from "../../../relayer/work/fleet.ts";
-import type { Outcome } from "../../../relayer/work/routingRequest.ts";
+import { OPEN } from "../../../relayer/routing/decide.ts";
+import type { ChooseRequest, Outcome } from "../../../relayer/work/routingRequest.ts";
 import type { BatchEvidence, EpochEvidence, Evidence, ReplayScope, SeedChainFact } from "../../../auditor/replay/evidence.ts";
 
 export const FIRST = epochAt(START_MS, EPOCH_SECONDS);
@@ -46,6 +47,8 @@ export class ReplayWorld {
   readonly records = new Map<Hash, Uint8Array>();
   /** Applied to each decision before it is hashed and signed. */
   lie: Lie = (decision) => decision;
+  /** What the lobby's guide says of a node: a number of GATES. */
+  guide: (nodeId: number) => number = () => OPEN;
   readonly #pending: BatchDataTask[] = [];
   #nonce = 0n;
   #orders = 0;
@@ -94,14 +97,24 @@ export class ReplayWorld {
     return await this.attempt(asked, null, conversationKey) ? asked : null;
   }
 
+  /** As a hall does it. */
+  async #choose(changes: Partial<ChooseRequest>): Promise<Choice | null> {
+    const asking = request(changes);
+    for (;;) {
+      const choice = this.rig.fleet.tryChoose(asking, (nodeId) => this.guide(nodeId));
+      if (!(choice instanceof Promise)) return choice;
+      await choice;
+    }
+  }
+
   /** Another attempt. @param number where it is not the next one */
   async attempt(asked: Asked, cause: string | null, conversationKey?: string, number = asked.attempts.length): Promise<boolean> {
     const taskId = hashStruct("TaskOrder", asked.order);
-    const choice = await this.rig.choose({
+    const choice = await this.#choose({
       taskId, sessionId: this.sessionId, nonce: asked.order.nonce, mode: this.authorization.mode, attempt: number, inputTokens: asked.inputTokens, maxOutTokens: 50, cause,
       exclude: asked.attempts.map((one) => one.nodeId), ...(conversationKey === undefined ? {} : { conversationKey }),
     });
-    if (!choice.ok) return false;
+    if (choice === null) return false;
     const decision = canonical(this.lie(JSON.parse(choice.decision) as Record<string, unknown>));
     const issuedAt = seconds(this.rig.clock.nowMs());
     const { chosen, attempt } = JSON.parse(decision) as { chosen: number; attempt: number };
