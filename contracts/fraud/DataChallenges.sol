@@ -84,7 +84,7 @@ abstract contract DataChallenges is Penalties {
         owedTo[payToken][challenge.challenger] += challengeBond;
         // The others who asked in vain get their bonds back only.
         bytes32 key = _potOf(relayerId, batchId);
-        if (isPunished[key]) return;
+        if (isPunished(key)) return;
         Batch memory batch = _posted(relayerId, batchId);
         // Credits that have matured are paid, and stay: their receipts must not become forceable beside them.
         if (_isImmature(batch)) {

@@ -44,15 +44,14 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
     /// @notice W, in seconds.
     uint48 public immutable windowSeconds;
 
-    mapping(bytes32 key => bool) public override isPunished;
     mapping(IERC20 token => mapping(address account => uint256)) public override owedTo;
     mapping(IERC20 token => uint256) public override toBurn;
     mapping(uint32 relayerId => mapping(uint64 batchId => mapping(bytes32 leafHash => bool))) public override isVoided;
     mapping(uint32 nodeId => Repeats) private repeats;
     /// @dev How much of each debit and credit of a batch is voided already, whichever proof did it: none is voided beyond itself.
     mapping(bytes32 entry => uint256) internal voidedOf;
-    /// @dev How much was shown so far of an offence that has a size.
-    mapping(bytes32 key => uint96) private excessOf;
+    /// @dev Of each punished offence how much of its excess was shown so far, and 1: zero is one that was never punished.
+    mapping(bytes32 key => uint256) private shownOf;
 
     constructor(BatchSettlement batchSettlement_) {
         batchSettlement = batchSettlement_;
@@ -83,10 +82,15 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
         token.safeTransfer(NOBODY, amount);
     }
 
+    /// @inheritdoc IFraudProofs
+    function isPunished(bytes32 key) public view override returns (bool) {
+        return shownOf[key] != 0;
+    }
+
     function _punish(Verdict memory verdict, address challenger) internal {
-        uint256 penalty = isPunished[verdict.key] ? _beyondShown(verdict) : _penaltyOf(verdict);
-        isPunished[verdict.key] = true;
-        if (verdict.excess != 0) excessOf[verdict.key] = verdict.excess;
+        uint256 shown = shownOf[verdict.key];
+        uint256 penalty = shown == 0 ? _penaltyOf(verdict) : _beyond(verdict, shown - 1);
+        shownOf[verdict.key] = uint256(verdict.excess) + 1;
         uint96 refunded = _refund(verdict);
         uint96 taken = bondVault.slash(verdict.party, verdict.offender, _toUint96(penalty), address(this));
         _split(verdict.party == Party.NODE ? stakeToken : payToken, taken, challenger, verdict.harmed);
@@ -96,9 +100,8 @@ abstract contract Penalties is IFraudProofs, ReentrancyGuardTransient {
 
     /// @dev Whoever is first to show a part of an excess keeps nobody from the rest. Refund and extra are multiples of the excess.
     /// @return penalty none: the offence is one.
-    function _beyondShown(Verdict memory verdict) private view returns (uint256 penalty) {
+    function _beyond(Verdict memory verdict, uint256 shown) private pure returns (uint256 penalty) {
         uint256 excess = verdict.excess;
-        uint256 shown = excessOf[verdict.key];
         if (excess <= shown) revert PunishedBefore(verdict.key);
         verdict.fromTab = uint96(verdict.fromTab * (excess - shown) / excess);
         verdict.refund = uint96(verdict.refund * (excess - shown) / excess);
