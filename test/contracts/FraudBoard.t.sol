@@ -238,6 +238,16 @@ contract FraudBoardTest is Boards {
         }
     }
 
+    /// @dev The last leaf shown as the first: what lies between is less than nothing.
+    function test_F12_leavesOfAPoolAreShownInTheirOrder() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _board(0);
+        (entries[0].modelId, entries[3].modelId) = (MODEL_B, MODEL_B);
+        _commit(commitment, entries);
+        BoardEntry[] memory bounds = new BoardEntry[](2);
+        (bounds[0], bounds[1]) = (entries[3], entries[0]);
+        _expectNeighbours(_f12Pool(commitment, bounds, false, true));
+    }
+
     function test_F12_pools_nearMisses() public {
         (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _board(0);
         _commit(commitment, entries);

@@ -34,6 +34,23 @@ contract FraudChangesTest is Trees {
         _assertPenalty(BOND / 10, payer, 0);
     }
 
+    /// @dev In a tree out of order the neighbours of an id may stand the wrong way round; F7 is for that.
+    function test_F5_neighboursThatStandTheWrongWayRound() public {
+        SpendingAuthorization[] memory own = _threeSessions();
+        Row[] memory rows = new Row[](2);
+        (rows[0], rows[1]) = (_row(_attemptOf(nodeId, own[2])), _row(_attemptOf(nodeId, own[0])));
+        Debit[] memory debits = new Debit[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            debits[i].sessionId = own[i].hash();
+            debits[i].change = i == 1 ? 500 : CHARGE - 250;
+            _cover(debits[i]);
+        }
+        Posted memory posted = _postChanges(rows, rows, debits, _creditsOf(rows));
+        Entry[] memory bounds = new Entry[](2);
+        (bounds[0], bounds[1]) = (_entry(posted, Tree.SESSION, 1), _entry(posted, Tree.SESSION, 0));
+        _expectNeighbours(_f5(posted, debits, Tree.SESSION, own[1].hash(), true, bounds, true));
+    }
+
     /// @dev Debited without a single leaf: first, between, and last in the order.
     function test_F5_debitWithoutLeaves() public {
         SpendingAuthorization[] memory own = _threeSessions();
