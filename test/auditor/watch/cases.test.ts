@@ -1,0 +1,179 @@
+// From a finding to its punishment: asked, announced, proven once, whatever happens in between; withheld data demanded, condemned, voided.
+import { rmSync } from "node:fs";
+import { expect } from "chai";
+import { advanceCases, openCases } from "../../../auditor/work/cases.ts";
+import type { Watch } from "../../../auditor/work/watch.ts";
+import type { Found } from "../../../auditor/watch/history.ts";
+import { signStruct } from "../../../protocol/signing.ts";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { itemsHash } from "../../../protocol/merkleSum.ts";
+import { ZERO_HASH, type Address } from "../../../protocol/units.ts";
+import { domain, honestRecord, payer, relayer } from "../../protocol/honest.ts";
+import { FakeChain, FakeSender, WINDOW_SECONDS, journalOf, newFolder, watcherIn } from "./rig.ts";
+
+const OTHER: Address = `0x${"22".repeat(20)}`;
+const withheld: Found = { detail: "not served", finding: { offence: "F9", functionName: "challengeData", evidence: { relayerId: 1, batchId: 1n, index: 0 } } };
+
+describe("a watcher's cases", () => {
+  let folder: string;
+  let chain: FakeChain;
+  let sender: FakeSender;
+  let twice: Found;
+  const open: (Watch & { close(): Promise<void> })[] = [];
+  const watcher = async (options: Parameters<typeof watcherIn>[3] = {}, by: FakeSender | null = sender): Promise<Watch> => {
+    for (const one of open.splice(0)) await one.close();
+    const watch = await watcherIn(folder, chain, by, options);
+    open.push(watch);
+    return watch;
+  };
+  const statuses = (watch: Watch): string[] => watch.state.cases.map(({ status }) => status);
+
+  beforeEach(async () => {
+    folder = newFolder();
+    chain = new FakeChain();
+    sender = new FakeSender(chain);
+    const { assignment: one } = await honestRecord();
+    const other = { ...one, nodeId: 8 };
+    const sign = (value: typeof one) => signStruct(relayer, domain, "Assignment", value);
+    twice = { detail: "given out twice", finding: { offence: "F10", functionName: "proveDoubleAssignment", evidence: { one, oneSignature: await sign(one), other, otherSignature: await sign(other) } } };
+  });
+  afterEach(async () => {
+    for (const one of open.splice(0)) await one.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("are announced, wait for two blocks, and are proven with the very bytes that were announced", async () => {
+    const watch = await watcher();
+    expect(await openCases(watch, [twice])).to.deep.equal([twice]);
+    chain.number = 20n;
+    await advanceCases(watch);
+    // The announcement stands in the newest block: one more must come before a transaction can stand two blocks above it.
+    expect([sender.sent, statuses(watch)]).to.deep.equal([["announce"], ["announced"]]);
+    chain.number += 1n;
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch)]).to.deep.equal([["announce", "proveDoubleAssignment"], ["proven"]]);
+    expect(sender.bytes[1]).to.equal(watch.state.cases[0]!.proof);
+    await advanceCases(watch);
+    expect(sender.sent).to.have.length(2);
+    expect(journalOf(folder)).to.deep.equal(["found", "announced", "proving", "proven"]);
+  });
+
+  it("are opened once, however often the same is found, and after a restart too", async () => {
+    const watch = await watcher();
+    await openCases(watch, [twice, twice]);
+    await openCases(watch, [twice]);
+    expect(chain.judged).to.equal(1);
+    const again = await watcher();
+    expect(await openCases(again, [twice])).to.deep.equal([twice]);
+    expect(again.state.cases).to.have.length(1);
+  });
+
+  it("go on where a killed watcher stopped: announced is not announced again, sent is not sent again", async () => {
+    await openCases(await watcher(), [twice]);
+    await advanceCases(await watcher());
+    expect(sender.sent).to.deep.equal(["announce"]);
+    chain.number += 5n;
+    sender.refusals.set("proveDoubleAssignment", "unreachable");
+    const killed = await advanceCases(await watcher()).then(() => "", (error: { code: string }) => error.code);
+    expect(killed).to.equal("chain_unreachable");
+    // It had been mined all the same.
+    chain.judgement = { ...chain.judgement, isPunished: true } as typeof chain.judgement;
+    const watch = await watcher();
+    expect(statuses(watch)).to.deep.equal(["proving"]);
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch)]).to.deep.equal([["announce"], ["proven"]]);
+  });
+
+  it("are none where the judge does not uphold it, where somebody was first, or where a signature is not theirs", async () => {
+    const watch = await watcher();
+    chain.judgement = { holds: false, reason: "NothingWrong()" };
+    expect(await openCases(watch, [twice])).to.deep.equal([]);
+    expect(journalOf(folder)).to.deep.equal(["not upheld"]);
+    chain.judgement = { holds: true, key: ZERO_HASH, party: "relayer", offender: 1, isPunished: true };
+    const later = await watcher();
+    expect(await openCases(later, [twice])).to.deep.equal([twice]);
+    const { assignment } = await honestRecord();
+    const forged = { ...assignment, nodeId: 9 };
+    const junk: Found = { ...twice, finding: { ...twice.finding, evidence: { ...twice.finding.evidence, other: forged, otherSignature: await signStruct(payer, domain, "Assignment", forged) } } as Found["finding"] };
+    const asked = chain.judged;
+    expect(await openCases(later, [junk])).to.deep.equal([]);
+    expect(chain.judged).to.equal(asked);
+    expect(later.state.cases).to.deep.equal([]);
+  });
+
+  it("are sent by nobody in a dry run or without a key, and by whoever comes later with one", async () => {
+    for (const watch of [await watcher({ isDryRun: true }), await watcher({}, null)]) {
+      await openCases(watch, [twice, withheld]);
+      await advanceCases(watch);
+      expect(statuses(watch)).to.deep.equal(["found", "found"]);
+    }
+    expect(sender.sent).to.deep.equal([]);
+    await advanceCases(await watcher());
+    expect(sender.sent).to.deep.equal(["announce", "challengeData", "proveDoubleAssignment"]);
+  });
+
+  it("are lost where another was first, refused with the reason, and announced anew where the chain took the announcement back", async () => {
+    const outcomes = [["PunishedBefore(0x00)", "lost"], ["WrongNeighbours()", "refused"], ["NotAnnounced(0xab, 0, 30)", "found"], ["NotAnnounced(0xab, 29, 30)", "announced"]] as const;
+    for (const [reason, status] of outcomes) {
+      const watch = await watcher();
+      await openCases(watch, [twice]);
+      await advanceCases(watch);
+      chain.number += 1n;
+      sender.refusals.set("proveDoubleAssignment", reason);
+      await advanceCases(watch);
+      expect(statuses(watch), reason).to.deep.equal([status]);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("that another key announced are announced again by this one", async () => {
+    await openCases(await watcher(), [twice]);
+    await advanceCases(await watcher());
+    chain.number += 1n;
+    const mine = new FakeSender(chain, OTHER);
+    const watch = await watcher({}, mine);
+    for (let i = 0; i < 3; i++) {
+      await advanceCases(watch);
+      chain.number += 1n;
+    }
+    expect([mine.sent, statuses(watch)]).to.deep.equal([["announce", "proveDoubleAssignment"], ["proven"]]);
+  });
+
+  it("of withheld data put a bond at risk, wait for W, condemn and void: credits, then debits", async () => {
+    const watch = await watcher();
+    const [debits, credits] = [[{ id: `0x${"01".repeat(32)}` as const, change: 5n }], [{ id: `0x${"02".repeat(32)}` as const, change: 4n }]];
+    const header = {
+      relayerId: 1, relayerEpoch: 1, batchId: 1n, prevBatchHash: ZERO_HASH, sessionRoot: ZERO_HASH, tabRoot: ZERO_HASH, leafCount: 1, debitsHash: itemsHash(debits), creditsHash: itemsHash(credits),
+      totalDebit: 5n, totalCredit: 4n, dataHash: ZERO_HASH, periodStart: 0, periodEnd: 1, postBy: 2,
+    };
+    await watch.archive.keepBatch({ header, batchHash: hashStruct("BatchHeader", header), postedAt: 3, debits, credits, shown: [] });
+    await openCases(watch, [withheld, withheld]);
+    await advanceCases(watch);
+    expect([sender.sent, sender.approved, statuses(watch)]).to.deep.equal([["challengeData"], 7n, ["challenged"]]);
+    chain.timestamp += WINDOW_SECONDS;
+    await advanceCases(watch);
+    expect(sender.sent).to.have.length(1);
+    chain.timestamp += 1;
+    chain.owed = 9n;
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch)]).to.deep.equal([["challengeData", "condemn", "voidEntries", "voidEntries", "claim"], ["condemned"]]);
+    await advanceCases(watch);
+    expect(sender.sent).to.have.length(5);
+  });
+
+  it("of withheld data end where it was answered, share another's demand, and are as many as bonds may be risked", async () => {
+    const watch = await watcher();
+    chain.standing = { challenger: OTHER, openedAt: chain.timestamp, isSettled: false };
+    await openCases(watch, [withheld]);
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch)]).to.deep.equal([[], ["challenged"]]);
+    chain.standing = { ...chain.standing, isSettled: true };
+    await advanceCases(watch);
+    expect(statuses(watch)).to.deep.equal(["answered"]);
+    const at = (index: number): Found => ({ ...withheld, finding: { ...withheld.finding, evidence: { relayerId: 1, batchId: 1n, index } } as Found["finding"] });
+    await openCases(watch, [at(1)]);
+    await advanceCases(watch);
+    await openCases(watch, [at(2)]);
+    expect(watch.state.cases.map(({ place }) => place!.index)).to.deep.equal([0, 1]);
+  });
+});

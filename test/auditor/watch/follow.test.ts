@@ -1,0 +1,116 @@
+// Following the chain: every block once, none before it is confirmed, and again what a reorganisation put elsewhere.
+import { rmSync } from "node:fs";
+import { expect } from "chai";
+import type { PostedBatch } from "../../../auditor/ports.ts";
+import { follow } from "../../../auditor/work/follow.ts";
+import type { Watch } from "../../../auditor/work/watch.ts";
+import { checkOpen } from "../../../auditor/work/check.ts";
+import { itemsHash } from "../../../protocol/merkleSum.ts";
+import { signStruct } from "../../../protocol/signing.ts";
+import { hashStruct } from "../../../protocol/typedData.ts";
+import { ZERO_HASH } from "../../../protocol/units.ts";
+import type { BatchHeader } from "../../../protocol/generated/structs.ts";
+import { domain, payer, relayer } from "../../protocol/honest.ts";
+import { FakeChain, FakeSender, WINDOW_SECONDS, journalOf, newFolder, watcherIn } from "./rig.ts";
+
+const header = (bends: Partial<BatchHeader> = {}): BatchHeader => ({
+  relayerId: 1, relayerEpoch: 1, batchId: 1n, prevBatchHash: ZERO_HASH, sessionRoot: ZERO_HASH, tabRoot: ZERO_HASH, leafCount: 1, debitsHash: itemsHash([]), creditsHash: itemsHash([]),
+  totalDebit: 5n, totalCredit: 4n, dataHash: ZERO_HASH, periodStart: 0, periodEnd: 100, postBy: 200, ...bends,
+});
+const posted = (bends: Partial<BatchHeader> = {}, postedAt = 1_000_000): PostedBatch => ({ header: header(bends), batchHash: hashStruct("BatchHeader", header(bends)), postedAt, debits: [], credits: [] });
+
+describe("a watcher that follows the chain", () => {
+  let folder: string;
+  let chain: FakeChain;
+  const open: (Watch & { close(): Promise<void> })[] = [];
+  const watcher = async (options: Parameters<typeof watcherIn>[3] = {}): Promise<Watch> => {
+    for (const one of open.splice(0)) await one.close();
+    const watch = await watcherIn(folder, chain, new FakeSender(chain), options);
+    open.push(watch);
+    return watch;
+  };
+  beforeEach(() => {
+    folder = newFolder();
+    chain = new FakeChain();
+  });
+  afterEach(async () => {
+    for (const one of open.splice(0)) await one.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it("reads every block once, in stretches, over restarts", async () => {
+    chain.number = 250n;
+    expect(await follow(await watcher({ fromBlock: 3n }))).to.equal(true);
+    chain.number = 260n;
+    await follow(await watcher({ fromBlock: 3n }));
+    await follow(await watcher());
+    expect(chain.asked).to.deep.equal([[3n, 102n], [103n, 202n], [203n, 250n], [251n, 260n]]);
+  });
+
+  it("believes no block before so many lie above it", async () => {
+    chain.happened.set(9n, [{ kind: "batch", batch: posted() }]);
+    const watch = await watcher({ confirmations: 2 });
+    await follow(watch);
+    expect(chain.asked).to.deep.equal([[0n, 8n]]);
+    expect(watch.state.batches).to.deep.equal([]);
+    chain.number = 11n;
+    await follow(watch);
+    expect(watch.state.batches.map(({ batchId }) => batchId)).to.deep.equal([1n]);
+  });
+
+  it("goes back to the last block that still stands, and takes what stands there now", async () => {
+    chain.number = 5n;
+    const watch = await watcher();
+    await follow(watch);
+    chain.number = 10n;
+    chain.happened.set(8n, [{ kind: "batch", batch: posted() }]);
+    await follow(watch);
+    const other = posted({ leafCount: 2 });
+    chain.forks = [7n];
+    chain.number = 11n;
+    chain.happened = new Map([[9n, [{ kind: "batch", batch: other }]]]);
+    await follow(await watcher());
+    expect(chain.asked).to.deep.equal([[0n, 5n], [6n, 10n], [6n, 11n]]);
+    expect((await open[0]!.archive.batch(1, 1n))!.batchHash).to.equal(other.batchHash);
+    expect(journalOf(folder)).to.deep.equal(["reorganised"]);
+  });
+
+  it("takes only the relayer that it was told to watch, and addresses of all", async () => {
+    chain.happened.set(4n, [
+      { kind: "endpoint", relayerId: 1, endpoint: "http://one" }, { kind: "batch", batch: posted() }, { kind: "batch", batch: posted({ relayerId: 2 }) },
+      { kind: "epoch", dataHash: ZERO_HASH, commitment: { relayerId: 1, epoch: 1n, root: ZERO_HASH, leafCount: 1, pools: [] } },
+    ]);
+    const { state } = await watcher({ relayerId: 2 }).then(async (watch) => (await follow(watch), watch));
+    expect([state.endpoints, state.batches.map(({ relayerId }) => relayerId), state.boards]).to.deep.equal([{ 1: "http://one" }, [2], []]);
+  });
+
+  it("opens a case for two headers in calldata, and for none that somebody else signed", async () => {
+    const [one, twin, later] = [header(), header({ leafCount: 2 }), header({ leafCount: 3, periodEnd: 201, postBy: 300 })];
+    const signed = async (message: BatchHeader, by = relayer) => ({ kind: "header" as const, signed: { message, signature: await signStruct(by, domain, "BatchHeader", message) } });
+    const watch = await watcher();
+    chain.happened.set(4n, [await signed(one), await signed(one), await signed(twin, payer), await signed(later)]);
+    await follow(watch);
+    expect(watch.state.cases).to.deep.equal([]);
+    chain.number = 11n;
+    chain.happened.set(11n, [await signed(twin)]);
+    await follow(watch);
+    expect(watch.state.cases.map(({ offence }) => offence)).to.deep.equal(["F8"]);
+  });
+
+  it("asks for withheld data within its grace, then demands it, and gives up once W has passed", async () => {
+    chain.happened.set(4n, [{ kind: "batch", batch: posted({}, chain.timestamp) }]);
+    const watch = await watcher({ graceSeconds: null });
+    await follow(watch);
+    const demandedAfter = async (seconds: number): Promise<[number, number]> => {
+      chain.timestamp += seconds;
+      await checkOpen(watch);
+      return [watch.state.cases.length, watch.state.batches.length];
+    };
+    expect(await demandedAfter(0)).to.deep.equal([0, 1]);
+    expect(await demandedAfter(WINDOW_SECONDS / 4 - 1)).to.deep.equal([0, 1]);
+    expect(await demandedAfter(WINDOW_SECONDS / 40 + 1)).to.deep.equal([1, 1]);
+    watch.state.cases[0]!.status = "refused";
+    expect(await demandedAfter(WINDOW_SECONDS)).to.deep.equal([1, 0]);
+    expect(journalOf(folder)).to.deep.equal(["found", "unshown"]);
+  });
+});
