@@ -84,9 +84,10 @@ export class Experiment {
 
   simulate(kind: PolicyKind, { onProgress, ...options }: RunOptions = {}): SimulationResult {
     const { fleet, seed, attestationAgeMs, trace } = this.setup;
+    const declared = trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0);
     return simulate({
       fleet, arrivals: this.arrivals, policy: kind, seed, attestationAgeMs, targetsOf: (row) => this.#targets.of(row), payerOf: (id) => this.#payerOf(id),
-      maxOutTokens: trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0), sampleUntilMs: WINDOW_END_MS, ...options,
+      maxOutTokensOf: () => declared, sampleUntilMs: WINDOW_END_MS, ...options,
       ...(onProgress ? { onProgress: (nowMs: number) => onProgress(nowMs / ARRIVALS_END_MS) } : {}),
     });
   }

@@ -28,8 +28,8 @@ export interface SimulationOptions {
   /** Independent relayers that share the fleet; requests come to each alike. */
   readonly relayers?: number;
   readonly payerOf?: (id: number) => number;
-  /** What clients declare as max_tokens. */
-  readonly maxOutTokens?: number;
+  /** What clients declare as max_tokens, by trace row. */
+  readonly maxOutTokensOf?: (row: number) => number;
   /** By default all are honest. Dishonest ones attest what honest ones would, but for those that boast. */
   readonly behaviourOf?: (node: number) => Behaviour;
   /** Slot use is sampled over windows of this length until `sampleUntilMs`. */
@@ -131,9 +131,9 @@ class Simulation {
   }
 
   #arrive(id: number): void {
-    const { arrivals, targetsOf, maxOutTokens = DECLARED_OUT_TOKENS, payerOf } = this.#options;
+    const { arrivals, targetsOf, maxOutTokensOf, payerOf } = this.#options;
     const relayer = this.#relayers.length === 1 ? 0 : this.#chooseRelayer.below(this.#relayers.length);
-    const job = new Job({ arrivals, id, targets: targetsOf(arrivals.row[id]!), maxOutTokens, payer: payerOf?.(id) ?? 0, relayer });
+    const job = new Job({ arrivals, id, targets: targetsOf(arrivals.row[id]!), maxOutTokens: maxOutTokensOf?.(arrivals.row[id]!) ?? DECLARED_OUT_TOKENS, payer: payerOf?.(id) ?? 0, relayer });
     if (!this.#options.onOver) this.#jobs.push(job);
     this.#relayers[relayer]!.arrived(job, this.#nowMs);
   }

@@ -5,7 +5,9 @@ import { modelOf } from "./view.ts";
 import { Guide } from "../../relayer/lobby/guide.ts";
 import type { Errand } from "../../relayer/lobby/errand.ts";
 import { LOBBY, type LobbyParameters } from "../../relayer/lobby/lobby.ts";
+import { ttftTargetMs } from "../../relayer/lobby/targets.ts";
 import { GATES, OPEN } from "../../relayer/routing/decide.ts";
+import type { SizeMix } from "../../relayer/lobby/sizeMix.ts";
 import type { Job } from "./job.ts";
 import type { Snapshot } from "./node.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
@@ -13,7 +15,7 @@ import type { Policy, PolicyKind, World } from "./policy.ts";
 const WAKE_EVERY_MS = 50;
 const UNFIT = GATES.indexOf("unfit");
 
-interface Variant {
+export interface Variant {
   /** Every client says that it will wait however long it takes. */
   readonly allWait: boolean;
   /** The length of each answer is known beforehand, as nobody knows it. */
@@ -21,7 +23,7 @@ interface Variant {
   readonly parameters: LobbyParameters;
 }
 
-const PLAIN: Variant = { allWait: false, knowsLengths: false, parameters: LOBBY };
+export const PLAIN: Variant = { allWait: false, knowsLengths: false, parameters: LOBBY };
 
 const variantOf = (name: string, changes: Partial<Variant>): PolicyKind => ({ name, hasAdmission: true, make: (world) => new Tidelane(world, { ...PLAIN, ...changes }) });
 
@@ -33,7 +35,7 @@ export const tidelaneWaiting: PolicyKind = variantOf("tidelane_waiting", { allWa
 /** The difference to this one tells what it costs not to know the lengths of answers. */
 export const tidelaneClairvoyant: PolicyKind = variantOf("tidelane_clairvoyant", { knowsLengths: true });
 
-class Tidelane implements Policy {
+export class Tidelane implements Policy {
   readonly #world: World;
   readonly #desk: FrontDesk;
   readonly #guide: Guide<Job>;
@@ -58,6 +60,25 @@ class Tidelane implements Policy {
       bestTtftMs: (inputTokens) => this.#desk.bestTtftOf(inputTokens),
     }, variant.parameters);
     for (const profile of world.profiles) this.#guide.join(modelOf(profile), profiles.indexOf(profile));
+  }
+
+  /** What it has learnt of the requests it was given. */
+  get mix(): SizeMix {
+    return this.#guide.floor.mix;
+  }
+
+  get waiting(): number {
+    return this.#guide.waiting;
+  }
+
+  /** Opens or closes a node; what runs there goes on. */
+  open(node: number, isOpen: boolean): void {
+    const model = modelOf(this.#world.profiles[node]!);
+    this.#guide.floor.restate(node, isOpen ? model : { ...model, slots: 0 });
+  }
+
+  ttftTargetMs(inputTokens: number): number {
+    return ttftTargetMs(this.#desk.bestTtftOf(inputTokens));
   }
 
   arrived(job: Job, nowMs: number): void {

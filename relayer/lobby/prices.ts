@@ -126,6 +126,7 @@ function limitsOf(
   ];
 }
 
-function canRead({ model, count }: Kind, one: InputClass, ttftTargetMs: (inputTokens: Tokens) => Millis): boolean {
+/** Whether nodes of a kind read prompts of a class in time, and hold them. */
+export function canRead({ model, count }: Kind, one: InputClass, ttftTargetMs: (inputTokens: Tokens) => Millis): boolean {
   return count > 0 && aloneMs(model, one.inputTokens) <= READ_PART * ttftTargetMs(one.inputTokens) && one.inputTokensMax + one.outTokens <= model.kvTokens;
 }

@@ -4,12 +4,13 @@ import { ebb } from "./ebb.ts";
 import { fairness } from "./fairness.ts";
 import { gap } from "./gap.ts";
 import { herd } from "./herd.ts";
+import { lanes } from "./lanes.ts";
 import { flat, peers } from "./surge.ts";
 import { waiters } from "./waiters.ts";
 import { InvalidValueError } from "../../../protocol/errors.ts";
 import type { Measurement } from "./measure.ts";
 
-export const MEASUREMENTS: readonly Measurement[] = [flat, peers, gap, ebb, waiters, fairness, herd, attackers];
+export const MEASUREMENTS: readonly Measurement[] = [flat, peers, gap, ebb, waiters, fairness, herd, attackers, lanes];
 
 /** @param names separated by commas, or `all` @throws InvalidValueError for a name that is none */
 export function measurementsOf(names: string): readonly Measurement[] {

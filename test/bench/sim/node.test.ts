@@ -7,7 +7,7 @@ import { arrivalsOf, ENDLESS, fleetOfOne, profileOf, type SyntheticRow } from ".
 import type { NodeProfile } from "../../../bench/sim/profiles.ts";
 
 const run = (profile: Partial<NodeProfile>, rows: readonly SyntheticRow[]): SimulationResult =>
-  simulate({ fleet: fleetOfOne(profileOf(profile)), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 0, maxOutTokens: 1 });
+  simulate({ fleet: fleetOfOne(profileOf(profile)), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 0, maxOutTokensOf: () => 1 });
 
 describe("a simulated node", () => {
   it("prefills in chunks and then decodes, each iteration as long as the curve says", () => {
@@ -106,7 +106,7 @@ describe("a simulated node", () => {
   it("comes to the same times when watched at every moment as when left alone", () => {
     const rows = Array.from({ length: 40 }, (_, i) => ({ timeMs: i * 7.3, inputTokens: 10 + (i % 9) * 20, outputTokens: 5 + (i % 13) * 4 }));
     const profile = { a: 2, b: 0.05, c: 0.002, d: 0.1, batchLimit: 6, chunkTokens: 64, kvTokens: 700 };
-    const watched = simulate({ fleet: fleetOfOne(profileOf(profile)), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 1, windowMs: 3, sampleUntilMs: 5_000, maxOutTokens: 1 });
+    const watched = simulate({ fleet: fleetOfOne(profileOf(profile)), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 1, windowMs: 3, sampleUntilMs: 5_000, maxOutTokensOf: () => 1 });
     expect(watched.jobs.map((job) => job.endMs)).to.deep.equal(run(profile, rows).jobs.map((job) => job.endMs));
     const busy = watched.slotUse.map((use) => use[0]!);
     expect(Math.max(...busy)).to.be.within(0.9, 1);

@@ -55,7 +55,7 @@ describe("baselines", () => {
     it(`${name}: ends every request at light load, sends none where it cannot fit, and repeats itself`, () => {
       const arrivals = chats(4, 60, 3);
       const mixed = fleetOf("mixed", { "4090": 6, "3070": 2 });
-      const patient = { maxOutTokens: 9_500, targetsOf: () => ({ ttftMs: 30_000, tpotMs: 200 }) };
+      const patient = { maxOutTokensOf: () => 9_500, targetsOf: () => ({ ttftMs: 30_000, tpotMs: 200 }) };
       const once = run(name, mixed, arrivals, patient);
       expect(once.jobs.every((job) => job.state === "done")).to.equal(true);
       expect(once.jobs.every((job) => job.inputTokens + 9_500 <= mixed.nodes[job.node]!.kvTokens)).to.equal(true);

@@ -1,0 +1,159 @@
+// Tidal lanes against the best constant division of the fleet that a search finds, over three waves.
+import { capacityCopies } from "../bounds.ts";
+import { constantLanes, laneOfJob, tidalLanes } from "../lanePolicy.ts";
+import { Random } from "../random.ts";
+import { simulate } from "../simulation.ts";
+import { TraceTargets } from "../targets.ts";
+import { tidelane } from "../tidelane.ts";
+import { overlay, type Arrivals } from "../trace.ts";
+import { thinned, wave, withPreprocessing } from "../waves.ts";
+import { atLeast, atMost, MEAN_AGE_MS, told, type Measure, type Measurement, type Place } from "./measure.ts";
+import type { Fleet, NodeProfile } from "../profiles.ts";
+import type { Job } from "../job.ts";
+import type { Lane } from "../../../relayer/lobby/lanes.ts";
+import type { PolicyKind } from "../policy.ts";
+
+const [LOAD_MIN, LOAD_MAX] = [0.5, 2] as const;
+const PREP_PART = 0.3;
+const WAVE_MS = 240_000;
+const WAVES = 3;
+const WARM_UP_MS = 120_000;
+const GOODPUT_TIMES = 1.05;
+const SWITCHES_MAX = 2;
+/** The search looks at one wave; so many of the best are then run over all. */
+const FINALISTS = 3;
+const ROUNDS_MAX = 2;
+
+export const lanes: Measurement = {
+  name: "lanes",
+  about: "Three waves of four minutes from 0.5 to 2 times the capacity, 30 % preprocessing: goodput over that of the best constant division, and switches.",
+  measure: (place, onProgress) => {
+    const sea = new Sea(place, (what) => onProgress(what, 0));
+    const constant = sea.bestConstant();
+    const switches = new Map<string, number>();
+    const tidal = sea.run(tidalLanes((node, nowMs) => {
+      const key = `${node} in wave ${Math.floor((nowMs - WARM_UP_MS) / WAVE_MS)}`;
+      switches.set(key, (switches.get(key) ?? 0) + 1);
+    }), WAVES);
+    return [
+      atLeast("goodput / best constant division's", AT, tidal.goodput / constant.goodput, GOODPUT_TIMES), atMost("switches per node and wave", AT, Math.max(0, ...switches.values()), SWITCHES_MAX),
+      ...figures("with tidal lanes", tidal), ...figures("without lanes", sea.run(tidelane, WAVES)), ...figures("with the best constant division", constant), told("divisions tried", AT, sea.tried),
+      ...[...constant.prepNodes].map(([kind, count]) => told("nodes that preprocess in the best constant division", kind, count)),
+    ];
+  },
+};
+
+const AT = `${WAVES} waves, ${LOAD_MIN} to ${LOAD_MAX} x capacity`;
+
+interface Outcome {
+  readonly goodput: number;
+  readonly goodputOf: Readonly<Record<Lane, number>>;
+}
+
+const figures = (how: string, { goodput, goodputOf }: Outcome): Measure[] =>
+  [told(`goodput ${how}`, AT, goodput), told(`goodput of generation ${how}`, AT, goodputOf.decode), told(`goodput of preprocessing ${how}`, AT, goodputOf.prep)];
+
+/** So many nodes of each kind preprocess. */
+type Division = ReadonlyMap<NodeProfile, number>;
+
+class Sea {
+  readonly #fleet: Fleet;
+  readonly #arrivals: Arrivals;
+  readonly #targets: TraceTargets;
+  readonly #declared: (row: number) => number;
+  readonly #seed: number;
+  readonly #onProgress: (what: string) => void;
+  readonly #kinds: readonly (readonly [kind: NodeProfile, count: number])[];
+  readonly #found = new Map<string, number>();
+
+  constructor({ trace: plain, fleet, seed }: Place, onProgress: (what: string) => void) {
+    const { trace, isPrep } = withPreprocessing(plain, PREP_PART, seed);
+    const random = new Random(seed);
+    const most = plain.outputTokens.reduce((all, tokens) => Math.max(all, tokens), 2);
+    this.#targets = new TraceTargets(trace, fleet);
+    const copies = LOAD_MAX * capacityCopies(trace, fleet, this.#targets);
+    const flood = overlay(trace, copies, WARM_UP_MS + WAVES * WAVE_MS, random.fork("arrivals"));
+    const loadAt = (timeMs: number): number => (timeMs < WARM_UP_MS ? LOAD_MIN : wave(timeMs - WARM_UP_MS, WAVE_MS, LOAD_MIN, LOAD_MAX));
+    this.#arrivals = thinned(flood, (timeMs) => loadAt(timeMs) / LOAD_MAX, random.fork("waves").word());
+    this.#declared = (row) => (isPrep[row] === 1 ? 1 : most);
+    this.#fleet = fleet;
+    this.#seed = seed;
+    this.#onProgress = onProgress;
+    this.#kinds = [...new Set(fleet.nodes)].map((kind) => [kind, fleet.nodes.filter((node) => node === kind).length] as const);
+  }
+
+  get tried(): number {
+    return this.#found.size;
+  }
+
+  run(policy: PolicyKind, waves: number): Outcome {
+    const endMs = WARM_UP_MS + waves * WAVE_MS;
+    const end = this.#arrivals.timeMs.findIndex((timeMs) => timeMs >= endMs);
+    const upTo = end < 0 ? this.#arrivals.timeMs.length : end;
+    const arrivals = { ...this.#arrivals, timeMs: this.#arrivals.timeMs.subarray(0, upTo) };
+    const { jobs } = simulate({
+      fleet: this.#fleet, arrivals, policy, seed: this.#seed, attestationAgeMs: MEAN_AGE_MS, targetsOf: (row) => this.#targets.of(row), maxOutTokensOf: this.#declared,
+    });
+    const counted = jobs.filter((job) => job.arrivalMs >= WARM_UP_MS && this.#targets.isFeasible[this.#arrivals.row[job.id]!] === 1);
+    return { goodput: goodPart(counted), goodputOf: { decode: goodPart(counted.filter((job) => laneOfJob(job) === "decode")), prep: goodPart(counted.filter((job) => laneOfJob(job) === "prep")) } };
+  }
+
+  /** Weak kinds first, more and more of them; then up and down the hill, kind by kind. */
+  bestConstant(): Outcome & { readonly prepNodes: ReadonlyMap<string, number> } {
+    const byReading = [...this.#kinds].sort(([one], [other]) => other.b - one.b);
+    let best = this.#better(null, new Map());
+    const filled = new Map<NodeProfile, number>();
+    for (const [kind, count] of byReading) {
+      for (const part of [0.5, 1]) best = this.#better(best, new Map(filled.set(kind, Math.round(part * count))));
+    }
+    for (let round = 0; round < ROUNDS_MAX; round++) best = this.#climb(best);
+    const finalists = [...this.#found].sort(([, one], [, other]) => other - one).slice(0, FINALISTS).map(([key]) => this.#divisionOf(key));
+    const outcomes = finalists.map((division) => ({ division, ...this.run(constantLanes(this.#laneOf(division)), WAVES) }));
+    const winner = outcomes.reduce((most, one) => (one.goodput > most.goodput ? one : most));
+    return { ...winner, prepNodes: new Map([...winner.division].map(([kind, count]) => [kind.name, count])) };
+  }
+
+  #climb(from: Division): Division {
+    let best = from;
+    for (const [kind, count] of this.#kinds) {
+      const step = Math.max(1, Math.round(count / 4));
+      for (const by of [step, -step]) {
+        const moved = Math.min(count, Math.max(0, (best.get(kind) ?? 0) + by));
+        best = this.#better(best, new Map(best).set(kind, moved));
+      }
+    }
+    return best;
+  }
+
+  #better(best: Division | null, other: Division): Division {
+    const goodput = this.#goodputOf(other);
+    return best === null || goodput > this.#goodputOf(best) ? other : best;
+  }
+
+  /** Over one wave; each division is run once. */
+  #goodputOf(division: Division): number {
+    const key = this.#keyOf(division);
+    const known = this.#found.get(key);
+    if (known !== undefined) return known;
+    this.#onProgress(`constant division ${key}`);
+    const { goodput } = this.run(constantLanes(this.#laneOf(division)), 1);
+    this.#found.set(key, goodput);
+    return goodput;
+  }
+
+  #keyOf(division: Division): string {
+    return this.#kinds.map(([kind]) => division.get(kind) ?? 0).join("/");
+  }
+
+  #divisionOf(key: string): Division {
+    return new Map(key.split("/").map((count, i) => [this.#kinds[i]![0], Number(count)]));
+  }
+
+  /** The first nodes of each kind preprocess. */
+  #laneOf(division: Division): (node: number) => Lane {
+    const { nodes } = this.#fleet;
+    return (node) => (nodes.slice(0, node).filter((one) => one === nodes[node]).length < (division.get(nodes[node]!) ?? 0) ? "prep" : "decode");
+  }
+}
+
+const goodPart = (jobs: readonly Job[]): number => jobs.filter((job) => job.isGood).length / Math.max(1, jobs.length);
