@@ -9,6 +9,7 @@
 import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker } from "./pace.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
+import { coarsened } from "./sizeMix.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
 import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
@@ -31,7 +32,7 @@ const AHEAD_MS = 150;
 const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
 /** The rate of arrivals is averaged over about this time. */
 const RATE_MS = 10_000;
-const [REPRICE_FIRST_MS, REPRICE_EVERY_MS] = [5_000, 10_000] as const;
+const REPRICE_FIRST_MS = 5_000;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
@@ -53,6 +54,7 @@ interface Silent<Key> {
 export class Guide<Key> {
   readonly floor: Floor<Key>;
   readonly #premises: Premises<Key>;
+  readonly #parameters: LobbyParameters;
   readonly #lobby: Lobby<Admitted<Key>>;
   readonly #breakers: Breaker[] = [];
   readonly #kindOf: number[] = [];
@@ -74,6 +76,7 @@ export class Guide<Key> {
   constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY) {
     this.floor = floor;
     this.#premises = premises;
+    this.#parameters = parameters;
     this.#lobby = new Lobby(parameters);
   }
 
@@ -244,9 +247,9 @@ export class Guide<Key> {
 
   #reprice(nowMs: Millis): void {
     if (nowMs < this.#repriceAtMs) return;
-    this.#repriceAtMs = nowMs + REPRICE_EVERY_MS;
+    this.#repriceAtMs = nowMs + this.#parameters.repriceEveryMs;
     this.#countKinds();
-    this.#prices = shadowPrices(this.#kinds, this.floor.mix.classes(), TPOT_TARGET_MS, (input) => ttftTargetMs(this.#premises.bestTtftMs(input)));
+    this.#prices = shadowPrices(this.#kinds, coarsened(this.floor.mix.classes(), this.#parameters.priceClassesMax), TPOT_TARGET_MS, (input) => ttftTargetMs(this.#premises.bestTtftMs(input)));
   }
 
   /** The few nodes that could take anything at all; the rest need not be asked. */

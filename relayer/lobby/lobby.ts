@@ -38,10 +38,14 @@ export interface LobbyParameters {
   readonly thinning: ThinningParameters;
   /** Starts are counted over about this time; before the first ones there is no rate. */
   readonly rateMs: Millis;
+  /** Prices are found for so many classes of prompts: their plan costs time that grows with the cube of them. */
+  readonly priceClassesMax: number;
+  readonly repriceEveryMs: Millis;
 }
 
 export const LOBBY: LobbyParameters = Object.freeze({
-  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, rateMs: 2_000,
+  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, rateMs: 2_000, priceClassesMax: Infinity,
+  repriceEveryMs: 10_000,
 });
 
 export type Refusal = "lobby_full" | "payer_full" | "too_late" | "thinned" | "wait_too_long";

@@ -132,4 +132,24 @@ export class SizeMix implements Mix {
   }
 }
 
+/** Fewer classes of the same mix: neighbours are put together, those that make up least first. */
+export function coarsened(classes: readonly InputClass[], most: number): readonly InputClass[] {
+  const left = [...classes];
+  while (left.length > Math.max(1, most)) {
+    let at = 0;
+    for (let i = 1; i + 1 < left.length; i++) if (left[i]!.share + left[i + 1]!.share < left[at]!.share + left[at + 1]!.share) at = i;
+    left.splice(at, 2, together(left[at]!, left[at + 1]!));
+  }
+  return left;
+}
+
+function together(one: InputClass, other: InputClass): InputClass {
+  const share = one.share + other.share;
+  const mean = (of: (each: InputClass) => number): number => (one.share * of(one) + other.share * of(other)) / share;
+  return {
+    share, inputTokens: mean((each) => each.inputTokens), inputSquared: mean((each) => each.inputSquared), outTokens: mean((each) => each.outTokens),
+    contextTokens: mean((each) => each.contextTokens), inputTokensMax: Math.max(one.inputTokensMax, other.inputTokensMax),
+  };
+}
+
 const classOf = (inputTokens: Tokens): number => Math.min(CLASSES - 1, Math.floor(PER_OCTAVE * Math.log2(Math.max(1, inputTokens))));

@@ -48,7 +48,7 @@ export interface HallOptions {
 }
 
 /** Kinds of nodes that are told apart; further ones count as the last. */
-const KINDS_MAX = 16;
+const KINDS_MAX = 8;
 /** An attestation tells of a moment up to so long ago. */
 const DOUBT_MS: Millis = 1_000;
 /** Whoever starts within this is told nothing: its answer's status and headers can still say everything. */

@@ -24,7 +24,7 @@ export interface ReceptionOptions {
   readonly dice: Dice;
   readonly metrics: Metrics;
   readonly fleet: Fleet;
-  /** By default LOBBY, with starts counted over a longer time: a small fleet starts seldom. */
+  /** By default LOBBY, with starts counted over a longer time, for a small fleet starts seldom, and prices found seldom and in a hurry. */
   readonly parameters?: LobbyParameters;
 }
 
@@ -40,7 +40,7 @@ export interface LobbyStatus {
   readonly lanes: LanesStatus;
 }
 
-const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, rateMs: 8_000 });
+const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, rateMs: 8_000, priceClassesMax: 12, repriceEveryMs: 30_000 });
 const TICK_MS: Millis = 50;
 const ANNOUNCE_EVERY_MS: Millis = 1_000;
 /** Very long lines are told less often: so many waiting take another second. */

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { fullTpotMs, grownTokens, hasMemory, iterationMs, predictTpotMs, type Mix, type NodeModel } from "../../../relayer/lobby/predict.ts";
 import { costAt, shadowPrices, wasteOf } from "../../../relayer/lobby/prices.ts";
 import { ReadClock, readMs } from "../../../relayer/lobby/readClock.ts";
-import { SizeMix } from "../../../relayer/lobby/sizeMix.ts";
+import { coarsened, SizeMix } from "../../../relayer/lobby/sizeMix.ts";
 
 const model = (figures: Partial<NodeModel["curve"]> = {}, more: Partial<NodeModel> = {}): NodeModel =>
   ({ curve: { aNs: 10e6, bNs: 100_000, cNs: 300, dNs: 50_000, ePs: 10_000, ...figures }, slots: 64, kvTokens: 100_000, chunkTokens: 500, ...more });
@@ -78,6 +78,23 @@ describe("the size mix", () => {
     expect(mix.inputTokens).to.be.closeTo(2_050, 60);
     expect(mix.classes().map((one) => Math.round(one.share * 100))).to.deep.equal([50, 50]);
     expect(mix.classes()[0]!.contextTokens).to.be.closeTo(100 * 500 + 500 ** 2 / 2, 2_000);
+  });
+
+  it("puts neighbouring classes together without losing any of the mix", () => {
+    const mix = new SizeMix();
+    for (let i = 0; i < 4_000; i++) {
+      const input = 2 ** (i % 13);
+      mix.arrived(input);
+      mix.finished(input, 1 + (i % 300));
+    }
+    const all = mix.classes();
+    const few = coarsened(all, 5);
+    expect([all.length, few.length, coarsened(all, 100).length, coarsened([], 5).length]).to.deep.equal([13, 5, 13, 0]);
+    for (const of of ["inputTokens", "inputSquared", "outTokens", "contextTokens"] as const) {
+      const mean = (classes: typeof few): number => classes.reduce((sum, one) => sum + one.share * one[of], 0);
+      expect(mean(few) / mean(all), of).to.be.closeTo(1, 1e-9);
+    }
+    expect(Math.max(...few.map((one) => one.inputTokensMax))).to.equal(Math.max(...all.map((one) => one.inputTokensMax)));
   });
 
   it("forgets: after ten thousand requests of another kind little is left of the first", () => {
