@@ -16,13 +16,15 @@ import type { SeedKeeper } from "../work/seedKeeper.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
 import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
 import type { BoardReader, BoardSeeds } from "../ports/readers.ts";
-import type { RecordStore } from "../ports/journal.ts";
+import type { Journal, RecordStore } from "../ports/journal.ts";
 
 /** The chain's clock may lag; an epoch counts as over this much after its end. */
 const GRACE_MS: Millis = 2_000;
 const TICK_MS_MAX: Millis = 5_000;
 /** Epochs that could not be committed yet; older ones are given up. */
 const PENDING_MAX = 8;
+/** The last epoch in which a process of this journal may have signed assignments. */
+const ALIVE_FACT = "board_alive_epoch";
 /** As SaturationBoard's POOLS_MAX and SEED_STEPS_MAX. */
 const POOLS_MAX = 64;
 const REVEAL_EPOCHS_MAX = 4_096;
@@ -41,6 +43,7 @@ export interface BoardOptions {
   /** The poster's nonce queue; resolves when the call is mined. @throws `call_reverted` */
   readonly submit: (call: { readonly to: Address; readonly data: Hex }) => Promise<unknown>;
   readonly records: RecordStore;
+  readonly journal: Pick<Journal, "getFact" | "setFact">;
   readonly attested: { takeEpochs(upTo: number): Promise<readonly EpochHeld[]> };
   /** Whether this process is the one that sends the relayer's transactions. */
   readonly isLeading: () => boolean;
@@ -55,6 +58,9 @@ interface EpochHeld {
 export class Board {
   readonly #options: BoardOptions;
   #pending: readonly EpochHeld[] = [];
+  /** Up to here an earlier process signed assignments by attestations that died with it; a board without them could be contested. */
+  #partialUpTo: number | null = null;
+  #aliveNoted = -1;
   #hasWarned = false;
 
   constructor(options: BoardOptions) {
@@ -81,6 +87,7 @@ export class Board {
     const epoch = epochAt(clock.nowMs() - GRACE_MS, epochSeconds);
     // Attestations are taken first: they are kept here while chain or journal cannot be reached.
     this.#pending = [...this.#pending, ...await this.#options.attested.takeEpochs(epoch - 1)].slice(-PENDING_MAX);
+    await this.#noteAlive(epochAt(clock.nowMs() + TICK_MS_MAX, epochSeconds));
     await seeds.load(epoch);
     if (!this.#options.isLeading()) return;
     const { reader, relayerId } = this.#options;
@@ -88,6 +95,15 @@ export class Board {
     // Asked again: a chain that was given up has made room for ours.
     await this.#commitChains(await reader.seeds(relayerId), epoch);
     await this.#commitEpochs();
+  }
+
+  /** @param epoch in which this process may still live when it comes here next */
+  async #noteAlive(epoch: number): Promise<void> {
+    if (epoch <= this.#aliveNoted) return;
+    const { journal } = this.#options;
+    this.#partialUpTo ??= Number(await journal.getFact(ALIVE_FACT) ?? -1);
+    await journal.setFact(ALIVE_FACT, String(epoch));
+    this.#aliveNoted = epoch;
   }
 
   /** Puts every chain of ours on chain that has not ended and is not there, the one in use first. */
@@ -163,7 +179,7 @@ export class Board {
     const last = await reader.lastEpoch(relayerId);
     for (const due of this.#pending) {
       try {
-        if (due.epoch > last) await this.#commitEpoch(due);
+        if (due.epoch > last && due.epoch > this.#partialUpTo!) await this.#commitEpoch(due);
       } catch (error) {
         // What the contract refuses it will refuse again: another process committed it, or a later epoch.
         if (!(error instanceof TidelaneError) || error.code !== "call_reverted") throw error;

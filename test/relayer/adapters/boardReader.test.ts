@@ -35,7 +35,7 @@ describe("the board loop on a chain", function () {
     const loopOf = (keeper: SeedKeeper): Board => new Board({
       clock: rig.clock, crypto, metrics: { count: none, gauge: none, observe: none, text: async () => "" }, log: { debug: none, info: none, warn: none, error: none },
       relayerId: RELAYER, address: board, epochSeconds: EPOCH_SECONDS, seeds: keeper, reader, attested: rig.fleet, isLeading: () => true,
-      submit: ({ to, data }) => chain.send(accounts.poster, to, data), records: { put: async () => undefined, get: async () => null },
+      submit: ({ to, data }) => chain.send(accounts.poster, to, data), journal: factsIn(new Map()), records: { put: async () => undefined, get: async () => null },
     });
     const loop = loopOf(seeds);
     /** Both clocks a few seconds into the epoch. */

@@ -143,7 +143,7 @@ class BoardRig {
     return new Board({
       clock: this.fleet.clock, crypto: { keccak256, recover: recoverWithViem }, metrics: { count: none, gauge: none, observe: none, text: async () => "" },
       log: { debug: none, info: none, error: none, warn: (_fields, message) => void this.warnings.push(message) }, relayerId: RELAYER, address: ADDRESS, epochSeconds: EPOCH_SECONDS,
-      seeds: this.seeds, isLeading: () => this.isLeading, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet,
+      seeds: this.seeds, isLeading: () => this.isLeading, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet, journal: factsIn(this.facts),
       records: { put: async (hash, bytes) => void this.records.set(hash, new TextDecoder().decode(bytes)), get: async () => null },
     });
   }
@@ -236,6 +236,20 @@ describe("the board loop", () => {
     await rig.board.tick();
     expect(rig.chain.of("commitSeedChain")).to.have.length(1);
     expect(rig.chain.of("revealSeed")).to.have.length(1);
+  });
+
+  it("commits no epoch in which an earlier process worked: attestations that its assignments name died with it", async () => {
+    const rig = new BoardRig();
+    await rig.goTo(FIRST + 1);
+    await rig.board.tick();
+    rig.restart();
+    await rig.fleet.join(1);
+    await rig.board.tick();
+    for (const epoch of [FIRST + 2, FIRST + 3]) {
+      await rig.goTo(epoch);
+      await rig.board.tick();
+    }
+    expect(rig.chain.of("commitEpoch").map((args) => Number(args[1]) - FIRST)).to.deep.equal([2]);
   });
 
   it("moves from chain to chain without a gap", async () => {
