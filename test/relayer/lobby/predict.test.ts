@@ -90,9 +90,9 @@ describe("the size mix", () => {
     const all = mix.classes();
     const few = coarsened(all, 5);
     expect([all.length, few.length, coarsened(all, 100).length, coarsened([], 5).length]).to.deep.equal([13, 5, 13, 0]);
-    for (const of of ["inputTokens", "inputSquared", "outTokens", "contextTokens"] as const) {
-      const mean = (classes: typeof few): number => classes.reduce((sum, one) => sum + one.share * one[of], 0);
-      expect(mean(few) / mean(all), of).to.be.closeTo(1, 1e-9);
+    for (const member of ["inputTokens", "inputSquared", "outTokens", "contextTokens"] as const) {
+      const mean = (classes: typeof few): number => classes.reduce((sum, one) => sum + one.share * one[member], 0);
+      expect(mean(few) / mean(all), member).to.be.closeTo(1, 1e-9);
     }
     expect(Math.max(...few.map((one) => one.inputTokensMax))).to.equal(Math.max(...all.map((one) => one.inputTokensMax)));
   });
