@@ -89,6 +89,11 @@ export class Guide<Key> {
     return place;
   }
 
+  /** The node had gone and is here again: what it was silent about is not held against it for longer. */
+  returned(node: number): void {
+    this.#breakers[node]!.returned();
+  }
+
   get waiting(): number {
     return this.#lobby.waiting;
   }

@@ -56,13 +56,19 @@ export class Breaker {
     return nowMs >= this.#brokenUntilMs && (this.#silences === 0 || inFlight === 0);
   }
 
+  /** The node has come back by itself: one request may find out at once. */
+  returned(): void {
+    this.#brokenUntilMs = 0;
+  }
+
   answered(): void {
     this.#silences = 0;
     this.#brokenUntilMs = 0;
   }
 
-  /** No answer, or a refusal that nobody signed. */
+  /** No answer, or a refusal that nobody signed. What falls silent during a break was sent before it, and tells nothing new. */
   silent(nowMs: Millis): void {
+    if (nowMs < this.#brokenUntilMs) return;
     this.#brokenUntilMs = nowMs + Math.min(BREAK_MS_MAX, BREAK_MS_MIN * 2 ** Math.min(this.#silences, 10));
     this.#silences++;
   }

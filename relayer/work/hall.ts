@@ -65,7 +65,8 @@ export class Hall {
   readonly #nodeIds: number[] = [];
   readonly #placeOf = new Map<number, number>();
   readonly #kindOf = new Map<string, number>();
-  readonly #models: NodeModel[] = [];
+  /** By kind, of the kinds that are there: as the last of them put it, and which they are. */
+  readonly #present: { model: NodeModel; readonly nodeIds: Set<number> }[] = [];
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
   #serviceMs: Millis | null = null;
@@ -120,15 +121,23 @@ export class Hall {
   /** What a node says now, or null where it is gone or stale. */
   attested(nodeId: number, standing: Standing | null): void {
     const place = this.#placeOf.get(nodeId);
+    const { floor } = this.#guide;
     if (standing === null) {
-      if (place !== undefined) this.#guide.floor.restate(place, { ...this.#guide.floor.models[place]!, ...GONE });
+      for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
+      if (place !== undefined) floor.restate(place, { ...floor.models[place]!, ...GONE });
       return;
     }
     if (place === undefined) this.#join(nodeId, standing);
-    else this.#guide.floor.restate(place, standing.model);
-    this.#models[this.#kindOf.get(standing.kind) ?? KINDS_MAX - 1] = standing.model;
-    this.#guide.floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
+    else floor.restate(place, standing.model);
+    this.#isPresent(nodeId, standing);
+    floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
     this.pump();
+  }
+
+  /** The node has dialled in anew. */
+  returned(nodeId: number): void {
+    const place = this.#placeOf.get(nodeId);
+    if (place !== undefined) this.#guide.returned(place);
   }
 
   enter(guest: Guest): void {
@@ -189,7 +198,7 @@ export class Hall {
 
   /** First token of such a prompt on the node that is quickest when idle. */
   bestTtftMs(inputTokens: Tokens): Millis {
-    return this.#models.reduce((least, model) => Math.min(least, aloneMs(model, inputTokens)), Infinity);
+    return this.#leastOf((model) => aloneMs(model, inputTokens));
   }
 
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
@@ -209,7 +218,17 @@ export class Hall {
 
   /** Time per token on the quickest node while it reads other prompts too. */
   #bestTpotMs(inputTokens: Tokens): Millis {
-    return this.#models.reduce((least, model) => Math.min(least, fullTpotMs(model, { running: 1, contextTokens: inputTokens })), Infinity);
+    return this.#leastOf((model) => fullTpotMs(model, { running: 1, contextTokens: inputTokens }));
+  }
+
+  #leastOf(timeMs: (model: NodeModel) => Millis): Millis {
+    return this.#present.reduce((least, { model, nodeIds }) => (nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
+  }
+
+  #isPresent(nodeId: number, { kind, model }: Standing): void {
+    const present = (this.#present[this.#kindOf.get(kind) ?? KINDS_MAX - 1] ??= { model, nodeIds: new Set() });
+    present.model = model;
+    present.nodeIds.add(nodeId);
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {

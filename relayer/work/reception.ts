@@ -137,6 +137,7 @@ export class Reception implements NodeLinkEvents {
 
   connected(node: ConnectedNode, chain: ChainNode): void {
     this.#options.fleet.connected(node, chain);
+    for (const hall of this.#halls.values()) hall.returned(node.nodeId);
     this.#stand(node.nodeId);
   }
 

@@ -63,6 +63,16 @@ describe("the breaker", () => {
     expect(breaker.isOpenTo(nowMs, 100)).to.equal(true);
   });
 
+  it("takes what falls silent together for one silence, and asks at once a node that has come back by itself", () => {
+    const breaker = new Breaker();
+    for (let i = 0; i < 8; i++) breaker.silent(i * 100);
+    expect(breaker.isOpenTo(1_000, 0)).to.equal(true);
+    breaker.silent(1_000);
+    expect(breaker.isOpenTo(1_500, 0)).to.equal(false);
+    breaker.returned();
+    expect([breaker.isOpenTo(1_500, 0), breaker.isOpenTo(1_500, 1)]).to.deep.equal([true, false]);
+  });
+
   it("after a break asks with one request at a time", () => {
     const breaker = new Breaker();
     breaker.silent(0);
