@@ -16,9 +16,17 @@ const BYTES_MAX = 2 ** 30;
 export function readTrace(file: string): Trace {
   const path = [file, join(TRACES, file), join(TRACES, `${file}.csv.gz`)].find((one) => existsSync(one));
   if (!path) throw new InvalidValueError("--trace", `a file or a trace of bench/traces, not ${file}`);
+  return parseTrace(textOf(path), basename(path).replace(/\.csv(\.gz)?$/, ""));
+}
+
+function textOf(path: string): string {
   const bytes = readFileSync(path);
-  const text = (path.endsWith(".gz") ? gunzipSync(bytes, { maxOutputLength: BYTES_MAX }) : bytes).toString("utf8");
-  return parseTrace(text, basename(path).replace(/\.csv(\.gz)?$/, ""));
+  if (!path.endsWith(".gz")) return bytes.toString("utf8");
+  try {
+    return gunzipSync(bytes, { maxOutputLength: BYTES_MAX }).toString("utf8");
+  } catch (cause) {
+    throw new InvalidValueError("--trace", `a gzip file of at most ${BYTES_MAX} bytes of text, which ${basename(path)} is not (${(cause as Error).message})`);
+  }
 }
 
 /** @param file a path to JSON; undefined: the reference fleet, eight times for Mooncake's traces */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { commit } from "./commit.ts";
+import { commit, type Commit } from "./commit.ts";
 
 export interface Store {
   /** @returns undefined where it was not run with this code */
@@ -14,9 +14,9 @@ export interface Store {
  * @param folder made where it is missing; undefined: nothing is kept. A result is known by its task and by the commit that made it; of
  * code with changes nothing is read back.
  */
-export function kept(folder: string | undefined): Store {
+export function kept(folder: string | undefined, code: () => Commit = commit): Store {
   if (folder === undefined) return { read: () => undefined, write: () => undefined };
-  const { hash, isClean } = commit();
+  const { hash, isClean } = code();
   mkdirSync(folder, { recursive: true });
   const fileOf = (task: unknown): string => join(folder, `${createHash("sha256").update(JSON.stringify([task, hash])).digest("hex").slice(0, 32)}.json`);
   return {

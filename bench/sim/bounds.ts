@@ -7,6 +7,7 @@
 //   f >= 10 n                                                         at 100 ms per token
 // and of each class no more than arrives. Waiting, staleness, unknown lengths and whole requests only make it worse.
 import { maximise, type LinearProgram } from "../../relayer/lobby/simplex.ts";
+import { InvalidValueError } from "../../protocol/errors.ts";
 import { idealHits, QUARTILES, quartileBounds, sizeClasses, type Sample, type SizeClass } from "./classes.ts";
 import { TPOT_TARGET_MS, type TraceTargets } from "./targets.ts";
 import type { Fleet, NodeProfile } from "./profiles.ts";
@@ -128,9 +129,13 @@ export class FluidBound {
   }
 }
 
-/** Copies of the whole trace at which the bound still serves 99 % of the feasible work: what "capacity" means everywhere. */
+/**
+ * Copies of the whole trace at which the bound still serves 99 % of the feasible work: what "capacity" means everywhere.
+ * @throws InvalidValueError where no node could serve any of it in time
+ */
 export function capacityCopies(trace: Trace, fleet: Fleet, targets: TraceTargets): number {
   const rows = trace.inputTokens.length;
+  if (!targets.isFeasible.includes(1)) throw new InvalidValueError("fleet", `one that could serve at least one request of ${trace.name} in time while idle`);
   const sample: Sample = { trace, rows: Int32Array.from({ length: rows }, (_, row) => row), cached: idealHits(trace) };
   return new FluidBound(sample, fleet, targets, (rows * 1_000) / trace.spanMs).capacity();
 }

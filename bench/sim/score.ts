@@ -54,6 +54,7 @@ export function score(input: ScoreInput): PolicyReport {
   };
 }
 
+/** Of sizes that do not occur, because many are alike, what holds for all. */
 function byQuartile({ jobs, quartileBounds }: ScoreInput): number[] {
   const offered = new Array<number>(QUARTILES).fill(0);
   const good = new Array<number>(QUARTILES).fill(0);
@@ -62,7 +63,8 @@ function byQuartile({ jobs, quartileBounds }: ScoreInput): number[] {
     offered[quartile]!++;
     if (job.isGood) good[quartile]!++;
   }
-  return good.map((count, quartile) => count / Math.max(1, offered[quartile]!));
+  const ofAll = good.reduce((sum, count) => sum + count, 0) / Math.max(1, jobs.length);
+  return good.map((count, quartile) => (offered[quartile]! > 0 ? count / offered[quartile]! : ofAll));
 }
 
 export const workOfJob = (job: Job): number => workOf(job.inputTokens, job.outputTokens);

@@ -36,6 +36,7 @@ export interface Arrivals {
 const ROWS_MAX = 10_000_000;
 const ARRIVALS_MAX = 100_000_000;
 const TOKENS_MAX = 2 ** 20;
+const BLOCK_ID_MAX = 2 ** 31 - 2;
 
 /**
  * @param text CSV with the columns arrival_ms, input_tokens, output_tokens and optionally session_id and hash_blocks_512
@@ -66,7 +67,7 @@ export function parseTrace(text: string, name: string): Trace {
     inputTokens[row] = Math.max(1, number(atInput, 0, TOKENS_MAX));
     outputTokens[row] = Math.max(1, number(atOutput, 0, TOKENS_MAX));
     if (atSession >= 0 && cells[atSession] !== "") sessions[row] = number(atSession, 0, 2 ** 31 - 1);
-    if (atBlocks >= 0) blocks.push(fullBlocks(cells[atBlocks] ?? "", inputTokens[row]!));
+    if (atBlocks >= 0) blocks.push(fullBlocks(cells[atBlocks] ?? "", inputTokens[row]!, `${name} line ${row + 2}, hash_blocks_512`));
   }
   const lastMs = arrivalMs[rows - 1]!;
   const bucketMs = bucketOf(arrivalMs);
@@ -113,9 +114,11 @@ export function overlay(trace: Trace, copies: number, durationMs: number, random
 const keyOf = (trace: Trace, row: number): number => (trace.sessions[row]! >= 0 ? trace.sessions[row]! : trace.sessionsEnd + row);
 
 /** A block that the prompt does not fill is never shared, and of a prompt at least one token is left to compute. */
-function fullBlocks(text: string, inputTokens: number): Int32Array {
+function fullBlocks(text: string, inputTokens: number, path: string): Int32Array {
   if (text === "") return new Int32Array(0);
-  return Int32Array.from(text.split(" "), Number).slice(0, Math.floor((inputTokens - 1) / BLOCK_TOKENS));
+  const ids = text.split(" ").map(Number);
+  if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id <= BLOCK_ID_MAX)) throw new InvalidValueError(path, `whole numbers from 0 to ${BLOCK_ID_MAX}, separated by spaces`);
+  return Int32Array.from(ids).slice(0, Math.floor((inputTokens - 1) / BLOCK_TOKENS));
 }
 
 /** Some sources publish whole seconds or more: then arrivals share few values, all multiples of one number. */

@@ -33,6 +33,9 @@ describe("bench:routing", function () {
     fleet = join(folder, "two.json");
     const rows = Array.from({ length: 400 }, (_, i) => `${i * 500},${100 + ((i * 37) % 900)},${10 + ((i * 53) % 90)},${i % 40}`);
     writeFileSync(trace, gzipSync(`arrival_ms,input_tokens,output_tokens,session_id\n${rows.join("\n")}\n`));
+    writeFileSync(join(folder, "torn.csv.gz"), "no gzip at all");
+    writeFileSync(join(folder, "blocks.csv"), "arrival_ms,input_tokens,output_tokens,session_id,hash_blocks_512\n0,2000,5,1,1 x 3\n");
+    writeFileSync(join(folder, "slow.json"), JSON.stringify({ nodes: [{ profile: "slow" }], profiles: { slow: { a: 500, b: 1, e: 0, c: 0, d: 0, kvTokens: 1_000, batchLimit: 4 } } }));
     writeFileSync(fleet, JSON.stringify({ nodes: [{ profile: "4090" }, { profile: "3060" }] }));
   });
 
@@ -74,6 +77,18 @@ describe("bench:routing", function () {
     expect(page).to.contain("### 0.5 x capacity").and.to.contain("| **tidelane** |").and.to.contain("routing-mine-goodput.svg");
     expect(page).not.to.contain(join(folder, "written"));
   });
+
+  for (const [what, args, told] of [
+    ["a trace that is torn", ["--trace", "torn.csv.gz"], "torn.csv.gz"], ["blocks that are no numbers", ["--trace", "blocks.csv"], "line 2, hash_blocks_512"],
+    ["a fleet that is too slow for anything", ["--fleet", "slow.json"], "fleet"],
+  ] as const) {
+    it(`${what}: one line that names it, exit code 2`, async () => {
+      const { code, stderr } = await command(args[0], join(folder, args[1]));
+      expect(code).to.equal(2);
+      expect(stderr).to.contain(told);
+      expect(stderr).not.to.contain("    at ");
+    });
+  }
 
   for (const [what, args, told] of [
     ["an unknown option", ["--nonsense"], "--nonsense"], ["a load of nothing", ["--load", "0"], "--load"], ["a load of text", ["--load", "much"], "--load"],
