@@ -58,7 +58,10 @@ contract TreeJudge is Judge {
     ) external view returns (Verdict memory verdict) {
         Batch memory batch = _batch(relayerId, batchId);
         bytes32 taskId = order.hash();
-        if (first.receipt.body.taskId != taskId || last.receipt.body.taskId != taskId) revert NotTheSame();
+        // Of one session too, or all that stands between two of them would be the task's.
+        bool about = first.receipt.body.taskId == taskId && last.receipt.body.taskId == taskId
+            && first.receipt.body.sessionId == order.sessionId && last.receipt.body.sessionId == order.sessionId;
+        if (!about) revert NotTheSame();
         uint256 from = _stands(batch, Tree.SESSION, first);
         uint256 to = _stands(batch, Tree.SESSION, last) + last.leaf.charge;
         if (to < from || to - from <= order.maxFee) revert NothingWrong();

@@ -7,6 +7,7 @@ import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProof
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Entry} from "../../contracts/fraud/Evidence.sol";
 import {Items, ItemsOpening} from "../../contracts/libraries/Items.sol";
+import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
 import {Trees} from "./support/Trees.sol";
 import {vm} from "./support/Vm.sol";
@@ -216,6 +217,21 @@ contract FraudChangesTest is Trees {
         _prove(_f5Task(posted, 0, 1));
         vm.assertEq(escrow.sessionOf(sessionId).voidedCharge, 1, "the excess");
         _assertPenalty(BOND / 10, payer, 1);
+    }
+
+    /// @dev Receipts of two sessions that name one task: what stands between them is no part of it.
+    function test_F5_aTaskDoesNotReachOverSessions() public {
+        SpendingAuthorization[] memory own = _threeSessions();
+        Row[] memory rows = new Row[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            Record memory record = _attemptOf(nodeId, own[i]);
+            if (i == 2) record.receipt.body.taskId = rows[0].record.order.hash();
+            _signAll(record);
+            rows[i] = _row(record);
+        }
+        Posted memory posted = _postTrees(rows, _sorted(rows, Tree.TAB));
+        _expectNotTheSame(_f5Task(posted, 0, 2));
+        _expectNothingWrong(_f5Task(posted, 0, 0));
     }
 
     function test_F5_tasksWithinTheirOrder() public {
