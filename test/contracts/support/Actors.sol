@@ -9,6 +9,7 @@ import {ISaturationBoard} from "../../../contracts/interfaces/ISaturationBoard.s
 import {BatchHeader} from "../../../contracts/types/BatchHeader.sol";
 import {SaturationAttestation} from "../../../contracts/types/SaturationAttestation.sol";
 import {SpendingAuthorization} from "../../../contracts/types/SpendingAuthorization.sol";
+import {Voucher} from "../../../contracts/types/Voucher.sol";
 import {Ledger} from "./Ledger.sol";
 import {vm} from "./Vm.sol";
 
@@ -217,7 +218,7 @@ abstract contract Actors is Ledger {
         _did();
     }
 
-    /// @dev I6, I7, I11: the relayer itself, without the payer's or the node's word, or with a word from elsewhere.
+    /// @dev I6, I7: the relayer itself, without the payer's or the node's word.
     function forge(uint256 seed, uint256 draw) external action("forge") byOthers {
         bytes32 id = sessionIds[seed % sessionIds.length];
         Session memory session = escrow.sessionOf(id);
@@ -232,12 +233,52 @@ abstract contract Actors is Ledger {
         credits[0] = _credit(node, 0xBAD, change, proven + change);
         if (seed % 3 == 0) credits[0].nodeCumulative = 0;
         if (seed % 3 == 1) (debits[0].cumulativeCap, debits[0].change) = (0, cap);
+        if (_posted(debits, credits)) _breached("I6, I7: a batch moved money without a signature that covers it");
+        _did();
+    }
+
+    /// @dev I11: the payer's and the node's own word, but for another chain or contract.
+    function transplant(uint256 seed, uint256 draw) external action("transplant") byOthers {
+        bytes32 id = sessionIds[seed % sessionIds.length];
+        uint96 cap = escrow.sessionOf(id).provenCap + 1;
+        Debit[] memory debits = new Debit[](1);
+        debits[0] = _debit(id, 1, cap);
+        (debits[0].r, debits[0].vs) = _elsewhere(SESSION_KEY, Voucher(id, cap, debits[0].taskId).hash(), draw);
+        if (_posted(debits, new Credit[](0))) _breached("I11: a voucher for another deployment counted");
+        uint256 index = seed % NODES;
+        debits[0] = _debit(id, 1, 0);
+        Credit[] memory credits = new Credit[](1);
+        uint96 proven = escrow.tabOf(relayerId, nodeIds[index]).provenEarned;
+        credits[0] = _credit(nodeIds[index], HOT_KEY, 1, proven + 1);
+        (credits[0].r, credits[0].vs) = _elsewhere(HOT_KEY + 0x1000 * index, _receiptHash(credits[0]), draw);
+        if (_posted(debits, credits)) _breached("I11: a receipt for another deployment counted");
+        _did();
+    }
+
+    function _posted(Debit[] memory debits, Credit[] memory credits) private returns (bool ok) {
         BatchHeader memory header = _header(debits, credits);
         bytes memory call = abi.encodeCall(
             IBatchSettlement.postBatch, (header, _sign(SIGNER_KEY, header.hash()), debits, credits)
         );
-        (bool ok,) = _as(poster, address(settlement), call);
-        if (ok) _breached("I6, I7: a batch moved money without a signature that covers it");
-        _did();
+        (ok,) = _as(poster, address(settlement), call);
+    }
+
+    /// @dev A right signature over the same struct, on the next chain or for the Escrow itself.
+    function _elsewhere(uint256 key, bytes32 structHash, uint256 draw) private view returns (bytes32 r, bytes32 vs) {
+        (uint256 chainId, address verifying) =
+            draw % 2 == 0 ? (block.chainid + 1, address(settlement)) : (block.chainid, address(escrow));
+        bytes32 separator = keccak256(
+            abi.encode(
+                keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
+                keccak256("Tidelane"),
+                keccak256("1"),
+                chainId,
+                verifying
+            )
+        );
+        uint8 v;
+        bytes32 s;
+        (v, r, s) = vm.sign(key, keccak256(abi.encodePacked(hex"1901", separator, structHash)));
+        vs = bytes32(uint256(s) | uint256(v - 27) << 255);
     }
 }

@@ -32,6 +32,7 @@ abstract contract Ledger is World {
     string internal breach;
     mapping(bytes32 action => uint256) internal done;
     mapping(bytes32 action => uint256) internal tried;
+    mapping(bytes32 action => uint256) internal doneWhilePaused;
     address[] internal payers;
     uint32[] internal nodeIds;
     bytes32[] internal sessionIds;
@@ -179,6 +180,7 @@ abstract contract Ledger is World {
 
     function _did() internal {
         done[current] += 1;
+        if (time < escrow.newSessionsPausedUntil()) doneWhilePaused[current] += 1;
     }
 
     function _breached(string memory what) internal {
