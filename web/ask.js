@@ -49,13 +49,15 @@ function say(text, isTrouble = false) {
 export const stop = () => running?.abort();
 
 function show(event) {
+  if (event.waiting) return say(`In the lobby: ${event.waiting}.`);
+  if (event.choices && byId("answer-cost").textContent.startsWith("In the lobby")) say("");
   if (event.error) throw new Error(event.error.message);
   byId("answer").append(event.choices?.[0]?.delta?.content ?? "");
   const { usage, tidelane } = event;
   if (usage) say(`${usage.prompt_tokens} tokens in, ${usage.completion_tokens} out${tidelane ? ` · node ${tidelane.node} · charge ${money(tidelane.charge)} · task ${tidelane.task}` : ""}`);
 }
 
-/** The JSON values of a server-sent event stream. */
+/** The JSON values of a server-sent event stream, and where one who waits stands, which is told in comments. */
 async function* eventsOf(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -65,6 +67,7 @@ async function* eventsOf(body) {
     const lines = (rest + value).split("\n");
     rest = lines.pop();
     for (const line of lines) {
+      if (line.startsWith(": position")) yield { waiting: line.slice(2) };
       const data = line.startsWith("data:") ? line.slice(5).trim() : "";
       if (data !== "" && data !== "[DONE]") yield JSON.parse(data);
     }

@@ -18,12 +18,16 @@ export const SILENT_MS_MAX: Millis = 50_000;
 /** In memory, done or not. */
 const RESPONSES_MAX = 1_000;
 const BYTES_MAX = 64 * 1_048_576;
+/** From then on the journal alone holds it. */
+const IN_MEMORY_MS: Millis = 600_000;
 const POLL_MS: Millis = 2_000;
 
 interface Kept {
   waiting: Waiting | null;
   body: string | null;
   error: TidelaneError | null;
+  /** Infinity while it is not over. */
+  overAtMs: Millis;
 }
 
 export interface ResponsesWorld {
@@ -56,7 +60,7 @@ export class Responses {
   async begin(waiting: Waiting | null): Promise<LaterAnswer | null> {
     if (!this.#hasRoom()) return null;
     const id = `resp_${this.#world.dice.bytes32().slice(2)}`;
-    const kept: Kept = { waiting, body: null, error: null };
+    const kept: Kept = { waiting, body: null, error: null, overAtMs: Infinity };
     this.#kept.set(id, kept);
     await this.#world.journal.claimIdempotency(this.#scope(), id, ZERO_HASH, this.#world.clock.nowMs()).catch((error: unknown) => this.#unkept(error));
     return {
@@ -64,10 +68,14 @@ export class Responses {
       tell: (now) => { kept.waiting = now; },
       done: async (body) => {
         kept.body = body;
+        kept.overAtMs = this.#world.clock.monotonicMs();
         this.#bytes += body.length;
         await this.#world.journal.completeIdempotency(this.#scope(), id, body).catch((error: unknown) => this.#unkept(error));
       },
-      failed: (error, requestId) => { kept.error = tellable(error, this.#world.log, requestId); },
+      failed: (error, requestId) => {
+        kept.error = tellable(error, this.#world.log, requestId);
+        kept.overAtMs = this.#world.clock.monotonicMs();
+      },
     };
   }
 
@@ -90,15 +98,16 @@ export class Responses {
     sendDone(response, stored.response);
   }
 
-  /** The oldest that are over make room; the journal still holds them. */
+  /** Those that have been over for long go, and the oldest that are over where room is short; the journal still holds what was done. */
   #hasRoom(): boolean {
-    for (const [id, { body, error }] of this.#kept) {
-      if (this.#kept.size < RESPONSES_MAX && this.#bytes < BYTES_MAX) break;
-      if (body === null && error === null) continue;
+    const isFull = (): boolean => this.#kept.size >= RESPONSES_MAX || this.#bytes >= BYTES_MAX;
+    const oldMs = this.#world.clock.monotonicMs() - IN_MEMORY_MS;
+    for (const [id, { body, overAtMs }] of this.#kept) {
+      if (overAtMs === Infinity || (overAtMs > oldMs && !isFull())) continue;
       this.#kept.delete(id);
       this.#bytes -= body?.length ?? 0;
     }
-    return this.#kept.size < RESPONSES_MAX && this.#bytes < BYTES_MAX;
+    return !isFull();
   }
 
   /** A place of its own among the keys, where no payer's scope can be. */

@@ -9,9 +9,7 @@
 import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker } from "./pace.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
-import { coarsened } from "./sizeMix.ts";
-import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
-import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
+import { Market } from "./market.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
 import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
@@ -30,9 +28,6 @@ const AHEAD_MS = 150;
  * this part of what the fleet can carry, then less and less.
  */
 const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
-/** The rate of arrivals is averaged over about this time. */
-const RATE_MS = 10_000;
-const REPRICE_FIRST_MS = 5_000;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
@@ -54,11 +49,9 @@ interface Silent<Key> {
 export class Guide<Key> {
   readonly floor: Floor<Key>;
   readonly #premises: Premises<Key>;
-  readonly #parameters: LobbyParameters;
   readonly #lobby: Lobby<Admitted<Key>>;
   readonly #breakers: Breaker[] = [];
-  readonly #kindOf: number[] = [];
-  #kinds: Kind[] = [];
+  readonly #market: Market;
   readonly #silent = new Map<Key, Silent<Key>>();
   readonly #started = new Map<Key, Admitted<Key>>();
   readonly #entries = new Map<Key, Waiting<Admitted<Key>>>();
@@ -66,27 +59,20 @@ export class Guide<Key> {
   readonly #hurried = new Map<Key, Waiting<Admitted<Key>>>();
   #roomy: number[] = [];
   #lookFrom = 0;
-  #prices: Prices | null = null;
-  #repriceAtMs: Millis = REPRICE_FIRST_MS;
-  /** Arrivals per millisecond, as of the last one. */
-  #perMs = 0;
-  #perMsAtMs: Millis = 0;
 
   /** @param floor without nodes: they come by `join` */
   constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY) {
     this.floor = floor;
     this.#premises = premises;
-    this.#parameters = parameters;
+    this.#market = new Market(floor, parameters, premises.bestTtftMs);
     this.#lobby = new Lobby(parameters);
   }
 
   /** @param kind nodes of one number are alike; numbers go up from 0 without a gap @returns the node's place on the floor */
   join(model: NodeModel, kind: number): number {
     this.#breakers.push(new Breaker());
-    this.#kindOf.push(kind);
-    const place = this.floor.add(model);
-    this.#countKinds();
-    return place;
+    this.#market.joined(kind);
+    return this.floor.add(model);
   }
 
   /** The node had gone and is here again: what it was silent about is not held against it for longer. */
@@ -124,8 +110,7 @@ export class Guide<Key> {
   /** @returns what it is told, or null where it was refused */
   arrived(errand: Errand<Key>, nowMs: Millis): Announced | null {
     this.floor.mix.arrived(errand.inputTokens);
-    this.#countArrival(nowMs);
-    this.#reprice(nowMs);
+    this.#market.arrived(nowMs);
     const admitted = this.#assess(errand);
     const verdict = this.#lobby.offer(admitted, nowMs);
     if (!verdict.admitted) {
@@ -234,27 +219,8 @@ export class Guide<Key> {
       errand, payer, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
       // The time after which even an idle node would be too late.
       latestStartMs: errand.isPatient ? Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
-      fits: wasteOf(this.#prices, this.#kinds, inputTokens, expectedOutTokens, errand.ttftTargetMs),
+      fits: this.#market.wasteOf(inputTokens, expectedOutTokens, errand.ttftTargetMs),
     };
-  }
-
-  /** Nodes without slots are gone; the first of a kind stands for all of them. */
-  #countKinds(): void {
-    const kinds: { model: NodeModel; count: number }[] = [];
-    for (const [node, kind] of this.#kindOf.entries()) {
-      const model = this.floor.models[node]!;
-      kinds[kind] ??= { model, count: 0 };
-      if (model.slots > 0) kinds[kind].count++;
-    }
-    if (kinds.length !== this.#kinds.length) this.#prices = null;
-    this.#kinds = kinds;
-  }
-
-  #reprice(nowMs: Millis): void {
-    if (nowMs < this.#repriceAtMs) return;
-    this.#repriceAtMs = nowMs + this.#parameters.repriceEveryMs;
-    this.#countKinds();
-    this.#prices = shadowPrices(this.#kinds, coarsened(this.floor.mix.classes(), this.#parameters.priceClassesMax), TPOT_TARGET_MS, (input) => ttftTargetMs(this.#premises.bestTtftMs(input)));
   }
 
   /** The few nodes that could take anything at all; the rest need not be asked. */
@@ -278,15 +244,10 @@ export class Guide<Key> {
   }
 
   #aheadMsMax(nowMs: Millis): Millis {
-    if (this.#lobby.refusedPart > 0 || this.#prices === null) return AHEAD_MS;
-    const perSecond = 1_000 * this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS);
-    const flood = Math.min(1, Math.max(0, (perSecond / this.#prices.carriedPerSecond - EBB_LOAD) / (FLOOD_LOAD - EBB_LOAD)));
+    const load = this.#market.load(nowMs);
+    if (this.#lobby.refusedPart > 0 || load === null) return AHEAD_MS;
+    const flood = Math.min(1, Math.max(0, (load - EBB_LOAD) / (FLOOD_LOAD - EBB_LOAD)));
     return EBB_AHEAD_MS + flood * (AHEAD_MS - EBB_AHEAD_MS);
-  }
-
-  #countArrival(nowMs: Millis): void {
-    this.#perMs = this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS) + 1 / RATE_MS;
-    this.#perMsAtMs = nowMs;
   }
 
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
@@ -294,7 +255,7 @@ export class Guide<Key> {
     // Who has waited too long already takes what there is.
     const worst = this.#isOverdue(admitted, nowMs) ? Number.MAX_SAFE_INTEGER : Infinity;
     for (const node of this.#roomy) {
-      const fit = Math.min(worst, admitted.fits[this.#kindOf[node]!] ?? 1);
+      const fit = Math.min(worst, this.#market.wasteAt(node, admitted.fits));
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
     }
     return least;

@@ -8,6 +8,7 @@
 // Who waits as long as it takes gets a booking: the announced start and two seconds. Whoever comes later stands behind it.
 import { FairQueue, type Waiting } from "./fairQueue.ts";
 import { THINNING, Thinning, type ThinningParameters } from "./thinning.ts";
+import type { MarketParameters } from "./market.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 export interface LobbyRequest {
@@ -24,7 +25,7 @@ export interface LobbyRequest {
   readonly weight: number;
 }
 
-export interface LobbyParameters {
+export interface LobbyParameters extends MarketParameters {
   readonly waitingMax: number;
   readonly waitingPerPayerMax: number;
   /** Among so many of the line the best match for a free place is sought. */
@@ -38,9 +39,6 @@ export interface LobbyParameters {
   readonly thinning: ThinningParameters;
   /** Starts are counted over about this time; before the first ones there is no rate. */
   readonly rateMs: Millis;
-  /** Prices are found for so many classes of prompts: their plan costs time that grows with the cube of them. */
-  readonly priceClassesMax: number;
-  readonly repriceEveryMs: Millis;
 }
 
 export const LOBBY: LobbyParameters = Object.freeze({

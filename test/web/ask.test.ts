@@ -103,6 +103,18 @@ describe("the page's question", function () {
     expect(browser.thrown).to.deep.equal([]);
   });
 
+  it("tells who waits where it stands, until the answer begins", async () => {
+    let go = (): void => undefined;
+    answer = (response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).write(": position 3, expected start in 12 s\n\n");
+      go = () => void response.end(`${event(chunk("A fox"))}${event("[DONE]")}`);
+    };
+    await ask(SCREEN);
+    await browser.until("document.querySelector('#answer-cost').textContent === 'In the lobby: position 3, expected start in 12 s.'");
+    go();
+    await browser.until("document.querySelector('#answer').textContent === 'A fox' && document.querySelector('#answer-cost').textContent === ''");
+  });
+
   it("says loudly why there is no answer, whether it was refused or broke off", async () => {
     const trouble = "document.getElementById('answer-cost').className === 'trouble'";
     answer = (response) => void response.writeHead(401, { "content-type": "application/json" }).end(JSON.stringify({ error: { message: "This API key is not known here." } }));

@@ -1,0 +1,90 @@
+// The market of a floor: how much of what the fleet can carry is asked for at the moment, and what a place on each kind of node is worth.
+import { coarsened } from "./sizeMix.ts";
+import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
+import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
+import type { Floor } from "./floor.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
+
+export interface MarketParameters {
+  /** Prices are found for so many classes of prompts: their plan costs time that grows with the cube of them. */
+  readonly priceClassesMax: number;
+  readonly repriceEveryMs: Millis;
+}
+
+/** The rate of arrivals is averaged over about this time. */
+const RATE_MS: Millis = 10_000;
+/** Before that too little is known of the requests. */
+const REPRICE_FIRST_MS: Millis = 5_000;
+
+export class Market {
+  readonly #floor: Floor<unknown>;
+  readonly #parameters: MarketParameters;
+  readonly #bestTtftMs: (inputTokens: Tokens) => Millis;
+  readonly #kindOf: number[] = [];
+  #kinds: readonly Kind[] = [];
+  #areCounted = true;
+  #prices: Prices | null = null;
+  #repriceAtMs: Millis = REPRICE_FIRST_MS;
+  /** Arrivals per millisecond, as of the last one. */
+  #perMs = 0;
+  #perMsAtMs: Millis = 0;
+
+  /** @param bestTtftMs first token of a prompt on the node that is quickest when idle */
+  constructor(floor: Floor<unknown>, parameters: MarketParameters, bestTtftMs: (inputTokens: Tokens) => Millis) {
+    this.#floor = floor;
+    this.#parameters = parameters;
+    this.#bestTtftMs = bestTtftMs;
+  }
+
+  /** The next place on the floor has a node of this kind. */
+  joined(kind: number): void {
+    this.#kindOf.push(kind);
+    this.#areCounted = false;
+  }
+
+  /** A request came; now and then prices are found anew. */
+  arrived(nowMs: Millis): void {
+    this.#perMs = this.#perMsNow(nowMs) + 1 / RATE_MS;
+    this.#perMsAtMs = nowMs;
+    if (nowMs < this.#repriceAtMs) return;
+    const { repriceEveryMs, priceClassesMax } = this.#parameters;
+    this.#repriceAtMs = nowMs + repriceEveryMs;
+    this.#areCounted = false;
+    const classes = coarsened(this.#floor.mix.classes(), priceClassesMax);
+    this.#prices = shadowPrices(this.#counted(), classes, TPOT_TARGET_MS, (input) => ttftTargetMs(this.#bestTtftMs(input)));
+  }
+
+  /** What a request wastes on each kind of node. */
+  wasteOf(inputTokens: Tokens, expectedOutTokens: Tokens, targetMs: Millis): readonly number[] {
+    const kinds = this.#counted();
+    return wasteOf(this.#prices, kinds, inputTokens, expectedOutTokens, targetMs);
+  }
+
+  /** The waste on a node; of a kind that came later it is not known yet. */
+  wasteAt(node: number, wastes: readonly number[]): number {
+    return wastes[this.#kindOf[node]!] ?? 1;
+  }
+
+  /** Requests that come over those that the fleet carries; null while prices are not known. */
+  load(nowMs: Millis): number | null {
+    return this.#prices && (1_000 * this.#perMsNow(nowMs)) / this.#prices.carriedPerSecond;
+  }
+
+  #perMsNow(nowMs: Millis): number {
+    return this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS);
+  }
+
+  /** Nodes without slots are gone; the first of a kind stands for all of them. */
+  #counted(): readonly Kind[] {
+    if (this.#areCounted) return this.#kinds;
+    const kinds: { model: Kind["model"]; count: number }[] = [];
+    for (const [node, kind] of this.#kindOf.entries()) {
+      const model = this.#floor.models[node]!;
+      kinds[kind] ??= { model, count: 0 };
+      if (model.slots > 0) kinds[kind].count++;
+    }
+    if (kinds.length !== this.#kinds.length) this.#prices = null;
+    this.#areCounted = true;
+    return (this.#kinds = kinds);
+  }
+}
