@@ -99,7 +99,7 @@ const auditPaths: Json = {
   "/tidelane/v1/receipts/{taskId}": get("Everything that was signed about a task, and where it stands in its batch.", json("The receipt.", ref("TaskView")), [parameter("taskId", HASH, "The order's struct hash.")]),
   "/tidelane/v1/batches/{batchId}": get("A batch: header, debits, credits, transaction.", json("The batch.", ref("Batch")), [batchId]),
   "/tidelane/v1/batches/{batchId}/data": get("The exact bytes whose keccak256 is the header's dataHash.", json("Records, decisions and failed attempts.", { type: "object" }), [batchId]),
-  "/tidelane/v1/records/{hash}": get("The exact bytes of a hash: a batch's data, or a node table that decisions name.", json("The bytes.", { type: "object" }), [parameter("hash", HASH, "keccak256 of a batch's data, or a table's root.")]),
+  "/tidelane/v1/records/{hash}": get("The exact bytes of a hash: a batch's data, a node table that decisions name, or, as plain text under its commitment, an answer of over 4 KB to a contract.", json("The bytes.", { type: "object" }), [parameter("hash", HASH, "keccak256 of a batch's data, or a table's root.")]),
   "/tidelane/v1/openapi.json": get("This document.", json("OpenAPI 3.1.", { type: "object" })),
 };
 

@@ -90,6 +90,15 @@ describe("the audit endpoints", () => {
     }
   });
 
+  it("hand out a contract's long answer as the text that it is, under its commitment", async () => {
+    const [commit, answer]: [Hash, string] = [`0x${"0c".repeat(32)}`, "It will rain. ☂ ".repeat(400)];
+    await records.put(commit, Buffer.from(answer));
+    const response = await get(`/records/${commit}`);
+    expect(response.headers.get("content-type")).to.equal("text/plain; charset=utf-8");
+    expect(response.headers.get("x-content-type-options")).to.equal("nosniff");
+    expect(await response.text()).to.equal(answer);
+  });
+
   it("say in problem+json what they do not have or understand", async () => {
     const nothing: Hash = `0x${"00".repeat(32)}`;
     const cases: [string, number, string][] = [
