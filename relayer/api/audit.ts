@@ -49,7 +49,7 @@ export function auditRouter(services: AuditServices): Router {
     GET: async (request, response) => {
       const bytes = await bytesOf(services, hexOfLength(request.params.hash, 32, "hash"));
       // Every table and every batch's data is a JSON object; what is none is an answer, too long for the contract that asked.
-      response.type(bytes[0] === OPENING_BRACE ? "application/json" : "text/plain; charset=utf-8").send(Buffer.from(bytes));
+      response.set("x-content-type-options", "nosniff").type(bytes[0] === OPENING_BRACE ? "application/json" : "text/plain; charset=utf-8").send(Buffer.from(bytes));
     },
   });
   const openApi = openApiDocument();
