@@ -9,7 +9,7 @@ import type { Request, Response } from "express";
 import { digest } from "../../protocol/typedData.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Payment } from "../../protocol/payment.ts";
-import type { Hash } from "../../protocol/units.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
 import type { ApiServices } from "./services.ts";
 import { SSE_HEADERS } from "./sse.ts";
 
@@ -19,6 +19,9 @@ const KEY_CHARS_MAX = 255;
 export const KEPT_BYTES_MAX = 1_048_576;
 /** What is kept of a stream while the relayer itself is short of room. */
 export const KEPT_BYTES_LEAN = 65_536;
+
+/** A claim counts for a quarter of an hour: whoever waits under a key must be done before it is anybody's again. */
+export const KEYED_WAIT_MS_MAX: Millis = 600_000;
 
 interface Kept {
   readonly headers: Readonly<Record<string, string>>;

@@ -6,7 +6,7 @@ import { chatAnswer, chatDelta, chatRole, completionAnswer, completionDelta, emb
 import { jsonBodyOf, rawJson, type JsonBody } from "./body.ts";
 import { openAiError, tellable } from "./errors.ts";
 import { route } from "./http.ts";
-import { claimKey, KEPT_BYTES_LEAN, KEPT_BYTES_MAX, type Claim } from "./idempotency.ts";
+import { claimKey, KEPT_BYTES_LEAN, KEPT_BYTES_MAX, KEYED_WAIT_MS_MAX, type Claim } from "./idempotency.ts";
 import { parseChat, parseCompletion, parseEmbeddings, type ParsedRequest } from "./requests.ts";
 import { sendLater, SILENT_MS_MAX, type LaterAnswer } from "./responses.ts";
 import { EventStream } from "./sse.ts";
@@ -47,7 +47,8 @@ async function serve(services: ApiServices, request: Request, response: Response
   const sinceMs = services.clock.monotonicMs();
   const body = jsonBodyOf(request);
   const parsed = parse(body);
-  const waitMsMax = waitMsMaxOf(request);
+  const wished = waitMsMaxOf(request);
+  const waitMsMax = wished !== null && request.headers["idempotency-key"] !== undefined ? Math.min(wished, KEYED_WAIT_MS_MAX) : wished;
   const asker = askerOf(request);
   const claim = await claimKey(services, request, response, asker);
   if (!claim) return;

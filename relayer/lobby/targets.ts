@@ -19,8 +19,10 @@ export const tpotTargetMs = (bestTpotMs: Millis): Millis => Math.max(TPOT_TARGET
  * time. A proxy between client and relayer gives up silent requests after about a minute.
  */
 const WAIT_MS: Readonly<Record<TierValue, Millis>> = { [Tier.DEFAULT]: 60_000, [Tier.PRIORITY]: 20_000, [Tier.FLEX]: 600_000 };
-/** Nobody waits longer than an order is good for. */
+/** As long as the longest order is good for. */
 export const WAIT_MS_MAX: Millis = 3_600_000;
+/** Nobody waits longer than this part of what the order is good for: the answer takes time too. */
+const ORDER_PART = 0.8;
 
 /** @param asked by the client; null where it did not say @param orderMs how long its order is good for */
-export const waitMsMaxOf = (tier: TierValue, asked: Millis | null, orderMs: Millis): Millis => Math.max(0, Math.min(asked ?? WAIT_MS[tier], orderMs, WAIT_MS_MAX));
+export const waitMsMaxOf = (tier: TierValue, asked: Millis | null, orderMs: Millis): Millis => Math.max(0, Math.min(asked ?? WAIT_MS[tier], ORDER_PART * orderMs, WAIT_MS_MAX));

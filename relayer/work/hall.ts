@@ -146,7 +146,10 @@ export class Hall {
     this.#guests.add(guest);
     const errand = this.#errandOf(guest, nowMs);
     this.#guide.expectStarts(this.slots / (this.#serviceMs ?? this.#guessedServiceMs(errand)));
-    if (guest.request.attempt > 0) return this.#guide.again(errand, nowMs);
+    if (guest.request.attempt > 0) {
+      if (errand.isPatient) guest.promised = { position: 1, expectedStartMs: nowMs };
+      return this.#guide.again(errand, nowMs);
+    }
     const promised = this.#guide.arrived(errand, nowMs);
     if (errand.isPatient && this.#guests.has(guest)) guest.promised = promised;
   }
@@ -184,6 +187,11 @@ export class Hall {
   /** How long one who comes now would wait. */
   expectedWaitMs(): Millis {
     return this.#guide.expectedWaitMs("", this.#options.clock.monotonicMs());
+  }
+
+  /** A further try goes first in line, and where even that takes long its client is told instead. */
+  isTriedTooLong({ request, wish, arrivedMs }: Guest, atLeastMs: Millis): boolean {
+    return request.attempt > 0 && this.#options.clock.monotonicMs() - arrivedMs > Math.max(atLeastMs, wish.waitMsMax);
   }
 
   /** Nobody is there for it, or its promise is long past. */

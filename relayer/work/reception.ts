@@ -237,12 +237,18 @@ export class Reception implements NodeLinkEvents {
     for (const hall of this.#halls.values()) {
       for (const guest of [...hall.guests()]) {
         if (nowMs >= guest.wish.untilMs) this.#turnAway(hall, guest, deadlineWhileWaiting());
+        else if (hall.isTriedTooLong(guest, HOPELESS_MS)) this.#refuseRetry(hall, guest);
         else if (isHopelessDue && hall.isHopeless(guest, HOPELESS_MS)) {
           const found = this.#options.fleet.whyNot(guest.request);
           if (found.reason !== "saturated" || hall.slots === 0) this.#turnAway(hall, guest, unavailableError(found));
         }
       }
     }
+  }
+
+  #refuseRetry(hall: Hall, guest: Guest): void {
+    hall.leave(guest);
+    this.#refused(guest, "too_late", HOPELESS_MS, hall.expectedWaitMs());
   }
 
   #turnAway(hall: Hall, guest: Guest, error: Error): void {

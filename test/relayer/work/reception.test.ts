@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { ReceptionRig, settled, type Asked } from "./receptionRig.ts";
 import { offer } from "./fleetRig.ts";
+import { noMetrics } from "../../../relayer/adapters/metrics.ts";
 
 const codes = (all: readonly Asked[]): (string | undefined)[] => all.map((asked) => asked.error?.code);
 
@@ -142,6 +143,35 @@ describe("the reception", () => {
     await rig.clock.passBy(12_000);
     expect(orphan.error!.code).to.equal("no_node");
     expect(rig.reception.status()).to.include({ waiting: 0 });
+  });
+
+  it("puts a further try first in line, and tells its client where even that takes too long", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    const running = rig.ask();
+    await settled();
+    const later = rig.ask();
+    const again = rig.ask({ waitMsMax: 0 }, { attempt: 1, cause: "no_answer" });
+    await rig.passAttesting(2_000, [1], 1);
+    rig.finish(running);
+    await settled();
+    expect([again.choice !== null, later.choice !== null]).to.deep.equal([true, false]);
+    const stuck = rig.ask({ waitMsMax: 0 }, { attempt: 1, cause: "no_answer" });
+    await rig.passAttesting(11_000, [1], 1);
+    expect(stuck.error!.details).to.include({ reason: "too_late" });
+    expect(stuck.told).to.deep.equal([]);
+    expect(later.error).to.equal(null);
+  });
+
+  it("measures what waits, what is refused and how the lanes are", async () => {
+    const gauges = new Map<string, number>();
+    const rig = new ReceptionRig({ ...noMetrics, gauge: (name, value, labels = {}) => gauges.set([name, ...Object.values(labels)].join(":"), value) });
+    await rig.nodes.join(1, { slots: 1 });
+    for (let i = 0; i < 3; i++) rig.ask();
+    rig.ask({ isDeferrable: true });
+    await rig.passAttesting(2_500, [1], 1);
+    expect(Object.fromEntries(gauges)).to.include({ lobby_waiting: 2, lobby_deferred: 1, "lane_nodes:decode": 1, "lane_waiting:decode": 2, "lane_running:decode": 1, "lane_nodes:prep": 0, lane_switches: 0 });
+    expect(gauges.get("lobby_expected_wait_ms")).to.be.above(0);
   });
 
   it("gives up nodes that say nothing any more, and takes them back", async () => {

@@ -6,6 +6,7 @@ import type { Waiting } from "../../../relayer/work/place.ts";
 import type { Choice, ChooseRequest } from "../../../relayer/work/routingRequest.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
+import type { Metrics } from "../../../relayer/ports/world.ts";
 import type { Millis } from "../../../protocol/units.ts";
 
 class StepClock extends ManualClock {
@@ -44,10 +45,10 @@ export class ReceptionRig {
   readonly nodes: FleetRig;
   readonly reception: Reception;
 
-  constructor() {
+  constructor(metrics: Metrics = noMetrics) {
     this.nodes = new FleetRig({ clock: this.clock }, this.clock);
     const dice = { bytes32: (): `0x${string}` => `0x${"80".repeat(32)}` };
-    this.reception = new Reception({ clock: this.clock, dice, metrics: noMetrics, fleet: this.nodes.fleet });
+    this.reception = new Reception({ clock: this.clock, dice, metrics, fleet: this.nodes.fleet });
     this.nodes.events = this.reception;
   }
 
