@@ -46,6 +46,8 @@ const network: Stage = { name: "network", args: [...mocha, "--timeout", "120000"
 const deep: readonly Stage[] = [
   { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 240 },
   { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
+  // Each contract's explorer input, compiled anew.
+  { name: "deploy", args: [...mocha, "test/deploy/verifyInput.test.ts"], counts, minutesMax: 15 },
 ];
 
 async function main(args: readonly string[]): Promise<void> {
