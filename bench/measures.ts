@@ -1,13 +1,14 @@
 // `npm run bench:measures`: what the router promises, each promise as an experiment in the simulator with its figure and its bound.
-// usage: npm run bench:measures -- [--measures all|A,B] [--traces A,B] [--fleet FILE] [--seeds N,M] [--threads N] [--keep FOLDER] [--json [OUT]]
+// usage: npm run bench:measures -- [--measures all|A,B] [--traces A,B] [--fleet FILE] [--seeds N,M] [--threads N] [--keep FOLDER] [--out FOLDER] [--json [OUT]]
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { kept } from "./routing/kept.ts";
 import { runAll } from "./routing/matrix.ts";
 import { listOf, numbersOf, wholeOf, withoutNoise } from "./routing/options.ts";
+import { figure, writeMeasures, type MeasuredCell } from "./routing/measuresPage.ts";
+import { howMade } from "./routing/report.ts";
 import { aligned } from "./routing/table.ts";
 import { MEASUREMENTS, measurementsOf } from "./sim/measures/all.ts";
-import type { Measure } from "./sim/measures/measure.ts";
 import type { MeasureTask } from "./routing/measureWorker.ts";
 
 const HELP = `What the router promises, measured in the simulator.
@@ -17,6 +18,7 @@ const HELP = `What the router promises, measured in the simulator.
   --seeds LIST     of arrivals and policies                                1
   --threads N                                                              1
   --keep FOLDER    keeps each finished measurement there; what is there already is not run again
+  --out FOLDER     writes measures.md there
   --json [OUT]     all figures as JSON: one line on standard output, or into a file
 ${MEASUREMENTS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join("\n")}
 `;
@@ -24,15 +26,11 @@ ${MEASUREMENTS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join("\
 const THREADS_MAX = 64;
 const options = {
   measures: { type: "string", default: "all" }, traces: { type: "string", default: "azure2023_conv" }, fleet: { type: "string" }, seeds: { type: "string", default: "1" },
-  threads: { type: "string", default: "1" }, keep: { type: "string" }, json: { type: "string" }, help: { type: "boolean", default: false },
+  threads: { type: "string", default: "1" }, keep: { type: "string" }, out: { type: "string" }, json: { type: "string" }, help: { type: "boolean", default: false },
 } as const;
 
-/** One measurement of one trace with one seed. */
-export interface MeasuredCell extends MeasureTask {
-  readonly measures: readonly Measure[];
-}
-
 async function main(args: readonly string[]): Promise<void> {
+  const startedMs = performance.now();
   const { values } = parseArgs({ args: jsonToDash(args), options });
   if (values.help) return void process.stdout.write(HELP);
   const tasks: MeasureTask[] = listOf(values.traces).flatMap((trace) => numbersOf("--seeds", values.seeds, wholeOf).flatMap((seed) =>
@@ -44,6 +42,7 @@ async function main(args: readonly string[]): Promise<void> {
   const failed = cells.flatMap(({ measures }) => measures).filter((one) => one.pass === false).length;
   const json = `${JSON.stringify({ failed, cells })}\n`;
   process.stdout.write(values.json === "-" ? json : `${cells.map(textOf).join("\n\n")}\n\n${failed} of the promises are missed\n`);
+  if (values.out !== undefined) writeMeasures(values.out, cells, howMade("bench:measures", args, (performance.now() - startedMs) / 1_000));
   if (values.json !== undefined && values.json !== "-") writeFileSync(values.json, json);
 }
 
@@ -55,7 +54,5 @@ function textOf({ measurement, trace, seed, measures }: MeasuredCell): string {
     [pass === null ? "told" : pass ? "kept" : "missed", name, at, figure(value), bound === null ? "" : `${sense} ${figure(bound)}`]);
   return [`${measurement}: ${trace}, seed ${seed}`, ...aligned(rows)].join("\n");
 }
-
-const figure = (value: number | null): string => (value === null ? "none" : Number.isInteger(value) ? String(value) : value.toFixed(3));
 
 await withoutNoise(() => main(process.argv.slice(2)));

@@ -10,7 +10,7 @@ import { kept } from "./routing/kept.ts";
 import { runAll, type Task } from "./routing/matrix.ts";
 import { listOf, numberOf, numbersOf, SEED_MAX, wholeOf, withoutNoise } from "./routing/options.ts";
 import { Progress } from "./routing/progress.ts";
-import { writeReport } from "./routing/report.ts";
+import { howMade, writeReport } from "./routing/report.ts";
 import { tableOf } from "./routing/table.ts";
 import { Experiment, type ExperimentReport } from "./sim/experiment.ts";
 import { policiesOf } from "./sim/policies.ts";
@@ -34,8 +34,6 @@ const HELP = `Routing policies in the simulator: the same arrivals for each, fro
 const LOAD_MAX = 20;
 const AGE_MS_MAX = 600_000;
 const THREADS_MAX = 64;
-/** Options that say nothing about how figures were made. */
-const UNTOLD = ["--out", "--json", "--keep"] as const;
 const DOCS = join(dirname(fileURLToPath(import.meta.url)), "../docs/benchmarks");
 
 const options = {
@@ -80,9 +78,7 @@ async function report(values: Values, args: readonly string[]): Promise<void> {
     threads: wholeOf("--threads", values.threads, 1, THREADS_MAX), worker: new URL("./routing/worker.ts", import.meta.url), store: kept(values.keep),
     labelOf: ({ trace, load, seed }) => `${trace} at ${load} x capacity, seed ${seed}`,
   });
-  // Where it was written to says nothing about how it was made, and names somebody's disk.
-  const told = args.filter((one, i) => !UNTOLD.some((name) => one.startsWith(name) || args[i - 1] === name));
-  writeReport(values.out, reports, `npm run bench:routing -- ${told.join(" ")}`, (performance.now() - startedMs) / 1_000);
+  writeReport(values.out, reports, howMade("bench:routing", args, (performance.now() - startedMs) / 1_000));
   output(values.json, reports, () => reports.map(tableOf).join("\n\n"));
 }
 
