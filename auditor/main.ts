@@ -68,14 +68,14 @@ export interface WatchSetup {
  */
 export async function watchRelayers(setup: WatchSetup, access: ChainAccess): Promise<WatchReport> {
   // Native code, so that a batch of thousands of records is checked in seconds; only a watcher needs it.
-  const { recover } = await import("../relayer/adapters/crypto.ts").then(({ createNativeCrypto }) => createNativeCrypto());
+  const { recover, keccak256 } = await import("../relayer/adapters/crypto.ts").then(({ createNativeCrypto }) => createNativeCrypto());
   const chain = watchChain(access);
   const settings = await chain.settings();
   const archive = await watchArchive(setup.folder, setup.limits, Date.now);
   try {
     const watch = {
       chain, archive, settings, options: setup.options, evidence: setup.evidence, related: new Related(archive), state: stateOf(await archive.loadState(), settings.domain),
-      judged: new Map<Hash, boolean>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover,
+      judged: new Map<Hash, boolean>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover, keccak256,
       published: relayerPublications, receipts: relayerReceipts, salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
     };
     const wait = (ms: Millis): Promise<void> => sleep(ms, undefined, { signal: setup.signal }).catch(() => undefined);

@@ -13,7 +13,7 @@ import { Tree } from "./findings.ts";
 import { NO_MESSAGES, type EarlierLeaf, type ForceFact, type Found, type Messages, type Signed, type WatchedBatch } from "./history.ts";
 import { asymmetries, disorders, invalidLeaves, paidAfterForce, secondInputs, tasksAboveMaxFee, tasksInTwoBatches, wrongChanges } from "./leaves.ts";
 import { badSums } from "./sums.ts";
-import { knownTree, type KnownTree } from "./trees.ts";
+import { knownTree, rowsOf, type KnownTree } from "./trees.ts";
 
 /** What was settled or forced before, by task. */
 export interface Before {
@@ -33,7 +33,8 @@ export interface BatchVerdict {
 export async function batchVerdict(batch: WatchedBatch, keys: KeyFacts, before: Before): Promise<BatchVerdict> {
   const { header, postedAt } = batch;
   const records = recordsOf(batch.tasks);
-  const [session, tab] = [knownTree(Tree.SESSION, batch, records), knownTree(Tree.TAB, batch, records)];
+  const rows = rowsOf(records, keys.keccak256);
+  const [session, tab] = [knownTree(Tree.SESSION, batch, rows, keys.keccak256), knownTree(Tree.TAB, batch, rows, keys.keccak256)];
   const found = [
     ...await invalidLeaves(header, session, keys),
     ...wrongChanges(header, session, batch.debits), ...wrongChanges(header, tab, batch.credits), ...tasksAboveMaxFee(header, session),
@@ -56,7 +57,7 @@ export const recordsShown = ({ tasks, shown }: WatchedBatch): AttemptRecord[] =>
 
 /** The leaf of a task in a batch, for a later batch that settles it again; null where it is not known. */
 export function leafOfTask(batch: WatchedBatch, taskId: Hash): EarlierLeaf | null {
-  const session = knownTree(Tree.SESSION, batch, recordsOf(batch.tasks));
+  const session = knownTree(Tree.SESSION, batch, rowsOf(recordsOf(batch.tasks)));
   const known = session.leaves.find(({ receipt }) => receipt.body.taskId === taskId);
   return known ? { batchId: batch.header.batchId, entry: entryAt(session.view, known.index) } : null;
 }

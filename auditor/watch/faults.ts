@@ -5,8 +5,8 @@ import { Mode, Status } from "../../protocol/constants.ts";
 import { leafStruct, type LeafStruct } from "../../protocol/evidence.ts";
 import { chargeDown, feeOf } from "../../protocol/fees.ts";
 import { voucherHashOf, type AttemptRecord } from "../../protocol/records.ts";
-import { isSignedBy, type Recover } from "../../protocol/signing.ts";
-import { hashStruct, type Domain } from "../../protocol/typedData.ts";
+import type { Recover } from "../../protocol/signing.ts";
+import { digest, hashStruct, type Domain, type Keccak256 } from "../../protocol/typedData.ts";
 import { ZERO_HASH, type Seconds } from "../../protocol/units.ts";
 import { keyName, type KeyFact } from "../verify.ts";
 
@@ -20,27 +20,28 @@ export interface KeyFacts {
   readonly nodeKeys: ReadonlyMap<string, KeyFact>;
   readonly relayerKeys: ReadonlyMap<string, KeyFact>;
   readonly recover: Recover;
+  readonly keccak256?: Keccak256;
 }
 
 /** @returns the first thing that does not hold, in words; null where everything does */
 export async function faultOf(record: AttemptRecord, relayerId: number, leaf: LeafStruct, keys: KeyFacts): Promise<string | null> {
   if (record.receipt.relayerId !== relayerId) return `the receipt is for relayer ${record.receipt.relayerId}`;
-  return faultOfLinks(record) ?? faultOfTerms(record) ?? faultOfMoney(record) ?? await faultOfSignatures(record, keys) ?? faultOfSums(record, leaf);
+  return faultOfLinks(record, keys.keccak256) ?? faultOfTerms(record) ?? faultOfMoney(record) ?? await faultOfSignatures(record, keys) ?? faultOfSums(record, leaf);
 }
 
 /** Whether the parts name each other by hash: what is not linked is no record, and a judge reads no further. */
-export const isLinked = ({ receipt, assignment, order, authorization }: AttemptRecord): boolean =>
-  receipt.body.assignmentHash === hashStruct("Assignment", assignment) && assignment.taskId === hashStruct("TaskOrder", order)
-  && order.sessionId === hashStruct("SpendingAuthorization", authorization);
+export const isLinked = ({ receipt, assignment, order, authorization }: AttemptRecord, keccak256?: Keccak256): boolean =>
+  receipt.body.assignmentHash === hashStruct("Assignment", assignment, keccak256) && assignment.taskId === hashStruct("TaskOrder", order, keccak256)
+  && order.sessionId === hashStruct("SpendingAuthorization", authorization, keccak256);
 
-function faultOfLinks(record: AttemptRecord): string | null {
+function faultOfLinks(record: AttemptRecord, keccak256?: Keccak256): string | null {
   const { receipt, assignment, order, authorization, voucher } = record;
   const { body } = receipt;
   const sameAttempt = body.taskId === assignment.taskId && body.sessionId === order.sessionId && body.subtask === assignment.subtask
     && body.attempt === assignment.attempt && body.role === assignment.role && receipt.nodeId === assignment.nodeId
     && receipt.relayerId === assignment.relayerId && receipt.keyEpoch === assignment.keyEpoch;
   if (!sameAttempt) return "the receipt is for another attempt than its assignment";
-  const voucherHash = voucherHashOf(record);
+  const voucherHash = voucherHashOf(record, keccak256);
   if (assignment.relayerId !== authorization.relayerId) return "the assignment is another relayer's than the session's";
   if (assignment.subtask >= assignment.subtasks) return "the subtask's number is outside the task";
   if (assignment.voucherHash !== voucherHash) return "the assignment names another voucher";
@@ -67,16 +68,16 @@ function faultOfMoney({ receipt, assignment, order }: AttemptRecord): string | n
 }
 
 /** The receipt is signed under the assignment's key epoch, so the assignment's time decides for both. */
-async function faultOfSignatures(record: AttemptRecord, { domain, windowSeconds, nodeKeys, relayerKeys, recover }: KeyFacts): Promise<string | null> {
+async function faultOfSignatures(record: AttemptRecord, { domain, windowSeconds, nodeKeys, relayerKeys, recover, keccak256 }: KeyFacts): Promise<string | null> {
   const { assignment, receipt, voucher, authorization } = record;
   const nodeKey = nodeKeys.get(keyName(assignment.nodeId, assignment.keyEpoch));
   if (!inEpoch(nodeKey, assignment.issuedAt, windowSeconds)) return "the node's key did not speak for that time";
-  if (!await isSignedBy(nodeKey!.key, domain, "TaskReceipt", receipt, record.receiptSignature, recover)) return "the receipt is not signed by the node's key";
+  if (await recover(digest(domain, "TaskReceipt", receipt, keccak256), record.receiptSignature) !== nodeKey!.key) return "the receipt is not signed by the node's key";
   const relayerKey = relayerKeys.get(keyName(assignment.relayerId, assignment.relayerEpoch));
   if (!inEpoch(relayerKey, assignment.issuedAt, windowSeconds)) return "the relayer's key did not speak for that time";
-  if (!await isSignedBy(relayerKey!.key, domain, "Assignment", assignment, record.assignmentSignature, recover)) return "the assignment is not signed by the relayer's key";
+  if (await recover(digest(domain, "Assignment", assignment, keccak256), record.assignmentSignature) !== relayerKey!.key) return "the assignment is not signed by the relayer's key";
   if (voucher === null) return null;
-  return await isSignedBy(authorization.sessionKey, domain, "Voucher", voucher, record.voucherSignature, recover) ? null : "the voucher is not signed by the session key";
+  return await recover(digest(domain, "Voucher", voucher, keccak256), record.voucherSignature) === authorization.sessionKey.toLowerCase() ? null : "the voucher is not signed by the session key";
 }
 
 function inEpoch(fact: KeyFact | undefined, seconds: Seconds, windowSeconds: Seconds): boolean {

@@ -22,7 +22,7 @@ const ASYMMETRIES_MAX = 4;
 export async function invalidLeaves({ relayerId, batchId }: BatchHeader, session: KnownTree, keys: KeyFacts): Promise<Found[]> {
   const found: Found[] = [];
   for (const { record, leaf, index } of session.leaves) {
-    if (record === null || !isLinked(record)) continue;
+    if (record === null || !isLinked(record, keys.keccak256)) continue;
     const fault = await faultOf(record, relayerId, leaf, keys);
     if (fault === null) continue;
     const evidence = { relayerId, batchId, leaf, sessionProof: entryAt(session.view, index).proof, record };
@@ -44,9 +44,10 @@ export function wrongChanges(header: BatchHeader, { view, isWhole }: KnownTree, 
 /** F5: tasks whose leaves charge more than was ordered. */
 export function tasksAboveMaxFee({ relayerId, batchId }: BatchHeader, session: KnownTree): Found[] {
   return [...tasksOf(session)].flatMap(([taskId, leaves]): Found[] => {
-    const order = leaves.find(({ record }) => record !== null && isLinked(record))?.record?.order;
     const charged = leaves.reduce((sum, { leaf }) => sum + leaf.charge, 0n);
-    if (!session.isWhole || !order || charged <= order.maxFee) return [];
+    const claimed = leaves.filter(({ record }) => record !== null && charged > record.order.maxFee);
+    const order = claimed.find(({ record }) => isLinked(record!))?.record?.order;
+    if (!session.isWhole || !order) return [];
     const finding = taskAboveMaxFee(relayerId, batchId, session.view, order, taskId);
     return finding ? [{ finding, detail: `task ${taskId} is charged ${charged} in batch ${batchId}; ordered were ${order.maxFee}` }] : [];
   });

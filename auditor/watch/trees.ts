@@ -7,6 +7,7 @@
 import { leafStruct, leafStructHash, type PathStruct } from "../../protocol/evidence.ts";
 import { walkProof, type SumNode } from "../../protocol/merkleSum.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
+import type { Keccak256 } from "../../protocol/typedData.ts";
 import type { BatchHeader } from "../../protocol/generated/structs.ts";
 import { comparePlaces } from "../../relayer/settlement/batch.ts";
 import { placeIn, sumIn, viewOf, type TreeRow, type TreeView } from "../proofs/treeView.ts";
@@ -34,19 +35,23 @@ export const rootOf = (header: BatchHeader, kind: TreeKind): SumNode =>
 export const nodeOf = (kind: TreeKind, row: TreeRow): SumNode => ({ hash: leafStructHash(row.leaf), sum: sumIn(kind, row) });
 export const siblingsOf = (path: PathStruct): SumNode[] => path.hashes.map((hash, level) => ({ hash, sum: path.sums[level]! }));
 
-type Row = Omit<KnownLeaf, "index">;
+/** A record and the leaf that an honest relayer makes of it. */
+export type Row = Omit<KnownLeaf, "index">;
 
-/** @param records of the batch's data, in the order in which it names them */
-export function knownTree(kind: TreeKind, batch: Pick<WatchedBatch, "header" | "shown">, records: readonly AttemptRecord[]): KnownTree {
-  const rows = records.map((record): Row => ({ leaf: leafStruct(record), receipt: record.receipt, record }));
-  const inOrder = rows.toSorted((one, other) => comparePlaces(placeIn(kind, one.receipt), placeIn(kind, other.receipt)));
-  return wholeTree(kind, batch.header, inOrder) ?? wholeTree(kind, batch.header, rows) ?? shownTree(kind, batch);
+export const rowsOf = (records: readonly AttemptRecord[], keccak256?: Keccak256): Row[] =>
+  records.map((record) => ({ leaf: leafStruct(record, keccak256), receipt: record.receipt, record }));
+
+/** @param rows of the batch's data, in the order in which it names them */
+export function knownTree(kind: TreeKind, batch: Pick<WatchedBatch, "header" | "shown">, rows: readonly Row[], keccak256?: Keccak256): KnownTree {
+  const placed = rows.map((row) => ({ row, place: placeIn(kind, row.receipt) }));
+  const inOrder = placed.sort((one, other) => comparePlaces(one.place, other.place)).map(({ row }) => row);
+  return wholeTree(kind, batch.header, inOrder, keccak256) ?? wholeTree(kind, batch.header, rows, keccak256) ?? shownTree(kind, batch);
 }
 
 /** Null where the leaves in this order are not those under the root. */
-function wholeTree(kind: TreeKind, header: BatchHeader, rows: readonly Row[]): KnownTree | null {
+function wholeTree(kind: TreeKind, header: BatchHeader, rows: readonly Row[], keccak256?: Keccak256): KnownTree | null {
   if (rows.length === 0 || rows.length !== header.leafCount) return null;
-  const view = viewOf(kind, rows);
+  const view = viewOf(kind, rows, keccak256);
   const walked = walkProof(nodeOf(kind, rows[0]!), view.proof(0), header.leafCount);
   return walked && isSame(walked.root, rootOf(header, kind)) ? { isWhole: true, leaves: rows.map((row, index) => ({ ...row, index })), view } : null;
 }

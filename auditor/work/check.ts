@@ -15,8 +15,8 @@ const CHECKED_MAX = 50;
 /** What is not known whole is looked at again after such a part of W. */
 const AGAIN_PARTS = 40;
 
-/** What is not known whole stays open. */
-export async function checkOpen(watch: Watch): Promise<void> {
+/** What is not known whole stays open. @returns whether all that was due was looked at */
+export async function checkOpen(watch: Watch): Promise<boolean> {
   const { state, archive, chain } = watch;
   const now = (await chain.head()).timestamp;
   const due = new Set([...state.batches.filter((one) => one.nextAt <= now).map((one) => one.relayerId), ...state.boards.filter((one) => one.nextAt <= now).map((one) => one.commitment.relayerId)]);
@@ -26,6 +26,7 @@ export async function checkOpen(watch: Watch): Promise<void> {
   };
   await Promise.all(Array.from({ length: RELAYERS_AT_ONCE }, next));
   await archive.saveState(state);
+  return ![...state.batches, ...state.boards].some(({ nextAt }) => nextAt <= now);
 }
 
 /** Batches first: what they relied on is what boards are compared with. */

@@ -66,13 +66,13 @@ async function verdictWithReceipts(watch: Watch, asks: Asks, batch: WatchedBatch
   return offered.length === 0 ? verdict : verdictOf(watch, { ...batch, shown: [...batch.shown, ...offered] });
 }
 
-async function verdictOf({ chain, settings, related, recover }: Watch, batch: WatchedBatch): Promise<BatchVerdict> {
+async function verdictOf({ chain, settings, related, recover, keccak256 }: Watch, batch: WatchedBatch): Promise<BatchVerdict> {
   const given = recordsShown(batch).map(({ assignment }) => assignment);
   const keys = await chain.keys({
     nodes: given.map(({ nodeId, keyEpoch }) => [nodeId, keyEpoch]), relayers: given.map(({ relayerId, relayerEpoch }) => [relayerId, relayerEpoch]),
   });
   const before = { earlier: await related.earlierOf(batch, batch.tasks), forces: await related.forcesOf(batch.header.relayerId, batch.tasks) };
-  return batchVerdict(batch, { ...settings, ...keys, recover }, before);
+  return batchVerdict(batch, { ...settings, ...keys, recover, keccak256 }, before);
 }
 
 /** Null where the relayer does not serve the data, or serves other bytes, or bytes that cannot be read. */

@@ -4,6 +4,7 @@ import type { Hash, Seconds } from "../../protocol/units.ts";
 import type { PublishedSource, ReceiptSource, WatchArchive, WatchChain, WatchSender, WatchSettings } from "../ports.ts";
 import type { Evidence } from "../watch/evidenceFile.ts";
 import type { Recover } from "../../protocol/signing.ts";
+import type { Keccak256 } from "../../protocol/typedData.ts";
 import type { Related } from "./related.ts";
 import type { WatchState } from "./state.ts";
 
@@ -38,6 +39,7 @@ export interface Watch {
   /** What was brought before a judge already, by what it shows, and whether it held. */
   readonly judged: Map<Hash, boolean>;
   readonly recover: Recover;
+  readonly keccak256: Keccak256;
   /** What a relayer publishes at an address. */
   readonly published: (url: string) => PublishedSource;
   readonly receipts: (url: string) => ReceiptSource;

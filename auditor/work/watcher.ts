@@ -19,13 +19,13 @@ const ROUNDS_MAX = 600;
 const ROUND_WAIT_MS = 1_000;
 const PRUNE_ROUNDS = 300;
 
-/** One round. @returns whether all confirmed blocks were read */
+/** One round. @returns whether all confirmed blocks were read and all that was due was looked at */
 export async function round(watch: Watch): Promise<boolean> {
   const isCaughtUp = await follow(watch);
-  await checkOpen(watch);
+  const isChecked = await checkOpen(watch);
   await checkEvidence(watch);
   await advanceCases(watch);
-  return isCaughtUp;
+  return isCaughtUp && isChecked;
 }
 
 /**

@@ -4,7 +4,7 @@ import { keccak256 } from "viem/utils";
 import { Tree } from "../../../auditor/watch/findings.ts";
 import type { ShownPath, WatchedBatch } from "../../../auditor/watch/history.ts";
 import { badSums } from "../../../auditor/watch/sums.ts";
-import { knownTree, standsAt } from "../../../auditor/watch/trees.ts";
+import { knownTree, rowsOf, standsAt } from "../../../auditor/watch/trees.ts";
 import { leafStruct, leafStructHash, pathStruct } from "../../../protocol/evidence.ts";
 import { depthOf, innerNode, type SumNode } from "../../../protocol/merkleSum.ts";
 import type { AttemptRecord } from "../../../protocol/records.ts";
@@ -42,12 +42,12 @@ describe("what is known of a batch's trees", () => {
   const honest = (): ReturnType<typeof namedTree> => namedTree(nodes(), () => 0n);
 
   it("is all, where the records make the root: in the tree's order, whatever order they come in, and in the data's own", () => {
-    const known = knownTree(Tree.SESSION, batch(honest().root), records.toReversed());
+    const known = knownTree(Tree.SESSION, batch(honest().root), rowsOf(records.toReversed()));
     expect(known.isWhole).to.equal(true);
     expect(known.leaves.map(({ record }) => record)).to.deep.equal(records);
     const inDataOrder = records.toReversed();
     const root = namedTree(nodes().toReversed(), () => 0n).root;
-    expect(knownTree(Tree.SESSION, batch(root), inDataOrder).leaves.map(({ record }) => record)).to.deep.equal(inDataOrder);
+    expect(knownTree(Tree.SESSION, batch(root), rowsOf(inDataOrder)).leaves.map(({ record }) => record)).to.deep.equal(inDataOrder);
   });
 
   it("is what paths show that lead to the root, and nothing of those that do not", () => {
@@ -71,7 +71,7 @@ describe("what is known of a batch's trees", () => {
   });
 
   const sumsOf = (of: WatchedBatch, known: readonly AttemptRecord[]): { level: number; index: number }[] =>
-    badSums(of, Tree.SESSION, knownTree(Tree.SESSION, of, known), known).map(({ finding }) => (finding.evidence as { badSum: { level: number; index: number } }).badSum).map(({ level, index }) => ({ level, index }));
+    badSums(of, Tree.SESSION, knownTree(Tree.SESSION, of, rowsOf(known)), known).map(({ finding }) => (finding.evidence as { badSum: { level: number; index: number } }).badSum).map(({ level, index }) => ({ level, index }));
 
   it("finds no bad sum in an honest tree, whole or in part", () => {
     const tree = honest();
