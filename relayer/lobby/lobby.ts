@@ -55,7 +55,7 @@ export type Verdict<Request> =
 const RETRY_MS_MIN: Millis = 1_000;
 const RETRY_MS_MAX: Millis = 30_000;
 /** Of a wait, so much longer than announced is still a kept promise. */
-const BOOKING_SLACK_MS: Millis = 2_000;
+export const BOOKING_SLACK_MS: Millis = 2_000;
 /** Deferred work claims a place so long before it would be late, beyond the wait that is expected then. */
 const DUE_MARGIN_MS: Millis = 5_000;
 

@@ -6,7 +6,7 @@
 import { Hall, type Guest, type Wish } from "./hall.ts";
 import { Place, type Waiting } from "./place.ts";
 import { cannotWait, deadlineWhileWaiting, goneWhileWaiting, overloaded, shuttingDown, unavailableError } from "./taskErrors.ts";
-import { LOBBY, type LobbyParameters, type Refusal } from "../lobby/lobby.ts";
+import { BOOKING_SLACK_MS, LOBBY, type LobbyParameters, type Refusal } from "../lobby/lobby.ts";
 import { LANES, type LaneLoad } from "../lobby/lanes.ts";
 import { LaneWatch, laneOfKind, type LanesStatus } from "./laneWatch.ts";
 import type { OverloadStep } from "../lobby/overload.ts";
@@ -174,14 +174,21 @@ export class Reception implements NodeLinkEvents {
   #openHall({ modelId, kindOfModel }: Standing): Hall | null {
     const known = this.#halls.get(modelId);
     if (known || this.#halls.size >= HALLS_MAX) return known ?? null;
-    const { clock, fleet, metrics, parameters = LIVE } = this.#options;
+    const { clock, fleet, parameters = LIVE } = this.#options;
     const hall = new Hall({
       clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters,
       onRefused: (guest, reason, retryAfterMs, expectedWaitMs) => this.#refused(guest, reason, retryAfterMs, expectedWaitMs),
-      onStarted: (_guest, waitedMs) => metrics.observe("lobby_wait_ms", waitedMs),
+      onStarted: (guest, waitedMs) => this.#started(guest, waitedMs),
     });
     this.#halls.set(modelId, hall);
     return hall;
+  }
+
+  /** A promise is kept where it starts within two seconds of what it was told. */
+  #started({ promised, arrivedMs }: Guest, waitedMs: Millis): void {
+    const { metrics } = this.#options;
+    metrics.observe("lobby_wait_ms", waitedMs);
+    if (promised) metrics.count("lobby_promises_total", { kept: arrivedMs + waitedMs <= promised.expectedStartMs + BOOKING_SLACK_MS ? "yes" : "late" });
   }
 
   #refused({ place, wish }: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis): void {

@@ -121,8 +121,8 @@ describe("a lobby before real nodes", function () {
     network.devnet.nodeProcess("right").kill("SIGSTOP");
     const right = network.devnet.ids.nodeIds.right!;
     try {
-      // Some may be on it already, and wait for it; once they are overdue nobody else is sent there.
-      const early = Array.from({ length: SLOTS }, () => streamed({ max_tokens: 4 }));
+      // More than the other one can take at once, so some are sent there; once they are overdue nobody else is.
+      const early = Array.from({ length: 3 * SLOTS }, () => streamed());
       await new Promise((wake) => setTimeout(wake, 2_500));
       const answers = await Promise.all(Array.from({ length: 2 * SLOTS }, () => streamed({ max_tokens: 4 })));
       expect(answers.map((answer) => answer.isWhole && costOf(answer).node)).to.not.include(right).and.not.include(false);

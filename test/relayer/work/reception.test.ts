@@ -165,13 +165,23 @@ describe("the reception", () => {
 
   it("measures what waits, what is refused and how the lanes are", async () => {
     const gauges = new Map<string, number>();
-    const rig = new ReceptionRig({ ...noMetrics, gauge: (name, value, labels = {}) => gauges.set([name, ...Object.values(labels)].join(":"), value) });
+    const promises: (string | undefined)[] = [];
+    const count = (name: string, labels: Readonly<Record<string, string>> = {}): void => { if (name === "lobby_promises_total") promises.push(labels.kept); };
+    const rig = new ReceptionRig({ ...noMetrics, count, gauge: (name, value, labels = {}) => gauges.set([name, ...Object.values(labels)].join(":"), value) });
     await rig.nodes.join(1, { slots: 1 });
-    for (let i = 0; i < 3; i++) rig.ask();
+    const first = rig.ask();
+    await settled();
+    const [second] = [rig.ask(), rig.ask()];
     rig.ask({ isDeferrable: true });
     await rig.passAttesting(2_500, [1], 1);
     expect(Object.fromEntries(gauges)).to.include({ lobby_waiting: 2, lobby_deferred: 1, "lane_nodes:decode": 1, "lane_waiting:decode": 2, "lane_running:decode": 1, "lane_nodes:prep": 0, lane_switches: 0 });
     expect(gauges.get("lobby_expected_wait_ms")).to.be.above(0);
+    rig.finish(first);
+    await settled();
+    await rig.passAttesting(60_000, [1], 1);
+    rig.finish(second!);
+    await settled();
+    expect(promises.at(-1)).to.equal("late");
   });
 
   it("gives up nodes that say nothing any more, and takes them back", async () => {
