@@ -35,6 +35,7 @@ import { Watch } from "./loops/watch.ts";
 import { epochAt } from "./routing/seeds.ts";
 import { answerContract } from "./work/contractTask.ts";
 import { Fleet } from "./work/fleet.ts";
+import { EpochShares } from "./work/epochShares.ts";
 import { SeedKeeper } from "./work/seedKeeper.ts";
 import { Reception } from "./work/reception.ts";
 import { Sessions } from "./work/sessions.ts";
@@ -201,6 +202,7 @@ function boardOf(world: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () =>
   return new Board({
     ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
     reader: boardReaderOf(world), submit: (call) => chain.submit(call), attested: fleet, isLeading,
+    shares: new EpochShares(shared.journal, systemDice.bytes32()),
   });
 }
 

@@ -8,23 +8,21 @@ import { encodeFunctionData, stringToHex } from "viem/utils";
 import { SaturationBoardAbi } from "../../protocol/generated/abi/SaturationBoard.ts";
 import { attestationToJson } from "../../protocol/link.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
+import { hashStruct } from "../../protocol/typedData.ts";
 import { canonicalJson, type Canonical } from "../routing/canonical.ts";
 import { epochRoot, leavesOf, type PoolFigure } from "../routing/pool.ts";
 import { epochAt, provesSeed, type SeedChain } from "../routing/seeds.ts";
 import type { HeldAttestation } from "../work/epochAttestations.ts";
+import { EPOCHS_KEPT, type EpochShares, type WholeEpoch } from "../work/epochShares.ts";
 import type { SeedKeeper } from "../work/seedKeeper.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
 import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
 import type { BoardReader, BoardSeeds } from "../ports/readers.ts";
-import type { Journal, RecordStore } from "../ports/journal.ts";
+import type { RecordStore } from "../ports/journal.ts";
 
 /** The chain's clock may lag; an epoch counts as over this much after its end. */
 const GRACE_MS: Millis = 2_000;
 const TICK_MS_MAX: Millis = 5_000;
-/** Epochs that could not be committed yet; older ones are given up. */
-const PENDING_MAX = 8;
-/** The last epoch in which a process of this journal may have signed assignments. */
-const ALIVE_FACT = "board_alive_epoch";
 /** As SaturationBoard's POOLS_MAX and SEED_STEPS_MAX. */
 const POOLS_MAX = 64;
 const REVEAL_EPOCHS_MAX = 4_096;
@@ -43,7 +41,7 @@ export interface BoardOptions {
   /** The poster's nonce queue; resolves when the call is mined. @throws `call_reverted` */
   readonly submit: (call: { readonly to: Address; readonly data: Hex }) => Promise<unknown>;
   readonly records: RecordStore;
-  readonly journal: Pick<Journal, "getFact" | "setFact">;
+  readonly shares: EpochShares;
   readonly attested: { takeEpochs(upTo: number): Promise<readonly EpochHeld[]> };
   /** Whether this process is the one that sends the relayer's transactions. */
   readonly isLeading: () => boolean;
@@ -57,10 +55,10 @@ interface EpochHeld {
 
 export class Board {
   readonly #options: BoardOptions;
-  #pending: readonly EpochHeld[] = [];
-  /** Up to here an earlier process signed assignments by attestations that died with it; a board without them could be contested. */
-  #partialUpTo: number | null = null;
-  #aliveNoted = -1;
+  /** Taken, and not yet put beside what other processes hold. */
+  #unshared: readonly EpochHeld[] = [];
+  /** The first epoch of this process that it has not put there. */
+  #nextToShare: number | null = null;
   #hasWarned = false;
 
   constructor(options: BoardOptions) {
@@ -86,24 +84,29 @@ export class Board {
     const { clock, epochSeconds, seeds } = this.#options;
     const epoch = epochAt(clock.nowMs() - GRACE_MS, epochSeconds);
     // Attestations are taken first: they are kept here while chain or journal cannot be reached.
-    this.#pending = [...this.#pending, ...await this.#options.attested.takeEpochs(epoch - 1)].slice(-PENDING_MAX);
-    await this.#noteAlive(epochAt(clock.nowMs() + TICK_MS_MAX, epochSeconds));
+    this.#unshared = [...this.#unshared, ...await this.#options.attested.takeEpochs(epoch - 1)].slice(-EPOCHS_KEPT);
+    await this.#share(epoch);
     await seeds.load(epoch);
     if (!this.#options.isLeading()) return;
     const { reader, relayerId } = this.#options;
     await this.#reveal(await reader.seeds(relayerId), epoch);
     // Asked again: a chain that was given up has made room for ours.
     await this.#commitChains(await reader.seeds(relayerId), epoch);
-    await this.#commitEpochs();
+    await this.#commitEpochs(epoch);
   }
 
-  /** @param epoch in which this process may still live when it comes here next */
-  async #noteAlive(epoch: number): Promise<void> {
-    if (epoch <= this.#aliveNoted) return;
-    const { journal } = this.#options;
-    this.#partialUpTo ??= Number(await journal.getFact(ALIVE_FACT) ?? -1);
-    await journal.setFact(ALIVE_FACT, String(epoch));
-    this.#aliveNoted = epoch;
+  /** Says that this process lives, and puts its part of every epoch that is over, also where that is nothing. */
+  async #share(epoch: number): Promise<void> {
+    const { clock, epochSeconds, shares } = this.#options;
+    const now = epochAt(clock.nowMs(), epochSeconds);
+    await shares.noteAlive(now, epochAt(clock.nowMs() + TICK_MS_MAX, epochSeconds));
+    this.#nextToShare ??= now;
+    for (let over = Math.max(this.#nextToShare, epoch - EPOCHS_KEPT); over < epoch; over++) {
+      const own = this.#unshared.find((one) => one.epoch === over);
+      await shares.put(over, own?.held ?? [], own?.tableRoot ?? null);
+      this.#unshared = this.#unshared.filter((one) => one.epoch > over);
+      this.#nextToShare = over + 1;
+    }
   }
 
   /** Puts every chain of ours on chain that has not ended and is not there, the one in use first. */
@@ -173,32 +176,35 @@ export class Board {
     log.warn({ relayerId, from: onChain.lastRevealed + 1, until: onChain.nextFirstEpoch }, "seeds that are gone were forfeited; the relayer's fees wait");
   }
 
-  async #commitEpochs(): Promise<void> {
-    if (this.#pending.length === 0) return;
-    const { reader, relayerId, log } = this.#options;
+  async #commitEpochs(epoch: number): Promise<void> {
+    const { reader, relayerId, log, shares } = this.#options;
     const last = await reader.lastEpoch(relayerId);
-    for (const due of this.#pending) {
+    for (let due = Math.max(last + 1, epoch - EPOCHS_KEPT); due < epoch; due++) {
+      const whole = await shares.whole(due);
+      // The one that has just ended waits for the others' parts; what an older one lacks died with its process.
+      if (whole === null && due === epoch - 1) return;
+      if (whole === null || whole.held.length === 0) continue;
       try {
-        if (due.epoch > last && due.epoch > this.#partialUpTo!) await this.#commitEpoch(due);
+        await this.#commitEpoch(due, whole);
       } catch (error) {
         // What the contract refuses it will refuse again: another process committed it, or a later epoch.
         if (!(error instanceof TidelaneError) || error.code !== "call_reverted") throw error;
-        log.warn({ relayerId, epoch: due.epoch, error: error.message }, "the board refused an epoch's root");
+        log.warn({ relayerId, epoch: due, error: error.message }, "the board refused an epoch's root");
       }
-      this.#pending = this.#pending.filter((one) => one !== due);
     }
   }
 
-  async #commitEpoch({ epoch, held, tableRoot }: EpochHeld): Promise<void> {
+  async #commitEpoch(epoch: number, { held, tables }: WholeEpoch): Promise<void> {
     const { relayerId, crypto, records, metrics, log } = this.#options;
-    const leaves = held.flatMap(({ state, slotsMax }) => leavesOf(state.signed.attestation, state.hash(crypto), state.signed.offers, slotsMax));
+    const leaves = held.flatMap(({ signed, slotsMax }) =>
+      leavesOf(signed.attestation, hashStruct("SaturationAttestation", signed.attestation, crypto.keccak256), signed.offers, slotsMax));
     const root = epochRoot(leaves, crypto.keccak256);
     if (!root) return;
     const data = canonicalJson({
       version: 2, relayerId, epoch, leaves: leaves.map((leaf) => ({ ...leaf })),
-      // Node tables of this process up to here: what auditors begin at, and walk back from.
-      tables: tableRoot === null ? [] : [tableRoot],
-      attestations: held.map(({ state }) => attestationToJson(state.signed) as Canonical),
+      // Node tables of each process up to here: what auditors begin at, and walk back from.
+      tables: [...tables],
+      attestations: held.map(({ signed }) => attestationToJson(signed) as Canonical),
     });
     const dataHash: Hash = crypto.keccak256(stringToHex(data));
     await records.put(dataHash, new TextEncoder().encode(data));

@@ -6,6 +6,7 @@ import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { createBoardReader } from "../../../relayer/adapters/boardReader.ts";
 import { Board } from "../../../relayer/loops/board.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
+import { EpochShares } from "../../../relayer/work/epochShares.ts";
 import { factsIn } from "../work/factsIn.ts";
 import { accounts, startLocalChain, type LocalChain } from "../localChain.ts";
 import { FleetRig, MODEL } from "../work/fleetRig.ts";
@@ -35,7 +36,7 @@ describe("the board loop on a chain", function () {
     const loopOf = (keeper: SeedKeeper): Board => new Board({
       clock: rig.clock, crypto, metrics: { count: none, gauge: none, observe: none, text: async () => "" }, log: { debug: none, info: none, warn: none, error: none },
       relayerId: RELAYER, address: board, epochSeconds: EPOCH_SECONDS, seeds: keeper, reader, attested: rig.fleet, isLeading: () => true,
-      submit: ({ to, data }) => chain.send(accounts.poster, to, data), journal: factsIn(new Map()), records: { put: async () => undefined, get: async () => null },
+      submit: ({ to, data }) => chain.send(accounts.poster, to, data), shares: new EpochShares(factsIn(new Map()), "one"), records: { put: async () => undefined, get: async () => null },
     });
     const loop = loopOf(seeds);
     /** Both clocks a few seconds into the epoch. */

@@ -4,12 +4,14 @@ import { SaturationBoardAbi } from "../../../protocol/generated/abi/SaturationBo
 import { recoverWithViem } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { Board } from "../../../relayer/loops/board.ts";
+import { AttestedState } from "../../../relayer/work/attestedState.ts";
+import { EpochShares } from "../../../relayer/work/epochShares.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
 import { factsIn } from "../work/factsIn.ts";
 import { epochRoot, leavesOf } from "../../../relayer/routing/pool.ts";
 import { provesSeed } from "../../../relayer/routing/seeds.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
-import { EPOCH_SECONDS, FleetRig, MODEL, RELAYER, START_MS } from "../work/fleetRig.ts";
+import { EPOCH_SECONDS, FleetRig, MODEL, RELAYER, signer, START_MS } from "../work/fleetRig.ts";
 import type { BoardSeeds } from "../../../relayer/ports/readers.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
 
@@ -101,6 +103,7 @@ class BoardRig {
   readonly length: number;
   isLeading = true;
   #secrets = 0;
+  #processes = 0;
 
   constructor(length = 40) {
     this.length = length;
@@ -143,7 +146,7 @@ class BoardRig {
     return new Board({
       clock: this.fleet.clock, crypto: { keccak256, recover: recoverWithViem }, metrics: { count: none, gauge: none, observe: none, text: async () => "" },
       log: { debug: none, info: none, error: none, warn: (_fields, message) => void this.warnings.push(message) }, relayerId: RELAYER, address: ADDRESS, epochSeconds: EPOCH_SECONDS,
-      seeds: this.seeds, isLeading: () => this.isLeading, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet, journal: factsIn(this.facts),
+      seeds: this.seeds, isLeading: () => this.isLeading, reader: this.chain.reader, submit: this.chain.submit, attested: this.fleet.fleet, shares: new EpochShares(factsIn(this.facts), `process ${this.#processes += 1}`),
       records: { put: async (hash, bytes) => void this.records.set(hash, new TextDecoder().decode(bytes)), get: async () => null },
     });
   }
@@ -250,6 +253,22 @@ describe("the board loop", () => {
       await rig.board.tick();
     }
     expect(rig.chain.of("commitEpoch").map((args) => Number(args[1]) - FIRST)).to.deep.equal([2]);
+  });
+
+  it("commits for all processes of the relayer, once the last of them has put its part", async () => {
+    const rig = new BoardRig();
+    const other = new EpochShares(factsIn(rig.facts), "another process");
+    await rig.goTo(FIRST + 1);
+    await rig.board.tick();
+    await other.noteAlive(FIRST + 1, FIRST + 1);
+    await rig.goTo(FIRST + 2);
+    await rig.board.tick();
+    expect(rig.chain.of("commitEpoch")).to.deep.equal([]);
+    const state = new AttestedState(await rig.fleet.signed(2), signer(2).address, 0, 8, { inFlight: 0, prefillTokens: 0, contextTokens: 0 });
+    await other.put(FIRST + 1, [{ state, slotsMax: 8 }], null);
+    await rig.board.tick();
+    const [[, epoch, , leafCount]] = rig.chain.of("commitEpoch") as [unknown[]];
+    expect([Number(epoch) - FIRST, leafCount]).to.deep.equal([1, 2]);
   });
 
   it("moves from chain to chain without a gap", async () => {
