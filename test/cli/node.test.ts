@@ -132,6 +132,8 @@ describe("tidelane node", function () {
       [node("register", ...asOwner(), "--class", "huge", "--config", file("node.json")), 1, "invalid_class"],
       [node("register", ...asOwner(), "--class", "low", "--config", file("node.json")), 1, "no_hot_key"],
       [node("rotate-key", ...asOwner(), "--node", "1", "--hot-key-file", file("other.key")), 1, "transaction_reverted"],
+      [node("force", ...place(), "--node", "3", "--relayer-id", "1"), 1, "no_evidence"],
+      [node("force", ...place(), "--node", "3", "--relayer-id", "1", "--evidence", file("data"), "--open", "--receipt", `0x${"11".repeat(32)}`), 1, "receipt_unknown"],
       [node("status", "--rpc", "http://127.0.0.1:1", ...place().slice(2), "--node", "3"), 2, "chain_unreachable"],
     ];
     for (const [running, exitCode, code] of cases) {

@@ -87,6 +87,18 @@ describe("an owner on a real chain", function () {
     expect(await chain.balances()).to.include({ wallet: 50_000_000n, free: 100_000_000n });
   });
 
+  it("revokes what it signed before anybody opens it", async () => {
+    const chain = ownerChain(access, accounts.payer);
+    const world = { chain: payerChain(access), clock: systemClock, dice: systemDice, fetch: (url: string, init?: RequestInit) => fetch(url, init), store: new MemoryStore() };
+    let signature: `0x${string}` = "0x";
+    const signing = { ...ownerOfKey(accounts.payer), signAuthorization: async (...what: Parameters<ReturnType<typeof ownerOfKey>["signAuthorization"]>) => (signature = await ownerOfKey(accounts.payer).signAuthorization(...what)) };
+    const unsent = { ...chain, openSession: async () => `0x${"00".repeat(32)}` as const };
+    expect(await codeOf(openSession(world, signing, relayer.url, { lock: 20_000_000n }, unsent))).to.equal("session_not_on_chain");
+    const { authorization } = stateFromText((await world.store.read())!);
+    await chain.revoke(hashStruct("SpendingAuthorization", authorization));
+    expect(await chain.openSession(authorization, signature).then(() => "opened", (error: Error) => error.message)).to.match(/SessionRevoked|Revoked/);
+  });
+
   it("is told the contract's own reason", async () => {
     const chain = ownerChain(access, accounts.payer);
     const refusal = await chain.withdraw(10n ** 15n, owner).then(() => null, (error: Error) => error.message);
