@@ -1,6 +1,7 @@
 // `npm test`: every check in one run, three at a time, each with its own output, and one count at the end.
 // usage: npm test [-- <stage> ...]      with stages from the table below
-//        npm run test:deep [-- --json]  the long runs: 10,000 fuzz runs, 1,024 x 128 invariant calls, millions of arrivals
+//        npm run test:deep [-- --json]  the long runs: 10,000 fuzz runs, 1,024 x 128 invariant calls, a million operations
+//        of the ledger, 100,000 trees, a sample of mutants, millions of arrivals
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,6 +46,9 @@ const network: Stage = { name: "network", args: [...mocha, "--timeout", "120000"
 
 const deep: readonly Stage[] = [
   { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 240 },
+  { name: "twins", args: [hardhat, "test", "mocha", "test/contracts/twins.ts", "test/contracts/ledger.ts"], counts, minutesMax: 360 },
+  { name: "trees", args: [...mocha, "test/protocol/merkleSum.test.ts"], counts, minutesMax: 60 },
+  { name: "mutation", args: ["test/mutation/main.ts", "--sample", "400"], minutesMax: 240 },
   { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
   // Each contract's explorer input, compiled anew.
   { name: "deploy", args: [...mocha, "test/deploy/verifyInput.test.ts"], counts, minutesMax: 15 },

@@ -1,4 +1,4 @@
-// Solidity against its TypeScript twins: 10,000 random inputs each for struct hashes, fees, leaves, trees, proofs and items.
+// Solidity against its TypeScript twins: 10,000 random inputs each (100,000 in deep mode) for struct hashes, fees, leaves, trees, proofs and items.
 import { expect } from "chai";
 import fc from "fast-check";
 import { network } from "hardhat";
@@ -11,7 +11,9 @@ import { hashStruct, typeHash } from "../../protocol/typedData.ts";
 import type { StructName } from "../../protocol/generated/structs.ts";
 import { hash32, hexBytes, structNames, structOf, uint } from "../protocol/arbitraries.ts";
 
-const SAMPLES = 10_000;
+const isDeep = process.env["DEEP_TESTS"] === "1";
+const SAMPLES = isDeep ? 100_000 : 10_000;
+const PATIENCE_MS = isDeep ? 3_600_000 : 120_000;
 const CALLS_PER_BATCH = 250;
 /** Printed by mocha where a comparison fails, so that the same inputs can be drawn again. */
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
@@ -58,7 +60,7 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       const method = name[0]!.toLowerCase() + name.slice(1);
       await compare(structs, method, structOf(name as StructName), Math.ceil(SAMPLES / structNames.length), (value) => [value],
         (value) => [typeHash(name), hashStruct(name, value as never)]);
-    }).timeout(60_000);
+    }).timeout(PATIENCE_MS);
   }
 
   it("fees", async () => {
@@ -69,7 +71,7 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       const { fee, charge } = feeOf(Number(t.inTokens), Number(t.outTokens), t);
       return [fee, charge];
     });
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   it("leaves", async () => {
     const inputs = fc.record({ receiptHash: hash32, fee: uint(96), charge: uint(96), nodeSignature: hexBytes(65), voucherHash: hash32, voucherSignature: hexBytes(65), assignmentSignature: hexBytes(65) });
@@ -77,12 +79,12 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
     await compare(math, "leafHash", inputs, SAMPLES, (leaf) => [{
       ...leaf, nodeSigHash: keccak256(leaf.nodeSignature), voucherSigHash: keccak256(leaf.voucherSignature), assignmentSigHash: keccak256(leaf.assignmentSignature),
     }], (leaf) => [leafHash(leaf)]);
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   it("inner nodes", async () => {
     const inputs = fc.record({ left: fc.record({ hash: hash32, sum: uint(127) }), right: fc.record({ hash: hash32, sum: uint(127) }) });
     await compare(math, "nodeHash", inputs, SAMPLES, ({ left, right }) => [left.hash, left.sum, right.hash, right.sum], ({ left, right }) => [innerNode(left, right).hash]);
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   const trees = fc.array(fc.record({ hash: hash32, sum: uint(96) }), { minLength: 1, maxLength: 17 });
 
@@ -91,7 +93,7 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       const { root } = new MerkleSumTree(leaves);
       return [root.hash, root.sum];
     });
-  }).timeout(120_000);
+  }).timeout(PATIENCE_MS);
 
   it("proofs, true ones and bent ones", async () => {
     const inputs = fc.record({ leaves: trees, pick: fc.nat(), bend: fc.constantFrom("none", "sum", "index", "length", "count", "sibling") }).map(({ leaves, pick, bend }) => {
@@ -106,29 +108,29 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       const walked = walkProof(leaf, proof, leafCount);
       return walked ? [true, walked.root.hash, walked.root.sum, walked.leftSum] : [false, zero, 0n, 0n];
     });
-  }).timeout(120_000);
+  }).timeout(PATIENCE_MS);
 
   it("items", async () => {
     const inputs = fc.array(fc.record({ id: hash32, change: uint(96) }), { maxLength: 40 });
     await compare(math, "itemsHash", inputs, SAMPLES, (items) => [items.map((item) => item.id), items.map((item) => item.change)], (items) => [itemsHash(items)]);
-  }).timeout(120_000);
+  }).timeout(PATIENCE_MS);
 
   const multipliers = fc.integer({ min: 500_000, max: 2_000_000 });
 
   it("steps of the tide", async () => {
     const inputs = fc.record({ multiplier: multipliers, bps: fc.oneof(fc.integer({ min: 0, max: 10_000 }), fc.constantFrom(0, 6_999, 7_000, 7_001, 10_000, 12_345)) });
     await compare(math, "tideStep", inputs, SAMPLES, ({ multiplier, bps }) => [multiplier, bps], ({ multiplier, bps }) => [BigInt(tideStep(multiplier, bps))]);
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   it("the tide's way back", async () => {
     const inputs = fc.record({ multiplier: multipliers, epochs: fc.integer({ min: 0, max: 140 }) });
     await compare(math, "tideDecayed", inputs, SAMPLES, ({ multiplier, epochs }) => [multiplier, epochs], ({ multiplier, epochs }) => [BigInt(tideDecayed(multiplier, epochs))]);
-  }).timeout(120_000);
+  }).timeout(PATIENCE_MS);
 
   it("prices under the tide", async () => {
     const inputs = fc.record({ base: uint(96), multiplier: multipliers });
     await compare(math, "tidePriced", inputs, SAMPLES, ({ base, multiplier }) => [base, multiplier], ({ base, multiplier }) => [tidePricedDown(base, multiplier)]);
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   it("prices of each tier, for random pools seen over random epochs", async () => {
     const inputs = fc.record({
@@ -138,7 +140,7 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       ...rest, multiplier: history.reduce((multiplier, { bps, silentEpochs }) => tideDecayed(tideStep(multiplier, bps), silentEpochs), TIDE_ONE),
     }));
     await compare(math, "tierPriced", inputs, SAMPLES, ({ base, multiplier, tier }) => [base, multiplier, tier], ({ base, multiplier, tier }) => [tidePricedDown(base, multiplier, tier)]);
-  }).timeout(60_000);
+  }).timeout(PATIENCE_MS);
 
   it("requests as sessions and orders", async () => {
     const inputs = fc.record({
@@ -150,5 +152,5 @@ describe(`Solidity and its TypeScript twins (FUZZ_SEED=${seed})`, () => {
       const { authorization, order } = coveredByGateway(request, gateway);
       return [hashStruct("SpendingAuthorization", authorization), hashStruct("TaskOrder", order)];
     });
-  }).timeout(120_000);
+  }).timeout(PATIENCE_MS);
 });

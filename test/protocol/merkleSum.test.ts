@@ -5,6 +5,10 @@ import { InvalidValueError } from "../../protocol/errors.ts";
 import { ZERO_HASH } from "../../protocol/units.ts";
 import { hash32, hexBytes, uint } from "./arbitraries.ts";
 
+const isDeep = process.env["DEEP_TESTS"] === "1";
+const [ROOTS, PROVEN] = isDeep ? [100_000, 100_000] : [300, 30];
+const PATIENCE_MS = isDeep ? 3_600_000 : 20_000;
+
 const leaves = fc.array(fc.record({ hash: hash32, sum: uint(96) }), { minLength: 1, maxLength: 40 });
 
 /** The same tree, told another way: split in halves until one is left. */
@@ -21,8 +25,8 @@ describe("Merkle-sum tree", () => {
       const { root } = new MerkleSumTree(nodes);
       expect(root).to.deep.equal(rootByHalves(nodes));
       expect(root.sum).to.equal(nodes.reduce((sum, node) => sum + node.sum, 0n));
-    }));
-  });
+    }), { numRuns: ROOTS });
+  }).timeout(PATIENCE_MS);
 
   it("proves each leaf and the sum to its left", () => {
     fc.assert(fc.property(leaves, (nodes) => {
@@ -32,8 +36,8 @@ describe("Merkle-sum tree", () => {
         expect(walked?.root).to.deep.equal(tree.root);
         expect(walked?.leftSum).to.equal(nodes.slice(0, index).reduce((sum, left) => sum + left.sum, 0n));
       }
-    }), { numRuns: 30 });
-  });
+    }), { numRuns: PROVEN });
+  }).timeout(PATIENCE_MS);
 
   it("proves nothing else: another leaf, sum, index, sibling, length or count", () => {
     fc.assert(fc.property(leaves, fc.nat(), hash32, (nodes, pick, other) => {
