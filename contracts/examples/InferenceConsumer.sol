@@ -41,6 +41,8 @@ abstract contract InferenceConsumer is IInferenceConsumer {
     constructor(IInferenceRequests gateway_) {
         gateway = gateway_;
         payToken = gateway_.payToken();
+        // For good, and once: the gateway takes tokens of nobody but its caller.
+        payToken.forceApprove(address(gateway_), type(uint256).max);
     }
 
     /// @inheritdoc IInferenceConsumer
@@ -72,10 +74,6 @@ abstract contract InferenceConsumer is IInferenceConsumer {
     /// @notice Asks out of this contract's own tokens.
     /// @param gasPayment wei of this contract's own, passed on for the delivery.
     function _ask(bytes memory prompt, Terms memory terms, uint256 gasPayment) internal returns (bytes32 requestId) {
-        // For good: the gateway takes tokens of nobody but its caller.
-        if (payToken.allowance(address(this), address(gateway)) < terms.maxFee) {
-            payToken.forceApprove(address(gateway), type(uint256).max);
-        }
         requestId = gateway.request{value: gasPayment}(
             terms.modelId,
             prompt,
