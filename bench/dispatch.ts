@@ -1,16 +1,18 @@
 // How long a request takes through the relayer: from the parsed request to its dispatch to a node, ALLOWANCE mode, an empty lobby.
 //
-//   npm run bench:dispatch -- --json [--rate N] [--seconds N] [--nodes N] [--journal postgres|memory]
+//   npm run bench:dispatch -- --json [--rate N] [--seconds N] [--nodes N] [--journal both|postgres|memory]
 //
 // The relayer's own parts as main.ts puts them together: sessions, lobby, fleet, tasks and the journal on a Postgres server of its own,
 // which writes a task down before it is sent. Chain and nodes are stood in for. Requests come at even distances; the time counts from
-// when the loop hands a request in, so what the load generator does before that is not in it. One JSON object on the last line.
+// when the loop hands a request in, so what the load generator does before that is not in it. One JSON object on the last line: the
+// figures with Postgres, and under `inMemory` those with a journal that writes nothing, which are the relayer's own time.
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BenchNodes } from "./dispatch/nodes.ts";
 import { numberOf, withoutNoise } from "./routing/options.ts";
+import { InvalidValueError } from "../protocol/errors.ts";
 import { Mode } from "../protocol/constants.ts";
 import { modelIdOf } from "../protocol/ids.ts";
 import { signStruct } from "../protocol/signing.ts";
@@ -38,7 +40,7 @@ import type { SpendingAuthorization } from "../protocol/generated/structs.ts";
 import type { TaskRequest } from "../relayer/work/taskPlan.ts";
 import type { Hash, Hex } from "../protocol/units.ts";
 
-const HELP = "usage: npm run bench:dispatch -- [--json] [--rate N] [--seconds N] [--nodes N] [--journal postgres|memory]\n";
+const HELP = "usage: npm run bench:dispatch -- [--json] [--rate N] [--seconds N] [--nodes N] [--journal both|postgres|memory]\n";
 const WARM_SECONDS = 3;
 const DOMAIN: Domain = { chainId: 31_337, verifyingContract: `0x${"5e".repeat(20)}` };
 const EPOCH_SECONDS = 600;
@@ -50,7 +52,7 @@ const MODEL: ModelInfo = { modelId: modelIdOf(NAME), name: NAME, aliases: ["benc
 
 const options = {
   json: { type: "boolean", default: false }, help: { type: "boolean", default: false }, rate: { type: "string", default: "300" }, seconds: { type: "string", default: "20" },
-  nodes: { type: "string", default: "64" }, journal: { type: "string", default: "postgres" },
+  nodes: { type: "string", default: "64" }, journal: { type: "string", default: "both" },
 } as const;
 
 interface Storage {
@@ -148,23 +150,33 @@ function requestOf(apiKey: string, i: number): TaskRequest {
   };
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options });
-  if (values.help) return void process.stdout.write(HELP);
-  const [rate, seconds, nodes] = [numberOf("--rate", values.rate, 1, 10_000), numberOf("--seconds", values.seconds, 1, 600), numberOf("--nodes", values.nodes, 1, 10_000)];
-  const { journal, close } = await storageOf(values.journal);
+interface Run {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly nodes: number;
+}
+
+async function figuresOf(kind: "postgres" | "memory", { rate, seconds, nodes }: Run) {
+  const { journal, close } = await storageOf(kind);
   try {
     const { latenciesMs, failed, coreMsPerRequest } = await measure(journal, rate, seconds, nodes);
-    const at = (part: number): number => Number(latenciesMs[Math.max(0, Math.ceil(latenciesMs.length * part) - 1)]!.toFixed(3));
-    const result = {
-      requests: latenciesMs.length, failed, ratePerSecond: rate, nodes, journal: values.journal, dispatchMsP50: at(0.5), dispatchMsP90: at(0.9), dispatchMsP99: at(0.99), dispatchMsMax: at(1), coreMsPerRequest: Number(coreMsPerRequest.toFixed(3)),
-      node: process.version, cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, loadAverage: loadavg()[0],
-    };
-    if (!values.json) process.stderr.write(`${result.requests} requests at ${rate}/s: dispatched after ${result.dispatchMsP50} ms in the median, p99 ${result.dispatchMsP99} ms; ${failed} failed\n`);
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    const at = (part: number): number => Number((latenciesMs[Math.max(0, Math.ceil(latenciesMs.length * part) - 1)] ?? Infinity).toFixed(3));
+    return { requests: latenciesMs.length, failed, dispatchMsP50: at(0.5), dispatchMsP90: at(0.9), dispatchMsP99: at(0.99), dispatchMsMax: at(1), coreMsPerRequest: Number(coreMsPerRequest.toFixed(3)) };
   } finally {
     await close();
   }
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options });
+  if (values.help) return void process.stdout.write(HELP);
+  if (!["both", "postgres", "memory"].includes(values.journal)) throw new InvalidValueError("--journal", `both, postgres or memory, not ${values.journal}`);
+  const run: Run = { rate: numberOf("--rate", values.rate, 1, 10_000), seconds: numberOf("--seconds", values.seconds, 1, 600), nodes: numberOf("--nodes", values.nodes, 1, 10_000) };
+  const inMemory = values.journal === "postgres" ? null : await figuresOf("memory", run);
+  const figures = values.journal === "memory" ? inMemory! : await figuresOf("postgres", run);
+  const result = { ...figures, journal: values.journal === "memory" ? "memory" : "postgres", inMemory, ratePerSecond: run.rate, nodes: run.nodes, node: process.version, cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, loadAverage: loadavg()[0] };
+  if (!values.json) process.stderr.write(`${figures.requests} requests at ${run.rate}/s: dispatched after ${figures.dispatchMsP50} ms in the median, p99 ${figures.dispatchMsP99} ms (${result.journal}); ${figures.failed} failed\n`);
+  process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
 await withoutNoise(main);
