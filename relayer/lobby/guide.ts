@@ -58,6 +58,7 @@ export class Guide<Key> {
   /** Those that would be too late one day. */
   readonly #hurried = new Map<Key, Waiting<Admitted<Key>>>();
   #roomy: number[] = [];
+  #isPumping = false;
   #lookFrom = 0;
 
   /** @param floor without nodes: they come by `join` */
@@ -192,14 +193,19 @@ export class Guide<Key> {
     if (this.#silent.delete(key)) this.#breakers[node]!.silent(nowMs);
   }
 
-  /** Sends on whoever finds a place. */
+  /** Sends on whoever finds a place. What a start brings about may ask for it again: then the first call goes on. */
   pump(nowMs: Millis): void {
-    if (this.#lobby.waiting + this.#lobby.deferred === 0) return;
+    if (this.#isPumping || this.#lobby.waiting + this.#lobby.deferred === 0) return;
     this.#findRoom(nowMs);
     if (this.#roomy.length === 0) return;
     const [fitOf, start] = [(one: Admitted<Key>) => this.#fitOf(one, nowMs), (one: Admitted<Key>) => this.#start(one, nowMs)];
-    this.#lobby.pump(nowMs, fitOf, start);
-    this.#lobby.pumpDeferred(nowMs, () => this.#isEbb(), fitOf, start);
+    this.#isPumping = true;
+    try {
+      this.#lobby.pump(nowMs, fitOf, start);
+      this.#lobby.pumpDeferred(nowMs, () => this.#isEbb(), fitOf, start);
+    } finally {
+      this.#isPumping = false;
+    }
   }
 
   /** Room for work that can wait: slots are free beyond what the next requests need. */

@@ -246,15 +246,25 @@ export class Hall {
   }
 
   /** @returns the chosen node's place; -1 where none is open, or where a signature has to be looked at first */
-  #choose({ request }: Guest, gate: (node: number) => number): number {
-    const choice = this.#options.fleet.tryChoose(request, (nodeId) => {
-      const place = this.#placeOf.get(nodeId);
-      return place === undefined ? NOT_HERE : gate(place);
-    });
+  #choose(guest: Guest, gate: (node: number) => number): number {
+    const choice = this.#tryChoose(guest, gate);
     if (choice instanceof Promise) this.#pumpAfter(choice);
     if (choice === null || choice instanceof Promise) return -1;
     this.#chosen = choice;
     return this.#placeOf.get(choice.nodeId)!;
+  }
+
+  /** Whoever happens to move the line must not be hit by what one request in it meets: that is told to its own task. */
+  #tryChoose({ request, place }: Guest, gate: (node: number) => number): ReturnType<Fleet["tryChoose"]> {
+    try {
+      return this.#options.fleet.tryChoose(request, (nodeId) => {
+        const node = this.#placeOf.get(nodeId);
+        return node === undefined ? NOT_HERE : gate(node);
+      });
+    } catch (error) {
+      place.refuse(error);
+      return null;
+    }
   }
 
   #pumpAfter(checked: Promise<unknown>): void {

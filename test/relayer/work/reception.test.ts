@@ -163,11 +163,31 @@ describe("the reception", () => {
     expect(later.error).to.equal(null);
   });
 
+  it("tells a task of its own trouble, whoever moves the line, and goes on with the others", async () => {
+    const rig = new ReceptionRig({ seedOf: (epoch) => (rig.hasSeeds ? `0x${epoch.toString(16).padStart(64, "0")}` : null) });
+    await rig.nodes.join(1, { slots: 1 });
+    const running = rig.ask();
+    await settled();
+    const unlucky = rig.ask();
+    await settled();
+    rig.hasSeeds = false;
+    rig.clock.pass(15_000);
+    await rig.nodes.attest(1, { slots: 1 });
+    rig.finish(running);
+    await settled();
+    expect(unlucky.error!.code).to.equal("no_seed");
+    rig.hasSeeds = true;
+    const next = rig.ask();
+    await settled();
+    expect(next.choice).to.not.equal(null);
+    expect(rig.reception.status()).to.include({ waiting: 0 });
+  });
+
   it("measures what waits, what is refused and how the lanes are", async () => {
     const gauges = new Map<string, number>();
     const promises: (string | undefined)[] = [];
     const count = (name: string, labels: Readonly<Record<string, string>> = {}): void => { if (name === "lobby_promises_total") promises.push(labels.kept); };
-    const rig = new ReceptionRig({ ...noMetrics, count, gauge: (name, value, labels = {}) => gauges.set([name, ...Object.values(labels)].join(":"), value) });
+    const rig = new ReceptionRig(undefined, { ...noMetrics, count, gauge: (name, value, labels = {}) => gauges.set([name, ...Object.values(labels)].join(":"), value) });
     await rig.nodes.join(1, { slots: 1 });
     const first = rig.ask();
     await settled();

@@ -1,6 +1,7 @@
 // A reception before a fleet of made-up nodes, on a clock that the test moves: time passes only in `pass`, and every sleeper is woken in turn.
 import { FleetRig, ManualClock, request } from "./fleetRig.ts";
 import { Reception } from "../../../relayer/work/reception.ts";
+import type { EpochSeeds } from "../../../relayer/work/fleet.ts";
 import type { Wish } from "../../../relayer/work/hall.ts";
 import type { Waiting } from "../../../relayer/work/place.ts";
 import type { Choice, ChooseRequest } from "../../../relayer/work/routingRequest.ts";
@@ -45,8 +46,11 @@ export class ReceptionRig {
   readonly nodes: FleetRig;
   readonly reception: Reception;
 
-  constructor(metrics: Metrics = noMetrics) {
-    this.nodes = new FleetRig({ clock: this.clock }, this.clock);
+  /** For seeds of one's own. */
+  hasSeeds = true;
+
+  constructor(seeds?: EpochSeeds, metrics: Metrics = noMetrics) {
+    this.nodes = new FleetRig({ clock: this.clock, ...(seeds ? { seeds } : {}) }, this.clock);
     const dice = { bytes32: (): `0x${string}` => `0x${"80".repeat(32)}` };
     this.reception = new Reception({ clock: this.clock, dice, metrics, fleet: this.nodes.fleet });
     this.nodes.events = this.reception;
