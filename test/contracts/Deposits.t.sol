@@ -172,13 +172,14 @@ contract DepositsTest is World {
         vm.startPrank(payer);
         token.approve(address(odd), AMOUNT);
         odd.deposit(AMOUNT);
-        bytes[] memory doors = new bytes[](6);
+        bytes[] memory doors = new bytes[](7);
         doors[0] = abi.encodeCall(IEscrow.withdraw, (1, payer));
         doors[1] = abi.encodeCall(IEscrow.deposit, (1));
         doors[2] = abi.encodeCall(IEscrow.depositFor, (payer, 1));
         doors[3] = abi.encodeCall(IEscrow.depositWithPermit, (1, 0, 0, 0, 0));
         doors[4] = abi.encodeCall(IEscrow.depositWithAuthorization, (payer, 1, 0, 0, 0, 0, 0, 0));
         doors[5] = abi.encodeCall(IEscrow.claimTab, (relayerId, nodeId));
+        doors[6] = abi.encodeCall(IEscrow.claimRelayerFee, (relayerId, payer));
         for (uint256 i = 0; i < doors.length; ++i) {
             token.setHook(address(odd), doors[i]);
             odd.withdraw(1, payer);
