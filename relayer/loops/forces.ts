@@ -38,10 +38,11 @@ const FIRST_LOOK_BLOCKS = 50_000n;
 const HELD_MAX = 4_096;
 const ROUND_MS: { readonly least: Millis; readonly most: Millis } = { least: 250, most: 5_000 };
 /** An answer that the contract refuses now may stand once a batch that was taken back is posted again. */
-const RETRY_MS: Millis = 2_000;
+const RETRY_MS: { readonly least: Millis; readonly most: Millis } = { least: 2_000, most: 300_000 };
 
 interface Held {
   readonly seen: SeenForce;
+  refusals: number;
   retryAtMs: Millis;
   /** The block in which it was first seen to have ended, or not to be. */
   endedIn: bigint | null;
@@ -111,7 +112,7 @@ export class Forces {
           this.#nextBlock = seen.blockNumber;
           return;
         }
-        this.#held.set(seen.receiptHash, { seen, retryAtMs: 0, endedIn: null, isOver: false, isOddSaid: false });
+        this.#held.set(seen.receiptHash, { seen, refusals: 0, retryAtMs: 0, endedIn: null, isOver: false, isOddSaid: false });
       }
     }
     this.#nextBlock = head + 1n;
@@ -181,7 +182,7 @@ export class Forces {
       log.info({ receiptHash, taskId, batchId: String(batch.header.batchId), transaction: hash, gasUsed: String(gasUsed) }, "a node's claim is answered: it stands in a batch");
     } catch (error) {
       if (!(error instanceof TidelaneError) || error.retryable) throw error;
-      held.retryAtMs = clock.monotonicMs() + RETRY_MS;
+      held.retryAtMs = clock.monotonicMs() + Math.min(RETRY_MS.most, RETRY_MS.least * 2 ** held.refusals++);
       metrics.count("forces_total", { outcome: "refused" });
       log.warn({ receiptHash, taskId, batchId: String(batch.header.batchId), error: error.message }, "a claim could not be answered now; it is tried again while its time lasts");
     }
