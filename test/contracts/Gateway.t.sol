@@ -200,6 +200,14 @@ contract GatewayTest is GatewayWorld {
         vm.assertEq(payer.balance - coins, GAS_PAYMENT, "gas");
     }
 
+    function test_aRequestThatWasNeverMadeIsUnknown() public {
+        Request memory never = _next(payer, relayerId, 0);
+        vm.expectRevert(
+            abi.encodeWithSelector(IInferenceRequests.UnknownRequest.selector, gateway.requestIdOf(never))
+        );
+        gateway.refund(never);
+    }
+
     /// @dev The id is the hash of every field: a request shown with another value is another request.
     function testFuzz_aBentRequestIsUnknown(uint8 field, uint256 other) public {
         (Request memory made,) = _ask(payer, relayerId, 0);
