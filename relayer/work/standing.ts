@@ -27,8 +27,11 @@ export function standingsOf(node: FleetNode, nowMs: Millis): Standing[] {
   return [...node.models].flatMap(([modelId, { fit, info }]) => {
     const offer = state.offerOf(modelId);
     if (!offer) return [];
-    const slots = Math.min(offer.slots, state.attested.slots, warmSlots(node.kept));
-    return [{ modelId, kindOfModel: info.kind, kind: node.statedCurve, model: { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS }, reported: reportedBy(state) }];
+    const reported = reportedBy(state);
+    // What a new node is given bounds this relayer's own requests: the work of others there is no reason to give it none.
+    const others = Math.max(0, reported.running - state.attested.base.inFlight);
+    const slots = Math.min(offer.slots, state.attested.slots, warmSlots(node.kept) + others);
+    return [{ modelId, kindOfModel: info.kind, kind: node.statedCurve, model: { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS }, reported }];
   });
 }
 

@@ -28,6 +28,15 @@ describe("the reception", () => {
     expect(rig.nodes.node(1).inFlight).to.equal(0);
   });
 
+  it("begins with a new node though others keep it busy, and with no more than a new one is given", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 16, computeBps: 5_000 }, { stakedSlots: 16 });
+    const all = Array.from({ length: 4 }, () => rig.ask());
+    await settled();
+    expect(all.map(({ choice }) => choice !== null)).to.deep.equal([true, true, false, false]);
+    expect(rig.nodes.node(1).inFlight).to.equal(2);
+  });
+
   it("tells whoever will not wait so at once: why, how long it would be, what would help", async () => {
     const rig = new ReceptionRig();
     await rig.nodes.join(1, { slots: 1 }, { curve: { aNs: 2_000_000_000, bNs: 1_000_000, cNs: 0, dNs: 0, ePs: 0 } });
