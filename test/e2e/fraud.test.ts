@@ -14,7 +14,7 @@ import type { Hex } from "../../protocol/units.ts";
 import { ran } from "../cli/command.ts";
 import { accounts } from "../relayer/localChain.ts";
 import { liveHonestly, type Honest } from "./fraudHonest.ts";
-import { acts, forceFirst, type HandedIn, type Scene } from "./fraudScenes.ts";
+import { acts, forceFirst, withheldAndShown, type HandedIn, type Scene } from "./fraudScenes.ts";
 import { BOND, FraudWorld, STAKE } from "./fraudWorld.ts";
 
 const WINDOW_SECONDS = 3_600;
@@ -30,6 +30,7 @@ describe("the watcher", function () {
   let miner: NodeJS.Timeout;
   let report: WatchReport;
   let honest: Honest;
+  let shown: Awaited<ReturnType<typeof withheldAndShown>>;
 
   const watch = (): Promise<WatchReport> => watchRelayers({
     folder: join(folder, "archive"), limits: { keepDays: 100, bytesMax: 2 ** 30 }, evidence: [evidenceFromJson(JSON.parse(readFileSync(join(folder, "evidence.json"), "utf8")))],
@@ -45,6 +46,7 @@ describe("the watcher", function () {
     const payAgain = await forceFirst(world, node, WINDOW_SECONDS);
     for (const act of acts) scenes.push(await act(world, node, handedIn));
     scenes.push(await payAgain());
+    shown = await withheldAndShown(world, node);
     honest = await liveHonestly(world, handedIn);
     writeFileSync(join(folder, "evidence.json"), JSON.stringify(handedIn));
     // The chain mines a block for each transaction only; announcements ripen with blocks.
@@ -87,6 +89,7 @@ describe("the watcher", function () {
     const scene = scenes.find((one) => one.functionName === "challengeData")!;
     expect(report.cases.filter((one) => one.offender === scene.actor.id).map(({ offence, status }) => ({ offence, status }))).to.deep.equal([{ offence: "F9", status: "challenged" }]);
     expect(await world.bondOf("relayer", scene.actor.id)).to.equal(BOND);
+    await shown.answer();
     await world.pass(WINDOW_SECONDS + 1);
     const deployment = join(folder, "deployment.json");
     writeFileSync(deployment, JSON.stringify({ chainId: 31_337, contracts: world.local.addresses }));
@@ -98,8 +101,12 @@ describe("the watcher", function () {
     const { findings } = again.json() as { findings: { offence: string; offender: number; party: string; status: string; transaction: string }[] };
     expect(findings.find((one) => one.offence === "F9" && one.offender === scene.actor.id)?.status).to.equal("condemned");
     expect(await world.bondOf("relayer", scene.actor.id)).to.equal(0n);
+    // What the other relayer showed when it was asked is checked like anything else.
+    const { actor, left } = shown.scene;
+    expect(findings.filter((one) => one.offender === actor.id && one.party === "relayer").map(({ offence, status }) => `${offence} ${status}`)).to.deep.equal(["F9 answered", "F4 proven"]);
+    expect(left).to.include(await world.bondOf("relayer", actor.id));
     // Nothing was sent twice: every other case stands as it did.
-    expect(findings.map(({ transaction }) => transaction).filter((one, i) => report.cases[i]?.offence !== "F9" && one !== report.cases[i]?.transaction)).to.deep.equal([]);
+    expect(report.cases.filter(({ offence, transaction }, i) => offence !== "F9" && findings[i]!.transaction !== transaction)).to.deep.equal([]);
     const journal = readFileSync(join(folder, "archive", "journal.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as { what: string; relayerId?: number; reason?: string | null });
     expect(journal.filter((one) => one.what === "voided" && one.relayerId === scene.actor.id).map(({ reason }) => reason)).to.deep.equal([null, null]);
   });

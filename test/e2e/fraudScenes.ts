@@ -6,6 +6,8 @@ import { structToJson } from "../../protocol/json.ts";
 import { attestationToJson } from "../../protocol/link.ts";
 import { leafOf, type AttemptRecord } from "../../protocol/records.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
+import { viewsOf } from "../../auditor/proofs/treeView.ts";
+import { encodeAnswer } from "../../auditor/proofs/withheld.ts";
 import type { Finding } from "../../auditor/watch/findings.ts";
 import { leavesOf } from "../../relayer/routing/pool.ts";
 import { accounts } from "../relayer/localChain.ts";
@@ -53,6 +55,15 @@ export async function forceFirst(world: FraudWorld, node: Actor, windowSeconds: 
     const { fee, charge } = leafOf(forced);
     return ofRelayer("provePaidAfterForce", relayer, BOND - 2n * charge + (charge - fee));
   };
+}
+
+/** F9 that is answered: the record that was withheld stands in calldata then, and is not one that holds. */
+export async function withheldAndShown(world: FraudWorld, node: Actor): Promise<{ scene: Scene; answer(): Promise<void> }> {
+  const { relayer, books, rows: [one] } = await twoTasks(world, node);
+  const dear = await world.attempt(relayer, node, one.authorization, { body: { fee: leafOf(one).fee + 1n } });
+  const { batchId } = await books.post([dear], { isWithheld: true });
+  const answer = encodeAnswer(relayer.id, batchId, viewsOf([dear]).session, 0, dear);
+  return { scene: ofRelayer("proveInvalidLeaf", relayer, BOND - 50_000_000n), answer: () => world.local.send(accounts.relayerOwner, world.at("FraudProofs"), answer) };
 }
 
 export const acts: readonly Act[] = [
