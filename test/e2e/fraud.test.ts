@@ -52,7 +52,6 @@ describe("the watcher", function () {
     // The chain mines a block for each transaction only; announcements ripen with blocks.
     miner = setInterval(() => void world.local.rpc("evm_mine").catch(() => undefined), 200);
     report = await watch();
-    if (process.env["FRAUD_SHOW"]) console.log(report.cases.map((one) => `${one.offence} ${one.functionName} ${one.party} ${one.offender} ${one.status} ${one.reason} ${one.detail}`).join("\n"), readFileSync(join(folder, "archive", "journal.jsonl"), "utf8").split("\n").filter((line) => /not upheld|unshown|refused/.test(line)).join("\n"));
   });
   after(async () => {
     clearInterval(miner);
