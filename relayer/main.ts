@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { loadConfig, type RelayerConfig } from "./config.ts";
 import { createBoardReader } from "./adapters/boardReader.ts";
+import { createDemandReader } from "./adapters/demandReader.ts";
 import { createForceReader } from "./adapters/forceReader.ts";
 import { createGatewayReader } from "./adapters/gatewayReader.ts";
 import { createPromptSource } from "./adapters/promptSource.ts";
@@ -25,6 +26,7 @@ import { ReadinessProbe } from "./api/readiness.ts";
 import { Responses } from "./api/responses.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
+import { Demands } from "./loops/demands.ts";
 import { Forces } from "./loops/forces.ts";
 import { Overload } from "./loops/overload.ts";
 import { Requests } from "./loops/requests.ts";
@@ -127,7 +129,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const stop = new AbortController();
   // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
   const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -208,6 +210,12 @@ function boardOf(world: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () =>
 
 function forcesOf({ chain, config, ...shared }: World, isLeading: () => boolean): Forces {
   return new Forces({ ...shared, clock: systemClock, chain, isLeading, reader: createForceReader(config.rpcUrls, chain.deployment.domain.verifyingContract) });
+}
+
+/** None where the deployment has no fraud proofs. */
+function demandsOf({ chain, config, ...shared }: World, isLeading: () => boolean): Demands[] {
+  const address = chain.deployment.addresses.FraudProofs;
+  return address ? [new Demands({ ...shared, clock: systemClock, chain, isLeading, address, reader: createDemandReader(config.rpcUrls, address) })] : [];
 }
 
 /** None where the deployment has no gateway. */

@@ -1,13 +1,10 @@
-// F9: the calls that demand a record, answer, condemn a batch whose data is kept back, and void what it moved.
+// F9: the calls that demand a record, condemn a batch whose data is kept back, and void what it moved.
 //
 //   challengeData ── W ──▶ condemn ──▶ voidEntries of all credits ──▶ voidEntries of all debits
 import { encodeFunctionData, type Hex } from "viem";
-import { recordStruct } from "../../protocol/evidence.ts";
 import { FraudProofsAbi } from "../../protocol/generated/abi/FraudProofs.ts";
 import type { Item } from "../../protocol/merkleSum.ts";
-import type { AttemptRecord } from "../../protocol/records.ts";
 import { openingsOf } from "./changes.ts";
-import { entryAt, type TreeView } from "./treeView.ts";
 import type { BatchHeader } from "../../protocol/generated/structs.ts";
 
 /** 128 items in a call: about half of what a transaction may use. */
@@ -16,12 +13,6 @@ const GROUPS_EACH = 8;
 /** Demands the record at that index of the session tree; the sender's challenge bond must be approved. */
 export const encodeChallenge = (relayerId: number, batchId: bigint, index: number): Hex =>
   encodeFunctionData({ abi: FraudProofsAbi, functionName: "challengeData", args: [relayerId, batchId, index] });
-
-/** Shows the record at that index: whoever holds it may, for the relayer. */
-export function encodeAnswer(relayerId: number, batchId: bigint, session: TreeView, index: number, record: AttemptRecord): Hex {
-  const { leaf, proof } = entryAt(session, index);
-  return encodeFunctionData({ abi: FraudProofsAbi, functionName: "answerData", args: [relayerId, batchId, leaf, proof, recordStruct(record)] });
-}
 
 /** Once W has passed without an answer. */
 export const encodeCondemn = (relayerId: number, batchId: bigint, index: number): Hex =>

@@ -1,7 +1,7 @@
 // What single loops ask of single contracts.
 import type { TideMultiplier } from "../../protocol/tide.ts";
 import type { ContractRequest } from "../../protocol/requests.ts";
-import type { Hash, Hex } from "../../protocol/units.ts";
+import type { Hash, Hex, Seconds } from "../../protocol/units.ts";
 
 /** A relayer's seed chain as SaturationBoard knows it; epochs 0 and zero hashes where there is none. */
 export interface BoardSeeds {
@@ -44,6 +44,24 @@ export interface SeenForce {
 export interface ForceReader {
   /** Claims against this relayer that were made in these blocks, both included, in their order. */
   opened(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly SeenForce[]>;
+}
+
+/** Somebody's demand for one record of a posted batch, as its event told it. */
+export interface Demand {
+  readonly batchId: bigint;
+  /** Of the leaf in the session tree. */
+  readonly index: number;
+  /** The last second in which an answer counts. */
+  readonly untilSeconds: Seconds;
+  readonly blockNumber: bigint;
+}
+
+/** What the loop of demands asks of FraudProofs. Each throws retryable `chain_unreachable`. */
+export interface DemandReader {
+  /** Demands to this relayer that were made in these blocks, both included, in their order. */
+  demanded(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly Demand[]>;
+  /** Whether it still waits for an answer. */
+  isOpen(relayerId: number, demand: Pick<Demand, "batchId" | "index">): Promise<boolean>;
 }
 
 /** Where prompts by URI are fetched; within limits of size and time. @throws `prompt_refused`, retryable `prompt_unavailable` */
