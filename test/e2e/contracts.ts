@@ -62,42 +62,55 @@ export function describeContracts(network: Network): void {
     expect(Number(quoted)).to.be.within(charge * (7 / 8) ** 2 - 2, charge * (9 / 8) ** 2 + 2);
   }
 
+  /** The page for dApps, to the letter. */
+  async function byCommand(): Promise<{ readonly requestId: Hash; readonly answer: string; readonly answers: unknown }> {
+    const root = join(import.meta.dirname, "../..");
+    const tidelane = async (...args: string[]): Promise<string> =>
+      (await promisify(execFile)(process.execPath, [join(root, "cli/tidelane.mjs"), "oracle", ...args, "--data-dir", network.directory, "--json"], { encoding: "utf8" })).stdout.trim().split("\n").at(-1)!;
+    const { oracle } = JSON.parse(await tidelane("deploy", "--model", "stories15M", "--max-tokens", "16")) as { oracle: Address };
+    const { answer, requestId } = JSON.parse(await tidelane("ask", oracle, QUESTION)) as { answer: string; requestId: Hash };
+    return { requestId, answer, answers: JSON.parse(await tidelane("answers", oracle)) };
+  }
+
   describe("contracts that ask", () => {
     let [open, failing, late]: Asker[] = [];
-    let lateQuestion: AskedQuestion;
+    /** All on their way at once: what each waits for are blocks. */
+    let asked: { readonly command: ReturnType<typeof byCommand>; readonly open: AskedQuestion; readonly failing: AskedQuestion; readonly late: AskedQuestion };
+    let bonded = 0n;
     before(async () => {
       await network.rpc("evm_setIntervalMining", [1]);
       const keys = ["high", "mid", "low-1"].map((name) => devnet.keys.nodes[name]!.owner);
       await fund(keys);
+      const command = byCommand();
+      command.catch(() => undefined);
       [open, failing, late] = await Promise.all([
-        // A relayer begins nothing whose answer could come too late; nobody begins this one.
+        // A relayer begins nothing whose answer could come too late; nobody begins the last one.
         asker(keys[0]!, { relayerId: 0 }), asker(keys[1]!, { callbackGas: 1_000 }), asker(keys[2]!, { lifetimeSeconds: 5 }),
       ]);
-      lateQuestion = await late!.chain.ask(late!.oracle, QUESTION);
+      bonded = await commitBond();
+      const [first, second, third] = await Promise.all([open, failing, late].map(({ chain, oracle }) => chain.ask(oracle, QUESTION)));
+      asked = { command, open: first!, failing: second!, late: third! };
     });
     after(async () => {
       await network.rpc("evm_setIntervalMining", [BLOCK_SECONDS]);
     });
 
     it("from the command line, as the page for dApps says it: deploy, ask, read the answer", async () => {
-      const root = join(import.meta.dirname, "../..");
-      const tidelane = async (...args: string[]): Promise<string> =>
-        (await promisify(execFile)(process.execPath, [join(root, "cli/tidelane.mjs"), "oracle", ...args, "--data-dir", network.directory, "--json"], { encoding: "utf8" })).stdout.trim().split("\n").at(-1)!;
-      const { oracle } = JSON.parse(await tidelane("deploy", "--model", "stories15M", "--max-tokens", "16")) as { oracle: Address };
-      const { answer, requestId } = JSON.parse(await tidelane("ask", oracle, QUESTION)) as { answer: string; requestId: Hash };
+      const { requestId, answer, answers } = await asked.command;
       expect(answer).to.have.length.greaterThan(10);
-      expect(JSON.parse(await tidelane("answers", oracle))).to.deep.equal({ answers: [{ requestId, answer, uri: "" }] });
+      expect(answers).to.deep.equal({ answers: [{ requestId, answer, uri: "" }] });
       const task = await network.sql<{ state: string }>(`select state from tasks where session_id = '${requestId}'`);
       expect(task).to.deep.equal([{ state: "finished" }]);
     });
 
     it("openly: the relayer commits first, answers then, and gets its penalty back", async () => {
       const { chain, oracle } = open!;
-      const bonded = await commitBond();
-      const { requestId, block, request } = await chain.ask(oracle, QUESTION);
+      const { requestId, request } = asked.open;
       await fulfilled(requestId);
-      const [answered] = await chain.answers(oracle, { requestId, block });
+      const [answered] = await chain.answers(oracle, asked.open);
       expect(answered!.answer).to.have.length.greaterThan(10);
+      const commits = await network.reader.getContractEvents({ address: devnet.contracts.InferenceGateway!, abi: InferenceGatewayAbi, eventName: "Committed", args: { requestId }, fromBlock: asked.open.block });
+      expect(commits.map(({ args }) => args.relayerId)).to.deep.equal([devnet.ids.relayerId]);
       expect(await commitBond()).to.equal(bonded);
       await expectQuotedPrice(requestId);
       const change = await read<bigint>("balanceOf", [oracle]);
@@ -106,16 +119,16 @@ export function describeContracts(network: Network): void {
 
     it("with a callback that fails: the answer is kept, and anyone hands it in", async () => {
       const { chain, oracle } = failing!;
-      const { requestId, block } = await chain.ask(oracle, QUESTION);
+      const { requestId } = asked.failing;
       await fulfilled(requestId);
-      expect(await chain.answers(oracle, { requestId, block })).to.deep.equal([]);
+      expect(await chain.answers(oracle, asked.failing)).to.deep.equal([]);
       expect(await read<Hash>("outputCommitOf", [requestId])).to.not.match(/^0x0*$/);
       await open!.chain.pull(requestId);
-      expect((await chain.answers(oracle, { requestId, block }))[0]!.answer).to.have.length.greaterThan(10);
+      expect((await chain.answers(oracle, asked.failing))[0]!.answer).to.have.length.greaterThan(10);
     });
 
     it("in vain: after the deadline anyone gives everything back", async () => {
-      const { requestId, request } = lateQuestion;
+      const { requestId, request } = asked.late;
       await until("the deadline has passed", async () => (await network.reader.getBlock()).timestamp > request.deadline, 20_000);
       expect(await stateOf(requestId)).to.equal("pending");
       await gatewayCalls(chainAccess(devnet), devnet.keys.nodes["high"]!.owner).refund(request);
