@@ -1,7 +1,7 @@
 // `npm test`: every check in one run, three at a time, each with its own output, and one count at the end.
 // usage: npm test [-- <stage> ...]      with stages from the table below
 //        npm run test:deep [-- --json]  the long runs: 10,000 fuzz runs, 1,024 x 128 invariant calls, a million operations
-//        of the ledger, 100,000 trees, a sample of mutants, millions of arrivals
+//        of the ledger, 100,000 trees, a sample of mutants, millions of arrivals, all measures of the router
 import { spawn } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,12 +44,16 @@ const tracks: readonly (readonly Stage[])[] = [
 ];
 const network: Stage = { name: "network", args: [...mocha, "--timeout", "120000", "test/e2e/network*.test.ts"], counts, minutesMax: 9 };
 
+const deepPages = ["--keep", ".tidelane/deep/kept", "--out", ".tidelane/deep"];
 const deep: readonly Stage[] = [
   { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 240 },
   { name: "twins", args: [hardhat, "test", "mocha", "test/contracts/twins.ts", "test/contracts/ledger.ts"], counts, minutesMax: 360 },
   { name: "trees", args: [...mocha, "test/protocol/merkleSum.test.ts"], counts, minutesMax: 60 },
   { name: "mutation", args: ["test/mutation/main.ts", "--sample", "400"], minutesMax: 240 },
   { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
+  // The full matrix, and every promise of the router with three seeds; pages go to .tidelane/deep, and what is finished is kept there.
+  { name: "routing", args: ["bench/routing.ts", "--report", "--traces", "azure2023_conv,mooncake_conversation,aibrix_8min_up_and_down", ...deepPages], minutesMax: 240 },
+  { name: "measures", args: ["bench/measures.ts", "--seeds", "1,2,3", ...deepPages], minutesMax: 240 },
   // Each contract's explorer input, compiled anew.
   { name: "deploy", args: [...mocha, "test/deploy/verifyInput.test.ts"], counts, minutesMax: 15 },
 ];
