@@ -7,7 +7,7 @@ import { attestationToJson } from "../../protocol/link.ts";
 import { leafOf, type AttemptRecord } from "../../protocol/records.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { viewsOf } from "../../auditor/proofs/treeView.ts";
-import { encodeAnswer } from "../../auditor/proofs/withheld.ts";
+import { answerDataCall } from "../../protocol/demands.ts";
 import type { Finding } from "../../auditor/watch/findings.ts";
 import { leavesOf } from "../../relayer/routing/pool.ts";
 import { accounts } from "../relayer/localChain.ts";
@@ -62,7 +62,7 @@ export async function withheldAndShown(world: FraudWorld, node: Actor): Promise<
   const { relayer, books, rows: [one] } = await twoTasks(world, node);
   const dear = await world.attempt(relayer, node, one.authorization, { body: { fee: leafOf(one).fee + 1n } });
   const { batchId } = await books.post([dear], { isWithheld: true });
-  const answer = encodeAnswer(relayer.id, batchId, viewsOf([dear]).session, 0, dear);
+  const answer = answerDataCall(relayer.id, batchId, dear, viewsOf([dear]).session.proof(0));
   return { scene: ofRelayer("proveInvalidLeaf", relayer, BOND - 50_000_000n), answer: () => world.local.send(accounts.relayerOwner, world.at("FraudProofs"), answer) };
 }
 
