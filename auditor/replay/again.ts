@@ -7,6 +7,7 @@ import { ATTESTATION_VALID_MS } from "../../protocol/link.ts";
 import type { OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Shard } from "../../relayer/routing/table.ts";
 import type { Hash } from "../../protocol/units.ts";
+import type { NodesBefore } from "./tasks.ts";
 import type { PublishedDecision } from "./decisions.ts";
 import type { Doubt } from "./load.ts";
 
@@ -59,12 +60,12 @@ export function impossibleLoads({ decision }: PublishedDecision, on: (nodeId: nu
 }
 
 /** @returns closed or open candidates that earlier attempts or the table contradict */
-export function impossibleGates({ decision }: PublishedDecision, shard: Shard, earlierNodes: ReadonlySet<number>): string[] {
+export function impossibleGates({ decision }: PublishedDecision, shard: Shard, { tried, failed }: NodesBefore): string[] {
   return decision.candidates.flatMap(({ node, out }) => {
     const row = shard.rows.find((one) => one.nodeId === node);
-    if (out === "excluded" && !earlierNodes.has(node)) return [`node ${node} is left out as tried before, and no earlier attempt went to it`];
+    if (out === "excluded" && !tried.has(node)) return [`node ${node} is left out as tried before, and no earlier attempt went to it`];
     if (out !== undefined) return [];
-    if (earlierNodes.has(node)) return [`node ${node} was open, though an earlier attempt had failed on it`];
+    if (failed.has(node)) return [`node ${node} was open, though an earlier attempt had failed on it`];
     return row && row.ageMs + decision.ageMs >= ATTESTATION_VALID_MS ? [`node ${node} was open, though its attestation was stale`] : [];
   });
 }

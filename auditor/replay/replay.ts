@@ -5,7 +5,7 @@
 //                         └─ nonces and attempts
 //
 // Pure: evidence in, report out. What the relayer alone knows (curves, scores, why a node was closed) is taken from it and counted.
-import { checkAttempts, checkNonces, nodesBefore } from "./tasks.ts";
+import { checkAttempts, checkNonces, nodesBefore, type NodesBefore } from "./tasks.ts";
 import { differences, drawFor, gatesAtItsWord, impossibleGates, impossibleLoads, withClaimedLoad } from "./again.ts";
 import { openBatches, type OpenedBatches } from "./batches.ts";
 import { openEpoch, rowFindings } from "./attestations.ts";
@@ -160,7 +160,7 @@ class Replay {
     return endedAtMs + RELEASE_MS_MAX < first.head.publishedAtMs ? true : null;
   }
 
-  #judge(one: PublishedDecision, chain: TableChain, load: RebuiltLoad, live: (table: ReadTable) => NodeTable, earlierNodes: ReadonlySet<number>): void {
+  #judge(one: PublishedDecision, chain: TableChain, load: RebuiltLoad, live: (table: ReadTable) => NodeTable, before: NodesBefore): void {
     const { decision, task, assignment } = one;
     const table = chain.of(decision.table);
     if (!table) return void this.#journal.leave("table", `node table ${decision.table} is not served, or is another process's`);
@@ -171,19 +171,19 @@ class Replay {
     if (row.attestationHash !== assignment.attestationHash || row.keyEpoch !== assignment.keyEpoch) this.#find("attestation", one, "the assignment names another attestation or key than the table");
     try {
       this.#checkRows(one, shard);
-      this.#makeAgain(one, shard, load, earlierNodes);
+      this.#makeAgain(one, shard, load, before);
     } catch (error) {
       this.#find("decision", one, `it cannot be made again from this table: ${(error as Error).message}`);
     }
   }
 
-  #makeAgain(one: PublishedDecision, shard: Shard, load: RebuiltLoad, earlierNodes: ReadonlySet<number>): void {
+  #makeAgain(one: PublishedDecision, shard: Shard, load: RebuiltLoad, before: NodesBefore): void {
     const { doubt } = load;
     const isSure = doubt.unpublished + doubt.untold === 0;
     for (const detail of impossibleLoads(one, (nodeId) => load.on(nodeId), doubt)) this.#find("load", one, detail);
     if (!isSure) this.#journal.leave("load", `earlier dispatches of process ${one.decision.processId} are not published or told yet: its load is taken at its word`);
     // With the claimed load a wrong load is named once, and not as a wrong choice again.
-    const found = [...differences(one, withClaimedLoad(shard, one)), ...impossibleGates(one, shard, earlierNodes)];
+    const found = [...differences(one, withClaimedLoad(shard, one)), ...impossibleGates(one, shard, before)];
     for (const detail of found) this.#find("decision", one, detail);
     for (const reason of gatesAtItsWord(one, shard)) this.#atItsWord.set(reason, (this.#atItsWord.get(reason) ?? 0) + 1);
     this.#recomputed += 1;

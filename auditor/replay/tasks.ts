@@ -79,7 +79,16 @@ export function checkAttempts(decisions: readonly PublishedDecision[], journal: 
 }
 
 /** Nodes that earlier attempts of the same task went to. */
-export const nodesBefore = (one: PublishedDecision, all: readonly PublishedDecision[]): ReadonlySet<number> =>
-  new Set(all.filter((other) => other !== one && other.assignment.attempt < one.assignment.attempt).map((other) => other.assignment.nodeId));
+export interface NodesBefore {
+  readonly tried: ReadonlySet<number>;
+  /** Of these, those that did more than sign that they were full: they may not be asked again. */
+  readonly failed: ReadonlySet<number>;
+}
+
+export function nodesBefore(one: PublishedDecision, all: readonly PublishedDecision[]): NodesBefore {
+  const earlier = all.filter((other) => other !== one && other.assignment.attempt < one.assignment.attempt);
+  const nodesOf = (some: readonly PublishedDecision[]): ReadonlySet<number> => new Set(some.map((other) => other.assignment.nodeId));
+  return { tried: nodesOf(earlier), failed: nodesOf(earlier.filter(({ published }) => published.cause !== "refused_full")) };
+}
 
 const nameOf = ({ task, assignment }: PublishedDecision, attempt: number): string => `${task.taskId}/${assignment.subtask}/${attempt}`;

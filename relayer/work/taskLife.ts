@@ -28,6 +28,9 @@ import type { Booking, Choice, Outcome } from "./routingRequest.ts";
 import type { Cover } from "./sessions.ts";
 
 export const ATTEMPTS_MAX = 3;
+/** A node that signs that it is full has answered, and may be free a moment later: others send to it too. So many such answers are taken. */
+const FULL_MAX = 12;
+const FULL = "refused_full";
 /** Who pays for priority is entitled to twice as much of a full fleet. */
 const PRIORITY_WEIGHT = 0.5;
 
@@ -77,17 +80,23 @@ export class TaskLife {
   async *run(): AsyncGenerator<TaskEvent> {
     const first = this.#plan.request.firstAttempt ?? 0;
     try {
-      for (let attempt = 0, failure: AttemptFailed | null = null; ; attempt++) {
+      for (let attempt = 0, full = 0, failure: AttemptFailed | null = null; ; attempt++) {
         const earlier: AttemptFailed | null = failure;
         failure = yield* this.#attempt(first + attempt, earlier);
         if (!failure) return;
-        if (attempt + 1 >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
+        if (this.#waitsForFull && failure.code === FULL && full < FULL_MAX) full++;
+        if (attempt + 1 - full >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
       }
     } finally {
       if (!this.#isFinished) await this.#abandon();
       this.#world.metrics.count("tasks_total", { kind: this.#plan.request.kind, state: this.#isFinished ? "finished" : "failed" });
       this.#onOver();
     }
+  }
+
+  /** Who waits anyway waits for a full node too. A task that was tried before has few numbers of attempts left. */
+  get #waitsForFull(): boolean {
+    return this.#plan.request.firstAttempt === undefined && this.#wish().waitMsMax > 0;
   }
 
   /** @returns null when the task has ended well, or why another attempt is due. @throws TidelaneError where none may follow. */
@@ -140,7 +149,7 @@ export class TaskLife {
         taskId: this.#cover.taskId, sessionId: this.#cover.sessionId, nonce: order.nonce, mode: this.#cover.mode, subtask: 0, attempt: number,
         modelId: model.modelId, kind: model.kind, tier: order.tier as TierValue, ...routed,
         maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
-        capabilities: request.capabilities, exclude: this.#ended.map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
+        capabilities: request.capabilities, exclude: this.#ended.filter((one) => !this.#waitsForFull || one.cause !== FULL).map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
         ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
       }, this.#wish(), request.signal);
     } catch (error) {

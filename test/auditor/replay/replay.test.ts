@@ -215,6 +215,22 @@ describe("replaying a relayer that lies", () => {
     expect(details(replay(world.evidence()))).to.match(/was open, though an earlier attempt had failed on it/);
   });
 
+  it("takes a second choice of a node for what it is: allowed where it had signed that it was full", async () => {
+    for (const [cause, isAllowed] of [["refused_full", true], ["stalled", false]] as const) {
+      const world = new ReplayWorld();
+      await world.join(1);
+      const asked = (await world.ask())!;
+      world.fail(asked, cause);
+      const earlier = asked.attempts.splice(0);
+      await world.attempt(asked, cause, undefined, 1);
+      asked.attempts.unshift(...earlier);
+      world.finish(asked);
+      await world.serve();
+      await world.endEpoch(1);
+      expect(details(replay(world.evidence())).includes("though an earlier attempt had failed on it"), cause).to.equal(!isAllowed);
+    }
+  });
+
   it("makes decisions again in which the lobby's guide kept nodes closed, and counts its word", async () => {
     const world = new ReplayWorld();
     await world.join(4);

@@ -76,6 +76,28 @@ describe("a task", () => {
     await expectNothingCharged(hopeless);
   });
 
+  it("asks a node that signed to be full again for a client that waits, so often at most, and not for one that does not", async () => {
+    let asked = 0;
+    const soon: Script = async function* (attempt) {
+      if (++asked <= 5) yield await attempt.refuse(RefusalReason.FULL);
+      else yield* answers("at last")(attempt);
+    };
+    const world = await worldOf(soon);
+    world.isSoonFree = true;
+    expect(textOf(await all(await world.tasks.start(requestOf())))).to.equal("at last");
+    expect((await stored(world)).attempts.map(({ nodeId, cause }) => [nodeId, cause])).to.deep.equal([...Array.from({ length: 5 }, () => [7, "refused_full"]), [7, null]]);
+    const refuses: Script = async function* (attempt) { yield await attempt.refuse(RefusalReason.FULL); };
+    const never = await worldOf(refuses);
+    never.isSoonFree = true;
+    expect(await failure(never.tasks.start(requestOf()))).to.deep.include({ code: "saturated" });
+    expect(never.requests).to.have.length(15);
+    await expectNothingCharged(never);
+    const hurried = await worldOf(refuses, refuses);
+    hurried.isSoonFree = true;
+    expect(await failure(hurried.tasks.start(requestOf({ waitMsMax: 0 })))).to.deep.include({ code: "saturated" });
+    expect(hurried.requests).to.have.length(2);
+  });
+
   it("tells what the nodes' refusals mean for the client", async () => {
     const refuses = (reason: number): Script => async function* (attempt) { yield await attempt.refuse(reason); };
     const codeOf = async (reason: number): Promise<string> => (await failure((await worldOf(refuses(reason))).tasks.start(requestOf()))).code;

@@ -140,6 +140,8 @@ export interface TestWorld {
   readonly tabs: Tabs;
   readonly steps: string[];
   unavailable: Unavailable | null;
+  /** Whether a node that was full may be asked again at once. */
+  isSoonFree: boolean;
   /** What each attempt is told before it has a node. */
   waiting: readonly Waiting[];
   opening: Promise<void>;
@@ -155,13 +157,15 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const limits = { startMsMax: 10_000, firstTokenMsMax: 10_000, gapMsMax: 10_000, cancelMsMax: 10_000, outputBytesMax: 1_000_000 };
   const steps: string[] = [];
   const world: Omit<TestWorld, "tasks"> = {
-    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, waiting: [], opening: Promise.resolve(), orderSeconds: 600, limits,
+    journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, waiting: [], isSoonFree: false, opening: Promise.resolve(), orderSeconds: 600, limits,
   };
   const finish = journal.finishTask.bind(journal);
   journal.finishTask = async (...args) => {
     await finish(...args);
     steps.push(`journaled ${args[1]}`);
   };
+  let lastNodeId = 0;
+  const fullNodes = new Set<number>();
   const cancellers = new Map<Hash, (reason: Cancel["reason"]) => void>();
   const base: TasksWorld = {
     clock: systemClock, crypto: await createNativeCrypto(), tokens: tokenCounter, tabs: world.tabs, log: silentLog, metrics: noMetrics, journal,
@@ -193,7 +197,10 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
       async *enter(request) {
         world.chosen.push(request);
         for (const waiting of tested.waiting) yield waiting;
-        const node = world.nodes.find((one) => !request.exclude.includes(one.nodeId));
+        // A node that has said that it is full is closed until it says otherwise.
+        if (request.cause === "refused_full" && !tested.isSoonFree) fullNodes.add(lastNodeId);
+        const node = world.nodes.find((one) => !request.exclude.includes(one.nodeId) && !fullNodes.has(one.nodeId));
+        lastNodeId = node?.nodeId ?? 0;
         if (node && !tested.unavailable) return choiceOf(node, request, world);
         throw unavailableError(tested.unavailable ?? { ok: false, reason: "no_node", retryAfterMs: 2_000, detail: "All were tried." });
       },
