@@ -27,6 +27,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the least of two is the same in either order",
   },
   {
+    file: "fraud/Penalties.sol",
+    before: "DOUBLINGS_MAX",
+    after: "DOUBLINGS_MAX + 1",
+    reason: "seven doublings of one percent are more than the whole stake already",
+  },
+  {
     file: "fraud/Judge.sol",
     before: "uint256(epoch.closedAt) + CLOSED_WINDOWS * windowSeconds",
     after: "uint256(epoch.closedAt + CLOSED_WINDOWS * windowSeconds)",
