@@ -12,7 +12,7 @@ import type { BatchHeader } from "../../protocol/generated/structs.ts";
 import { comparePlaces } from "../../relayer/settlement/batch.ts";
 import { placeIn, sumIn, viewOf, type TreeRow, type TreeView } from "../proofs/treeView.ts";
 import { Tree, type TreeKind } from "./findings.ts";
-import type { WatchedBatch } from "./history.ts";
+import type { ShownPath, WatchedBatch } from "./history.ts";
 
 /** One leaf in its place. */
 export interface KnownLeaf extends TreeRow {
@@ -69,7 +69,11 @@ function shownTree(kind: TreeKind, { header, shown }: Pick<WatchedBatch, "header
   return { isWhole: known.length === header.leafCount, leaves: known, view };
 }
 
-/** Whether the path leads from the leaf to the root on chain. */
+/** Whether every sum on the way up fits 128 bits: whoever shows a path writes what he likes, and no tree holds more. */
+export const isInRange = ({ tree, leaf, path }: ShownPath): boolean =>
+  path.hashes.length === path.sums.length && path.sums.reduce((sum, sibling) => sum + sibling, tree === Tree.SESSION ? leaf.charge : leaf.fee) < 2n ** 128n;
+
+/** Whether the path leads from the leaf to the root on chain. @param path in range */
 export function standsAt(header: BatchHeader, kind: TreeKind, row: TreeRow, path: PathStruct): boolean {
   const walked = walkProof(nodeOf(kind, row), { index: path.index, siblings: siblingsOf(path) }, header.leafCount);
   return walked !== null && isSame(walked.root, rootOf(header, kind));

@@ -109,8 +109,10 @@ async function demand(watch: Watch, one: Case): Promise<void> {
   const { relayerId, batchId, index } = one.place!;
   const existing = await watch.chain.challenge(relayerId, batchId, index);
   if (!existing) {
-    await watch.sender!.approveBond(watch.settings.challengeBond);
-    const sent = await tried(watch, one, () => watch.sender!.send(encodeChallenge(relayerId, batchId, index)));
+    const sent = await tried(watch, one, async () => {
+      await watch.sender!.approveBond(watch.settings.challengeBond);
+      return watch.sender!.send(encodeChallenge(relayerId, batchId, index));
+    });
     if (!sent) return;
     one.transaction = sent.transactionHash;
   }
@@ -149,8 +151,8 @@ async function voidCondemned(watch: Watch): Promise<void> {
 async function claim({ chain, sender, archive }: Watch): Promise<void> {
   for (const { token, amount } of await chain.owedTo(sender!.address)) {
     if (amount === 0n) continue;
-    const { transactionHash } = await sender!.send(encodeFunctionData({ abi: FraudProofsAbi, functionName: "claim", args: [token, sender!.address] }));
-    await archive.log({ what: "claimed", token, amount, transaction: transactionHash });
+    const reason = await sender!.send(encodeFunctionData({ abi: FraudProofsAbi, functionName: "claim", args: [token, sender!.address] })).then(() => null, reasonOf);
+    await archive.log({ what: "claimed", token, amount, reason });
   }
 }
 

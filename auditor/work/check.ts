@@ -1,5 +1,6 @@
 // Looks at what is open, each relayer's batches and boards in turn and several relayers at once: one that does not answer keeps
 // nobody else's from being looked at.
+import { TidelaneError } from "../../protocol/errors.ts";
 import type { Seconds } from "../../protocol/units.ts";
 import { NO_MESSAGES, joined } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
@@ -36,11 +37,25 @@ async function checkRelayer(watch: Watch, relayerId: number, now: Seconds): Prom
   const againAt = now + Math.ceil(settings.windowSeconds / AGAIN_PARTS);
   for (const one of state.batches.filter((each) => each.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
     one.nextAt = againAt;
-    if (await checkBatch(watch, asks, one, now)) state.batches = state.batches.filter((each) => each !== one);
+    const isDone = await unpoisoned(watch, { relayerId, batchId: one.batchId }, () => checkBatch(watch, asks, one, now));
+    if (isDone) state.batches = state.batches.filter((each) => each !== one);
   }
   for (const one of state.boards.filter((each) => each.commitment.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
     one.nextAt = againAt;
-    if (await checkBoard(watch, asks, one, now)) state.boards = state.boards.filter((each) => each !== one);
+    const isDone = await unpoisoned(watch, { relayerId, epoch: one.commitment.epoch }, () => checkBoard(watch, asks, one, now));
+    if (isDone) state.boards = state.boards.filter((each) => each !== one);
+  }
+}
+
+/** What one relayer publishes must not keep a watcher from the others, whatever it makes of it. @throws what is worth another try */
+async function unpoisoned({ archive, say }: Watch, place: Readonly<Record<string, number | bigint>>, check: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await check();
+  } catch (error) {
+    if (error instanceof TidelaneError && error.retryable) throw error;
+    say(`a check failed: ${String(error)}`);
+    await archive.log({ what: "failed", ...place, error: String(error) });
+    return false;
   }
 }
 

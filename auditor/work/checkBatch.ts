@@ -7,7 +7,7 @@ import { epochOf } from "../watch/boards.ts";
 import { shownOfView } from "../watch/evidenceFile.ts";
 import { joined, type ShownPath, type WatchedBatch } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
-import { standsAt } from "../watch/trees.ts";
+import { isInRange, standsAt } from "../watch/trees.ts";
 import { openCases } from "./cases.ts";
 import type { OpenBatch } from "./state.ts";
 import type { Asks, Watch } from "./watch.ts";
@@ -24,7 +24,7 @@ export async function checkBatch(watch: Watch, asks: Asks, { relayerId, batchId,
   const kept = await watch.archive.batch(relayerId, batchId);
   if (!kept) return true;
   const served = await servedTasks(watch, asks, kept);
-  const batch: WatchedBatch = { ...kept, tasks: served ?? [], shown: [...kept.shown, ...handedIn(watch, relayerId, batchId)] };
+  const batch: WatchedBatch = { ...kept, tasks: served ?? [], shown: [...kept.shown, ...handedIn(watch, relayerId, batchId)].filter(isInRange) };
   const verdict = await verdictWithReceipts(watch, asks, batch, kept);
   const upheld = await openCases(watch, verdict.found);
   if (served) await compareSigned(watch, batch, served);
@@ -58,7 +58,7 @@ async function demanded(watch: Watch, { header }: KeptBatch, index: number, { is
 async function verdictWithReceipts(watch: Watch, asks: Asks, batch: WatchedBatch, kept: KeptBatch): Promise<BatchVerdict> {
   const verdict = await verdictOf(watch, batch);
   if (batch.tasks.length === 0 || (verdict.unknownIndex === null && verdict.isTabKnown)) return verdict;
-  const offered = await shownByRelayer(asks, batch.tasks);
+  const offered = (await shownByRelayer(asks, batch.tasks)).filter(isInRange);
   const isKnown = ({ tree, path }: ShownPath): boolean => kept.shown.some((one) => one.tree === tree && one.path.index === path.index);
   const fresh = offered.filter((one) => standsAt(batch.header, one.tree, one, one.path) && !isKnown(one));
   if (fresh.length > 0) await watch.archive.keepBatch({ ...kept, shown: [...kept.shown, ...fresh] });

@@ -26,10 +26,11 @@ export async function follow(watch: Watch): Promise<boolean> {
     const from = (state.marks.at(-1)?.number ?? options.fromBlock - 1n) + 1n;
     if (from > confirmed) return true;
     const to = from + step - 1n < confirmed ? from + step - 1n : confirmed;
-    for (const event of await chain.events(from, to, options.readHeaders)) await take(watch, event);
     const mark = await chain.blockAt(to);
-    // The chain was cut back while it was read: the next round begins below.
-    if (!mark) return false;
+    const events = await chain.events(from, to, options.readHeaders);
+    // The chain changed while it was read: the next round reads it again.
+    if (!mark || (await chain.blockAt(to))?.hash !== mark.hash) return false;
+    for (const event of events) await take(watch, event);
     state.marks = [...state.marks, mark].slice(-MARKS_MAX);
     await archive.saveState(state);
   }
@@ -58,8 +59,8 @@ async function take(watch: Watch, event: WatchEvent): Promise<void> {
     reopen(watch, header.relayerId, header.batchId, postedAt);
   } else if (event.kind === "epoch") {
     const { commitment, dataHash } = event;
-    const isOpen = state.boards.some((one) => one.commitment.relayerId === commitment.relayerId && one.commitment.epoch === commitment.epoch);
-    if (isWatched(watch, commitment.relayerId) && !isOpen) state.boards.push({ commitment, dataHash, nextAt: 0 });
+    const others = state.boards.filter((one) => one.commitment.relayerId !== commitment.relayerId || one.commitment.epoch !== commitment.epoch);
+    if (isWatched(watch, commitment.relayerId)) state.boards = [...others, { commitment, dataHash, nextAt: 0 }];
   } else if (event.kind === "force") {
     for (const batchId of isWatched(watch, event.relayerId) ? await related.noteForce(event.relayerId, event.force) : []) await reopenKept(watch, event.relayerId, batchId);
   } else if (event.kind === "shown") {

@@ -75,6 +75,27 @@ describe("a watcher that follows the chain", () => {
     expect(journalOf(folder)).to.deep.equal(["reorganised"]);
   });
 
+  it("takes nothing of a stretch that changed while it was read", async () => {
+    const watch = await watcher();
+    chain.happened.set(4n, [{ kind: "batch", batch: posted() }]);
+    chain.afterRead = () => void (chain.forks = [3n]);
+    expect(await follow(watch)).to.equal(false);
+    expect([watch.state.batches, watch.state.marks]).to.deep.equal([[], []]);
+    expect(await follow(watch)).to.equal(true);
+    expect(watch.state.batches).to.have.length(1);
+  });
+
+  it("goes on with the next batch where one makes its check fail", async () => {
+    chain.happened.set(4n, [{ kind: "batch", batch: posted() }, { kind: "batch", batch: posted({ batchId: 2n }) }]);
+    const watch = await watcher();
+    await follow(watch);
+    const read = watch.archive.batch;
+    watch.archive.batch = async (relayerId, batchId) => (batchId === 1n ? Promise.reject(new Error("poison")) : read(relayerId, batchId));
+    await checkOpen(watch);
+    expect(watch.state.cases.map(({ place }) => place!.batchId)).to.deep.equal([2n]);
+    expect(journalOf(folder)).to.deep.equal(["failed", "found"]);
+  });
+
   it("takes only the relayer that it was told to watch, and addresses of all", async () => {
     chain.happened.set(4n, [
       { kind: "endpoint", relayerId: 1, endpoint: "http://one" }, { kind: "batch", batch: posted() }, { kind: "batch", batch: posted({ relayerId: 2 }) },

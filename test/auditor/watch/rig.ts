@@ -32,12 +32,16 @@ export class FakeChain implements WatchChain {
   owed = 0n;
   happened = new Map<bigint, readonly WatchEvent[]>();
   asked: [bigint, bigint][] = [];
+  /** Once. */
+  afterRead = (): void => undefined;
 
   readonly settings = async () => ({ domain, windowSeconds: WINDOW_SECONDS, epochSeconds: 300, challengeBond: 7n });
   readonly head = async (): Promise<BlockMark> => this.#mark(this.number);
   readonly blockAt = async (number: bigint): Promise<BlockMark | null> => (number > this.number ? null : this.#mark(number));
   readonly events = async (from: bigint, to: bigint) => {
     this.asked.push([from, to]);
+    this.afterRead();
+    this.afterRead = () => undefined;
     return [...this.happened].filter(([at]) => at >= from && at <= to).flatMap(([, events]) => events);
   };
   readonly keys = async () => {

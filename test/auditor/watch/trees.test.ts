@@ -4,7 +4,7 @@ import { keccak256 } from "viem/utils";
 import { Tree } from "../../../auditor/watch/findings.ts";
 import type { ShownPath, WatchedBatch } from "../../../auditor/watch/history.ts";
 import { badSums } from "../../../auditor/watch/sums.ts";
-import { knownTree, rowsOf, standsAt } from "../../../auditor/watch/trees.ts";
+import { isInRange, knownTree, rowsOf, standsAt } from "../../../auditor/watch/trees.ts";
 import { leafStruct, leafStructHash, pathStruct } from "../../../protocol/evidence.ts";
 import { depthOf, innerNode, type SumNode } from "../../../protocol/merkleSum.ts";
 import type { AttemptRecord } from "../../../protocol/records.ts";
@@ -72,6 +72,15 @@ describe("what is known of a batch's trees", () => {
 
   const sumsOf = (of: WatchedBatch, known: readonly AttemptRecord[]): { level: number; index: number }[] =>
     badSums(of, Tree.SESSION, knownTree(Tree.SESSION, of, rowsOf(known)), known).map(({ finding }) => (finding.evidence as { badSum: { level: number; index: number } }).badSum).map(({ level, index }) => ({ level, index }));
+
+  it("takes no path whose sums leave 128 bits, which no tree holds", () => {
+    const one = shown(honest(), 1);
+    expect(isInRange(one)).to.equal(true);
+    const rest = 2n ** 128n - 1n - one.leaf.charge;
+    expect(isInRange({ ...one, path: { ...one.path, sums: [rest, 0n, 0n] } })).to.equal(true);
+    expect(isInRange({ ...one, path: { ...one.path, sums: [rest, 1n, 0n] } })).to.equal(false);
+    expect(isInRange({ ...one, path: { ...one.path, sums: [0n] } })).to.equal(false);
+  });
 
   it("finds no bad sum in an honest tree, whole or in part", () => {
     const tree = honest();
