@@ -12,7 +12,8 @@ import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { Floor } from "../../relayer/lobby/floor.ts";
-import { idleSnapshot, type Snapshot } from "./node.ts";
+import { idleSnapshot } from "./idleSnapshot.ts";
+import type { Snapshot } from "./node.ts";
 import type { World } from "./policy.ts";
 
 const MODEL: Hash = ZERO_HASH;

@@ -38,9 +38,6 @@ export interface Snapshot {
   readonly outTokens: number;
 }
 
-/** Of a node on which nothing runs or waits. */
-export const idleSnapshot = (atMs: number): Snapshot => ({ atMs, running: 0, waiting: 0, queuedTokens: 0, waitingTokens: 0, kvUsedTokens: 0, contextTokens: 0, outTokens: 0 });
-
 /** However large the batch, a prompt moves forward. */
 const CHUNK_TOKENS_LEAST = 16;
 

@@ -1,7 +1,8 @@
 // The discrete-event loop: arrivals, nodes' boundaries, attestations and policies' alarms in one order of time.
 import { Agenda } from "./agenda.ts";
 import { Job, type Targets } from "./job.ts";
-import { idleSnapshot, SimNode, type Snapshot } from "./node.ts";
+import { idleSnapshot } from "./idleSnapshot.ts";
+import { SimNode, type Snapshot } from "./node.ts";
 import { PrefixIndex } from "./prefixCache.ts";
 import { Random } from "./random.ts";
 import type { Fleet } from "./profiles.ts";

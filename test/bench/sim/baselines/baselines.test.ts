@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { BASELINES } from "../../../../bench/sim/baselines/all.ts";
 import { fleetOf, PROFILES, REFERENCE_FLEET, type Fleet, type NodeProfile } from "../../../../bench/sim/profiles.ts";
+import { idleSnapshot } from "../../../../bench/sim/idleSnapshot.ts";
 import { Random } from "../../../../bench/sim/random.ts";
 import { quantile } from "../../../../bench/sim/score.ts";
 import { simulate, type SimulationOptions, type SimulationResult } from "../../../../bench/sim/simulation.ts";
@@ -46,7 +47,6 @@ function alone(name: string, profiles: readonly NodeProfile[]): { policy: Policy
 
 const jobsOf = (count: number, inputTokens: number) =>
   simulate({ fleet: fleetOfOne(profileOf({ batchLimit: 999 })), arrivals: arrivalsOf(Array.from({ length: count }, (_, i) => ({ timeMs: i, inputTokens }))), policy: policyOf("random"), seed: 1, targetsOf: () => TARGETS, attestationAgeMs: 0 }).jobs;
-const idle = (atMs: number) => ({ atMs, running: 0, waiting: 0, queuedTokens: 0, waitingTokens: 0, kvUsedTokens: 0, contextTokens: 0, outTokens: 0 });
 
 describe("baselines", () => {
   const alike = fleetOfOne(PROFILES["4090"]!, 8);
@@ -110,8 +110,8 @@ describe("baselines", () => {
   it("smg_least_load: between two reports the arrivals are spread, not thrown at one node, and the faster node gets more", () => {
     const { policy, sent } = alone("smg_least_load", alike.nodes);
     for (let node = 0; node < 8; node++) {
-      policy.attested!(node, idle(0), 0);
-      policy.attested!(node, { ...idle(1_000), outTokens: node === 0 ? 4_000 : 1_000 }, 1_000);
+      policy.attested!(node, idleSnapshot(0), 0);
+      policy.attested!(node, { ...idleSnapshot(1_000), outTokens: node === 0 ? 4_000 : 1_000 }, 1_000);
     }
     for (const job of jobsOf(110, 500)) policy.arrived(job, 1_000);
     const counts = sent.reduce((all, node) => all.with(node, all[node]! + 1), new Array<number>(8).fill(0));
@@ -121,7 +121,7 @@ describe("baselines", () => {
 
   it("smg_least_load: stays away from a node whose memory is about to run out", () => {
     const { policy, sent } = alone("smg_least_load", alike.nodes);
-    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idle(0), kvUsedTokens: node === 3 ? 118_000 : 0 }, 0);
+    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idleSnapshot(0), kvUsedTokens: node === 3 ? 118_000 : 0 }, 0);
     for (const job of jobsOf(70, 500)) policy.arrived(job, 0);
     expect(sent).not.to.include(3);
   });
@@ -146,14 +146,14 @@ describe("baselines", () => {
 
   it("llm_d: leaves out nodes with five waiting or a full memory, and holds back while the pool is saturated", () => {
     const { policy, sent } = alone("llm_d", alike.nodes);
-    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idle(0), waiting: node < 4 ? 5 : 0, kvUsedTokens: node === 4 ? 100_000 : 0 }, 0);
+    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idleSnapshot(0), waiting: node < 4 ? 5 : 0, kvUsedTokens: node === 4 ? 100_000 : 0 }, 0);
     for (const job of jobsOf(200, 10)) policy.arrived(job, 0);
     expect(new Set(sent)).to.deep.equal(new Set([5, 6, 7]));
-    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idle(1), waiting: 6 }, 1);
+    for (let node = 0; node < 8; node++) policy.attested!(node, { ...idleSnapshot(1), waiting: 6 }, 1);
     const before = sent.length;
     for (const job of jobsOf(10, 10)) policy.arrived(job, 1);
     expect(sent.length).to.equal(before);
-    for (let node = 0; node < 8; node++) policy.attested!(node, idle(2), 2);
+    for (let node = 0; node < 8; node++) policy.attested!(node, idleSnapshot(2), 2);
     expect(sent.length).to.equal(before + 10);
   });
 
