@@ -83,7 +83,7 @@ describe("the table of errors", () => {
     const files = globSync("relayer/{api,work,settlement}/*.ts", { cwd: root });
     const codes = new Set(files.flatMap((file) => [...readFileSync(join(root, file), "utf8").matchAll(/\bcode: "([a-z_0-9]+)"/g)].map((match) => match[1]!)));
     // Raised between parts of the relayer only.
-    const internal = new Set(["node_disconnected", "journal_corrupt", "prompt_changed", "prompt_not_text"]);
+    const internal = new Set(["node_disconnected", "journal_corrupt", "prompt_changed", "prompt_not_text", "journal_busy"]);
     const unknown = [...codes].filter((code) => !internal.has(code) && code !== "internal_error" && saidOf(new TidelaneError("", { code })).status === 500);
     expect(codes.size).to.be.greaterThan(20);
     expect(unknown).to.deep.equal([]);
