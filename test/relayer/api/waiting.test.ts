@@ -1,6 +1,6 @@
 // What a client sees of a wait: comments in an open stream, an address for what takes long, and errors that say what would help.
 import { expect } from "chai";
-import { chat, end, LANE, post, startApi, type TaskScript, type TestApi } from "./server.ts";
+import { chat, end, LANE, post, says, startApi, type TaskScript, type TestApi } from "./server.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { cannotWait } from "../../../relayer/work/taskErrors.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
@@ -50,9 +50,7 @@ describe("waiting over HTTP", () => {
   });
 
   it("hands the client's wish on, and refuses one that is none", async () => {
-    const { script, go } = turn();
-    go();
-    api.script = script;
+    api.script = says("Once");
     for (const [said, ms] of [["0", 0], ["2.5", 2_500], ["3600", 3_600_000]] as const) {
       expect((await post(api, "/v1/chat/completions", chat(), { "x-tidelane-wait": said })).status).to.equal(200);
       expect(api.asked.at(-1)!.waitMsMax).to.equal(ms);
