@@ -42,7 +42,7 @@ describe(`the ledger and its reference model, ${OPERATIONS} operations (FUZZ_SEE
     }
     if (OPERATIONS > 10_000) console.log(`${OPERATIONS} operations, ${Math.round((OPERATIONS * 1_000) / (performance.now() - since))} a second`, Object.fromEntries([...happened].sort()));
     // What never happened was not compared.
-    for (const name of Object.keys(operations)) expect(happened.get(`${name} done`) ?? 0, `${name} succeeded`).to.be.above(OPERATIONS / 2_000);
+    for (const name of Object.keys(operations)) expect(happened.get(`${name} done`) ?? 0, `${name} succeeded`).to.be.above(OPERATIONS > 10_000 ? OPERATIONS / 4_000 : 0);
     expect([...happened].filter(([key]) => !key.endsWith(" done")).length, "kinds of refusals").to.be.above(12);
   }).timeout(4 * 3_600_000);
 });
@@ -77,7 +77,8 @@ const operations: Readonly<Record<string, (world: World) => Step | Promise<Step>
   open: (world) => open(world),
   topUp: (world) => {
     const { model, draw } = world;
-    const [id, payer, amount] = [world.anySession(), draw(PAYERS), BigInt(draw(5_000))];
+    const [id, amount] = [world.anySession(), BigInt(draw(5_000))];
+    const payer = world.payerOf(id);
     const { address } = payers[payer]!;
     return { expected: model.topUp(id, payer, address, amount), from: address, call: ["topUp", id, amount] };
   },
@@ -86,7 +87,8 @@ const operations: Readonly<Record<string, (world: World) => Step | Promise<Step>
     return { expected: world.model.revoke(id, payer), from: payers[payer]!.address, call: ["revoke", id] };
   },
   close: (world) => {
-    const [id, payer] = [world.draw(3) === 0 ? world.anySession() : world.unknownSession(), world.draw(PAYERS)];
+    const id = world.draw(3) === 0 ? world.anySession() : world.unknownSession();
+    const payer = world.payerOf(id);
     return { expected: world.model.close(id, payer, payers[payer]!.address), from: payers[payer]!.address, call: ["closeSession", id] };
   },
   release: (world) => {
@@ -265,6 +267,8 @@ async function deploy() {
   const holds: { readonly id: string; readonly held: bigint; readonly amount: bigint }[] = [];
   const unknownSession = (): Hex => numberToHex(draw(5), { size: 32 });
   const liveSession = (): string => live[draw(live.length)]!;
+  /** Mostly the session's own, sometimes anybody. */
+  const payerOf = (id: string): number => (draw(3) === 0 ? draw(PAYERS) : model.sessions.get(id)?.payer ?? draw(PAYERS));
   const pickOperation = (): number => {
     // Before there is a session, there is nothing but deposits and openings.
     if (live.length < 3) return draw(2) === 0 ? 1 : 3;
@@ -321,7 +325,7 @@ async function deploy() {
     expect(await escrow.getFunction("potOf").staticCall(POT), "voided and not given back").to.equal(model.potLeft());
     for (const [i, { address }] of payers.entries()) expect(await escrow.getFunction("freeBalanceOf").staticCall(address), `payer ${i}`).to.equal(model.free[i]);
   };
-  return { model, draw, live, signed, holds, owner, domain, liveSession, unknownSession, anySession: () => (draw(20) === 0 ? unknownSession() : liveSession()), pickOperation, send, giveTokens, compare };
+  return { model, draw, live, signed, holds, owner, domain, liveSession, unknownSession, payerOf, anySession: () => (draw(20) === 0 ? unknownSession() : liveSession()), pickOperation, send, giveTokens, compare };
 }
 
 /** The revert's bytes, wherever the engine put them. */

@@ -19,7 +19,7 @@ const FILES = [
 const NOT_RUN = "typeHashesFitTheStructs|allOrNothing";
 const KEPT = join(root, ".tidelane", "mutation.json");
 const KILLED_BPS_LEAST = 9_500;
-const SAVED_EVERY = 50;
+const SAVED_EVERY = 20;
 
 /** What is kept of a run: by whom each mutant was killed, null where by nobody. */
 interface Kept {
