@@ -13,7 +13,7 @@ import type { StructName, Structs } from "../../protocol/generated/structs.ts";
 import { Tree } from "./findings.ts";
 import { NO_MESSAGES, type Messages, type ShownPath, type Signed } from "./history.ts";
 
-export const EVIDENCE_FORMAT = "tidelane-evidence/1";
+const EVIDENCE_FORMAT = "tidelane-evidence/1";
 const MESSAGES_MAX = 10_000;
 const list = z.array(z.record(z.string(), z.unknown())).max(MESSAGES_MAX).default([]);
 const fileSchema = z.object({ format: z.literal(EVIDENCE_FORMAT), attestations: list, receipts: list, refusals: list, assignments: list, headers: list, orders: list });
@@ -40,8 +40,8 @@ export function evidenceFromJson(json: unknown, path = "evidence"): Evidence {
   };
 }
 
-/** What a task's receipts hold: as a relayer serves them, or a payer saved them. */
-export function evidenceOfView(view: TaskView): Evidence {
+/** What a task's receipts hold, as a payer saved them. */
+function evidenceOfView(view: TaskView): Evidence {
   const records = view.attempts.map(({ record }) => record);
   const header = view.batch?.header;
   return {

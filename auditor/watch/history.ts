@@ -9,7 +9,7 @@ import type { SignedAttestation } from "../../protocol/link.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Assignment, BatchHeader, Refusal, TaskOrder, TaskReceipt } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { BoardEntryEvidence, CommitmentEvidence, EntryEvidence, Finding, TreeKind } from "./findings.ts";
+import type { EntryEvidence, Finding, TreeKind } from "./findings.ts";
 
 /** Something wrong and one sentence about it. */
 export interface Found {
@@ -54,13 +54,6 @@ export interface ForceFact {
 export interface EarlierLeaf {
   readonly batchId: bigint;
   readonly entry: EntryEvidence;
-}
-
-/** An epoch's commitment and the leaves that its data names, in the order of the tree. */
-export interface WatchedBoard {
-  readonly commitment: CommitmentEvidence;
-  /** Null where the data is not served, or its leaves are not those under the root. */
-  readonly entries: readonly BoardEntryEvidence[] | null;
 }
 
 export interface Signed<Message> {

@@ -63,9 +63,9 @@ export interface WatchState {
 /** Cases that are over; older ones are in the journal only. */
 const CASES_OVER_MAX = 1_000;
 const OVER: readonly CaseStatus[] = ["proven", "refused", "lost", "answered", "condemned"];
-export const isOver = ({ status }: Case): boolean => OVER.includes(status);
+const isOver = ({ status }: Case): boolean => OVER.includes(status);
 
-export const newState = (domain: Domain): WatchState =>
+const newState = (domain: Domain): WatchState =>
   ({ version: 1, domain, marks: [], endpoints: {}, batches: [], boards: [], voids: [], cases: [], checked: { batches: 0, boards: 0 } });
 
 /** @throws `foreign_archive` where the folder belongs to another deployment */

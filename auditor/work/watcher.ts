@@ -3,7 +3,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { advanceCases } from "./cases.ts";
 import { checkEvidence, checkOpen } from "./check.ts";
 import { follow } from "./follow.ts";
-import { isOver, type Case } from "./state.ts";
+import type { Case } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
 export interface WatchReport {
@@ -63,5 +63,3 @@ export async function watchOn(watch: Watch, everyMs: number, sleep: (ms: number)
 export const reportOf = ({ state }: Watch): WatchReport => ({
   blockNumber: state.marks.at(-1)?.number ?? null, checked: state.checked, cases: state.cases, waiting: { batches: state.batches.length, boards: state.boards.length },
 });
-
-export const openCasesOf = (report: WatchReport): readonly Case[] => report.cases.filter((one) => !isOver(one));
