@@ -3,10 +3,12 @@ pragma solidity ^0.8.27;
 
 import {IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
+import {Record} from "../../contracts/libraries/Records.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {Refusal} from "../../contracts/types/Refusal.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
 import {Trials} from "./support/Trials.sol";
+import {vm} from "./support/Vm.sol";
 
 /// @notice Near misses that mutation testing found missing: evidence in which exactly one part is about somebody or something else.
 contract ProofEdgesTest is Trials {
@@ -44,6 +46,23 @@ contract ProofEdgesTest is Trials {
                 )
             );
         }
+    }
+
+    /// @dev Node 2 in its epoch 1: whose key is asked for shows in whose tab pays.
+    function test_F4_theTabThatPaysIsTheSigners() public {
+        uint32 second = _addNode(0xB2);
+        Record memory record = _attemptOf(second, authorization);
+        record.receipt.body.fee += 1;
+        record.receipt.nodeCumulative += 1;
+        _seal(record);
+        Posted memory posted = _postRows(_rows(record));
+        _prove(
+            abi.encodeCall(
+                IFraudProofs.proveInvalidLeaf,
+                (relayerId, 1, posted.bySession[0].leaf, _sessionProof(posted, 0), record, SALT)
+            )
+        );
+        vm.assertEq(escrow.tabOf(relayerId, second).voidedEarned, record.receipt.body.fee, "all that its leaf credited");
     }
 
     /// @dev The third task of a batch: what stands left of it is none of its charges.
