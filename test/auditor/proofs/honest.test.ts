@@ -16,7 +16,7 @@ import { ZERO_HASH, type Hash } from "../../../protocol/units.ts";
 import { epochRoot, leavesOf } from "../../../relayer/routing/pool.ts";
 import { honestRecord } from "../../protocol/honest.ts";
 
-const RUNS = 40;
+const RUNS = 25;
 const MAX_FEE = 1_000_000n;
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 
