@@ -1,6 +1,7 @@
 // The decision record: how a node came to be chosen, as one canonical text whose hash stands in the assignment.
-import { keccak256 as viemKeccak256, stringToHex } from "viem/utils";
+import { keccak256 as viemKeccak256 } from "viem/utils";
 import { GATES, OPEN, type DecideTask, type Scratch } from "./decide.ts";
+import { hexOfText } from "./hexOfText.ts";
 import { PARAMETERS, type RoutingParameters } from "./parameters.ts";
 import type { DrawnFor } from "./seeds.ts";
 import type { Shard } from "./table.ts";
@@ -35,7 +36,7 @@ export function decisionText(context: DecisionContext, shard: Shard, scratch: Sc
     + `"subtask":${drawnFor.subtask},"table":"${context.tableRoot}","taskId":"${drawnFor.taskId}","temperatureUs":${scratch.temperatureUs},"version":1}`;
 }
 
-export const decisionHashOf = (text: string, keccak256: Keccak256 = viemKeccak256): Hash => keccak256(stringToHex(text));
+export const decisionHashOf = (text: string, keccak256: Keccak256 = viemKeccak256): Hash => keccak256(hexOfText(text));
 
 /** `own`: in flight, prefill and context tokens of this relayer, what replay rebuilds from earlier assignments. */
 function candidateText(shard: Shard, scratch: Scratch, i: number): string {

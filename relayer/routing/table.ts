@@ -3,10 +3,11 @@
 // A row holds everything a decision reads about a node and its model, curve and score included, so that whoever has the table,
 // the decision and the relayer's earlier assignments can make the decision again. Own dispatches are not in it: replay rebuilds
 // them from the decisions, and from the events by which each table tells what ended since the table before.
-import { keccak256 as viemKeccak256, stringToHex } from "viem/utils";
+import { keccak256 as viemKeccak256 } from "viem/utils";
 import { canonicalJson } from "./canonical.ts";
 import { costUs, type NodeTerms, type RoutingTask } from "./cost.ts";
 import { decodeUs, prefillUs } from "./curve.ts";
+import { hexOfText } from "./hexOfText.ts";
 import { PARAMETERS, SLOTS_MAX, clamp, type RoutingParameters } from "./parameters.ts";
 import { correctLoad, type Attested, type OwnLoad } from "./saturation.ts";
 import { BPS, type Hash, type Millis } from "../../protocol/units.ts";
@@ -100,7 +101,7 @@ export class NodeTable {
 
   /** keccak256 of the text's UTF-8 bytes: what decision records name. */
   get root(): Hash {
-    return (this.#root ??= this.#keccak256(stringToHex(this.text)));
+    return (this.#root ??= this.#keccak256(hexOfText(this.text)));
   }
 }
 
