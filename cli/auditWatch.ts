@@ -88,20 +88,20 @@ function watcherKeyOf(options: Options): Hex | null {
   return `0x${text.trim().replace(/^0x/, "").toLowerCase()}`;
 }
 
-/** 1 where something is wrong, 2 where data is not known whole. */
-const exitCodeFor = ({ cases, waiting }: WatchReport): ExitCodeValue =>
-  (cases.some((one) => one.status !== "answered") ? ExitCode.FAILED : waiting.batches > 0 ? ExitCode.TRY_AGAIN : ExitCode.OK);
+/** 1 where something is wrong, 2 where data is not known whole or blocks are left to read. */
+const exitCodeFor = ({ cases, waiting, isCaughtUp }: WatchReport): ExitCodeValue =>
+  (cases.some((one) => one.status !== "answered") ? ExitCode.FAILED : waiting.batches > 0 || !isCaughtUp ? ExitCode.TRY_AGAIN : ExitCode.OK);
 
-function jsonOf({ blockNumber, checked, waiting, cases }: WatchReport, place: Place): Record<string, unknown> {
+function jsonOf({ blockNumber, isCaughtUp, checked, waiting, cases }: WatchReport, place: Place): Record<string, unknown> {
   return {
-    chainId: place.chainId, blockNumber, checked, waiting,
+    chainId: place.chainId, blockNumber, isCaughtUp, checked, waiting,
     findings: cases.map(({ key, offence, functionName, party, offender, detail, status, transaction, reason }) => ({ key, offence, functionName, party, offender, detail, status, transaction, reason })),
   };
 }
 
-function textOf({ blockNumber, checked, waiting, cases }: WatchReport): string {
+function textOf({ blockNumber, isCaughtUp, checked, waiting, cases }: WatchReport): string {
   const rows: [string, string][] = [
-    ["read", blockNumber === null ? "nothing yet" : `up to block ${blockNumber}`], ["checked", `${checked.batches} batches, ${checked.boards} boards`],
+    ["read", blockNumber === null ? "nothing yet" : `up to block ${blockNumber}${isCaughtUp ? "" : ", and there are more: run it again"}`], ["checked", `${checked.batches} batches, ${checked.boards} boards`],
     ["not known whole", `${waiting.batches} batches, ${waiting.boards} boards`],
   ];
   const shown = cases.slice(-SHOWN_MAX).map((one) => `  ${one.offence.padEnd(3)} ${one.party} ${one.offender}: ${one.detail}\n      ${one.status}${one.transaction ? ` in transaction ${one.transaction}` : ""}${one.reason ? ` (${one.reason})` : ""}`);

@@ -7,6 +7,8 @@ import type { Case } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
 export interface WatchReport {
+  /** Whether all confirmed blocks were read; a very long backlog takes several runs. */
+  readonly isCaughtUp: boolean;
   readonly blockNumber: bigint | null;
   readonly checked: { readonly batches: number; readonly boards: number };
   readonly cases: readonly Case[];
@@ -18,6 +20,8 @@ export interface WatchReport {
 const ROUNDS_MAX = 600;
 const ROUND_WAIT_MS = 1_000;
 const PRUNE_ROUNDS = 300;
+/** Between rounds that work off a backlog. */
+const BACKLOG_WAIT_MS = 100;
 
 /** One round. @returns whether all confirmed blocks were read and all that was due was looked at */
 export async function round(watch: Watch): Promise<boolean> {
@@ -33,33 +37,37 @@ export async function round(watch: Watch): Promise<boolean> {
  * @throws retryable `chain_unreachable`
  */
 export async function watchOnce(watch: Watch, sleep: (ms: number) => Promise<void>): Promise<WatchReport> {
+  let isCaughtUp = false;
   for (let rounds = 0; rounds < ROUNDS_MAX; rounds++) {
-    const isCaughtUp = await round(watch);
+    isCaughtUp = await round(watch);
     const isSending = watch.sender !== null && !watch.options.isDryRun;
     const isUnderWay = isSending && watch.state.cases.some(({ status }) => status === "announced" || status === "proving" || status === "found");
     if (isCaughtUp && !isUnderWay) break;
-    if (isUnderWay) await sleep(ROUND_WAIT_MS);
+    await sleep(isUnderWay ? ROUND_WAIT_MS : BACKLOG_WAIT_MS);
   }
   await watch.archive.prune();
-  return reportOf(watch);
+  return reportOf(watch, isCaughtUp);
 }
 
 /** Until aborted; a chain or relayer that does not answer is asked again. */
 export async function watchOn(watch: Watch, everyMs: number, sleep: (ms: number) => Promise<void>, signal: AbortSignal): Promise<WatchReport> {
+  let isCaughtUp = false;
   for (let rounds = 1; !signal.aborted; rounds++) {
+    let waitMs = everyMs;
     try {
-      const isCaughtUp = await round(watch);
+      isCaughtUp = await round(watch);
       if (rounds % PRUNE_ROUNDS === 0) await watch.archive.prune();
-      if (!isCaughtUp) continue;
+      if (!isCaughtUp) waitMs = Math.min(everyMs, BACKLOG_WAIT_MS);
     } catch (error) {
       if (!(error instanceof TidelaneError) || !error.retryable) throw error;
       watch.say(`tried again: ${error.message}`);
     }
-    if (!signal.aborted) await sleep(everyMs);
+    if (!signal.aborted) await sleep(waitMs);
   }
-  return reportOf(watch);
+  return reportOf(watch, isCaughtUp);
 }
 
-export const reportOf = ({ state }: Watch): WatchReport => ({
+const reportOf = ({ state }: Watch, isCaughtUp: boolean): WatchReport => ({
+  isCaughtUp,
   blockNumber: state.marks.at(-1)?.number ?? null, checked: state.checked, cases: state.cases, waiting: { batches: state.batches.length, boards: state.boards.length },
 });

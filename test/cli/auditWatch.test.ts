@@ -28,7 +28,7 @@ describe("tidelane audit watch", function () {
     expect(first.exitCode, first.stderr).to.equal(0);
     const { blockNumber, ...rest } = first.json();
     expect(Number(blockNumber)).to.be.above(10);
-    expect(rest).to.deep.equal({ chainId: 31_337, checked: { batches: 0, boards: 0 }, waiting: { batches: 0, boards: 0 }, findings: [] });
+    expect(rest).to.deep.equal({ chainId: 31_337, isCaughtUp: true, checked: { batches: 0, boards: 0 }, waiting: { batches: 0, boards: 0 }, findings: [] });
     await local.rpc("evm_mine");
     const again = await ran(flags);
     expect(again.exitCode).to.equal(0);
