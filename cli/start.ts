@@ -117,6 +117,8 @@ The network is up. Try:
 
   npx tidelane audit verify ${taskId}${directory}
 
+  npx tidelane oracle deploy --model ${model}${directory}        a contract that asks
+
 Ctrl-C ends it; the next npm start continues from the same chain and database.`;
 }
 
