@@ -2,7 +2,8 @@
 //
 //   calm ─▶ lean: no keep-alive, smaller buffers ─▶ no_flex: deferrable work is refused ─▶ closed: new work is refused
 //
-// Each step is taken at once where any of the signs asks for it, and left one at a time, only after the signs have stayed below a
+// The first step is taken at once where any of the signs asks for it, the others where a second look confirms it, for one long pause of
+// the whole machine is over when it is seen. Steps are left one at a time, only after the signs have stayed below a
 // lower mark for a while: what was refused must not come back as a wave.
 import type { Millis } from "../../protocol/units.ts";
 
@@ -29,6 +30,7 @@ const CALM_MS: Millis = 5_000;
 
 export class OverloadLadder {
   #step = 0;
+  #askedBefore = 0;
   #calmSinceMs: Millis | null = null;
 
   get step(): OverloadStep {
@@ -42,7 +44,9 @@ export class OverloadLadder {
 
   /** Signs that are no numbers count as none. @returns the step from now on */
   observe(vitals: Vitals, nowMs: Millis): OverloadStep {
-    const asked = stepFor(vitals, 1);
+    const found = stepFor(vitals, 1);
+    const asked = Math.min(found, Math.max(1, this.#askedBefore));
+    this.#askedBefore = found;
     if (asked >= this.#step) {
       this.#step = asked;
       this.#calmSinceMs = null;

@@ -6,16 +6,27 @@ import { OverloadLadder, STEPS, type Vitals } from "../../../relayer/lobby/overl
 const WELL: Vitals = { loopLagMs: 1, memoryPart: 0.2, queueAgeMs: 0 };
 
 describe("the overload ladder", () => {
-  it("takes the step that the worst sign asks for, at once", () => {
+  it("takes the step that the worst sign asks for, the higher ones at a second look", () => {
     for (const [vitals, step] of [
       [WELL, "calm"], [{ ...WELL, loopLagMs: 120 }, "lean"], [{ ...WELL, memoryPart: 0.86 }, "no_flex"], [{ ...WELL, queueAgeMs: 130_000 }, "closed"],
       [{ loopLagMs: 120, memoryPart: 0.86, queueAgeMs: 0 }, "no_flex"],
-    ] as const) expect(new OverloadLadder().observe(vitals, 0)).to.equal(step);
+    ] as const) {
+      const ladder = new OverloadLadder();
+      expect(ladder.observe(vitals, 0)).to.equal(step === "calm" ? "calm" : "lean");
+      expect(ladder.observe(vitals, 500)).to.equal(step);
+    }
+  });
+
+  it("takes one long pause of the machine for what it is", () => {
+    const ladder = new OverloadLadder();
+    expect(ladder.observe({ ...WELL, loopLagMs: 5_000 }, 0)).to.equal("lean");
+    expect(ladder.observe(WELL, 500)).to.equal("lean");
+    expect(ladder.observe(WELL, 6_000)).to.equal("calm");
   });
 
   it("comes down one step at a time, each after a quiet while", () => {
     const ladder = new OverloadLadder();
-    ladder.observe({ ...WELL, loopLagMs: 1_000 }, 0);
+    for (const ms of [0, 0]) ladder.observe({ ...WELL, loopLagMs: 1_000 }, ms);
     const seen: string[] = [];
     for (let ms = 500; ms <= 20_000; ms += 500) if (seen.at(-1) !== ladder.observe(WELL, ms)) seen.push(ladder.step);
     expect(seen).to.deep.equal(["closed", "no_flex", "lean", "calm"]);
@@ -23,7 +34,7 @@ describe("the overload ladder", () => {
 
   it("does not waver where a sign stays just below its mark", () => {
     const ladder = new OverloadLadder();
-    ladder.observe({ ...WELL, memoryPart: 0.94 }, 0);
+    for (const ms of [0, 0]) ladder.observe({ ...WELL, memoryPart: 0.94 }, ms);
     for (let ms = 500; ms <= 60_000; ms += 500) expect(ladder.observe({ ...WELL, memoryPart: 0.92 }, ms)).to.equal("closed");
   });
 
