@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+import {Entry} from "../../contracts/fraud/Evidence.sol";
 import {IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
+import {Ack} from "../../contracts/types/Ack.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {Refusal} from "../../contracts/types/Refusal.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
@@ -83,5 +85,65 @@ contract ProofEdgesTest is Trials {
                 )
             );
         }
+    }
+
+    /// @dev Between the two that stand around it in the other tree there is the honest leaf itself.
+    function test_F11_neighboursHaveNothingBetweenThem() public {
+        Posted memory posted = _postRows(_tasks(3));
+        Entry[] memory around = new Entry[](2);
+        (around[0], around[1]) = (_entry(posted, Tree.TAB, 0), _entry(posted, Tree.TAB, 2));
+        Entry memory own = _entry(posted, Tree.SESSION, _placeOf(posted.bySession, posted.byTab[1]));
+        _expectNotNeighbours(Tree.SESSION, own, around);
+        (around[0], around[1]) = (_entry(posted, Tree.SESSION, 0), _entry(posted, Tree.SESSION, 2));
+        own = _entry(posted, Tree.TAB, _placeOf(posted.byTab, posted.bySession[1]));
+        _expectNotNeighbours(Tree.TAB, own, around);
+        // More than two say nothing, whatever they are.
+        Entry[] memory three = new Entry[](3);
+        three[0] = _entry(posted, Tree.SESSION, 1);
+        (three[1], three[2]) = (around[0], around[1]);
+        _expectNotNeighbours(Tree.TAB, own, three);
+    }
+
+    /// @dev A hedge charges no input, so a later attempt of its subtask may.
+    function test_F13_aForcedHedgeLeavesTheInputToBePaid() public {
+        Record memory hedge = _attempt();
+        uint96 priceIn = hedge.assignment.priceInPerMTok;
+        hedge.assignment.priceInPerMTok = 0;
+        hedge.receipt.body.fee = 150_000;
+        _seal(hedge);
+        (Ack memory ack, bytes memory acked) = _ack(hedge);
+        vm.warp(START + W);
+        settlement.openForce(hedge, ack, acked, 0);
+        vm.warp(START + 2 * W + 1);
+        settlement.resolveForce(ack.receiptHash);
+        Record memory later = _again(hedge, nodeId, 0, 1);
+        later.assignment.priceInPerMTok = priceIn;
+        later.receipt.body.fee = FEE;
+        later.receipt.nodeCumulative += FEE;
+        _seal(later);
+        Posted memory posted = _postRows(_rows(later));
+        _expectNothingWrong(
+            abi.encodeCall(
+                IFraudProofs.provePaidAfterForce,
+                (ack.receiptHash, 1, _entry(posted, Tree.SESSION, 0), later.assignment, SALT)
+            )
+        );
+    }
+
+    function test_F9_anIndexBeyondTheBatchIsNamedBesideItsCount() public {
+        _postRows(_tasks(2));
+        vm.expectRevert(abi.encodeWithSelector(IFraudProofs.IndexOutOfRange.selector, uint32(7), uint32(2)));
+        proofs.challengeData(relayerId, 1, 7);
+    }
+
+    function _placeOf(Row[] memory rows, Row memory wanted) private pure returns (uint256 place) {
+        while (rows[place].leaf.receiptHash != wanted.leaf.receiptHash) ++place;
+    }
+
+    function _expectNotNeighbours(Tree tree, Entry memory own, Entry[] memory others) private {
+        _expectNotProven(
+            abi.encodeCall(IFraudProofs.proveAsymmetry, (relayerId, 1, tree, own, others, SALT)),
+            abi.encodeWithSignature("WrongNeighbours()")
+        );
     }
 }
