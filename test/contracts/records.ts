@@ -1,13 +1,17 @@
-// What a relayer accepts against what a fraud proof contests: random records, honest ones and bent ones, judged by both.
+// What a relayer accepts and a watcher accuses against what a fraud proof contests: random records, honest ones and bent ones,
+// judged by all three.
 import { expect } from "chai";
 import fc from "fast-check";
 import { network } from "hardhat";
+import { faultOf as watchedFaultOf } from "../../auditor/watch/faults.ts";
+import { leafStruct } from "../../protocol/evidence.ts";
 import { domainSeparator, hashStruct, type Domain } from "../../protocol/typedData.ts";
 import { feeOf } from "../../protocol/fees.ts";
 import { checkRecord, voucherHashOf, type AttemptRecord } from "../../protocol/records.ts";
-import { recoverWithViem, signerOfKey, signStruct, type DigestSigner } from "../../protocol/signing.ts";
+import { signerOfKey, signStruct, type DigestSigner } from "../../protocol/signing.ts";
 import { ZERO_HASH, type Address, type Hex, type Signature } from "../../protocol/units.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
+import { createNativeCrypto } from "../../relayer/adapters/crypto.ts";
 
 const SAMPLES = 1_500;
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
@@ -60,11 +64,15 @@ describe(`Records, as relayers accept and judges contest them (FUZZ_SEED=${seed}
     const { ethers } = await network.create();
     const harness = await ethers.deployContract("RecordHarness", [node.address, relayer.address, domainSeparator(domain)]);
     const faultOf = harness.getFunction("faultOf");
+    const { recover, keccak256 } = await createNativeCrypto();
     const keys = {
-      domain, recover: recoverWithViem,
+      domain, recover,
       nodeKey: async (id: number, epoch: number): Promise<Address | null> => (id === NODE && epoch === 1 ? node.address : id === RELAYER && epoch === 1 ? relayer.address : null),
       relayerKey: async (id: number, epoch: number): Promise<Address | null> => (id === RELAYER && epoch === 1 ? relayer.address : id === NODE && epoch === 1 ? node.address : null),
     };
+    const always = { openedAtSeconds: 1, closedAtSeconds: 0 };
+    const named = (first: number, second: number) => new Map([first, second].map((id) => [`${id}:1`, { key: id === NODE ? node.address : relayer.address, ...always }]));
+    const watched = { domain, recover, keccak256, windowSeconds: 3_600, nodeKeys: named(NODE, RELAYER), relayerKeys: named(RELAYER, NODE) };
     const drawn = fc.sample(fc.record({ bend: fc.constantFrom(...Object.keys(bends)), amount: fc.nat(10_000), mode: fc.nat(1), status: fc.integer({ min: 1, max: 3 }), tokens: fc.nat(5_000), malleable: fc.constantFrom("no", "no", "no", "receipt", "voucher", "assignment", "v", "short") }), { numRuns: SAMPLES, seed });
     const seen = { accepted: 0, refused: 0 };
     for (const [i, draw] of drawn.entries()) {
@@ -73,6 +81,8 @@ describe(`Records, as relayers accept and judges contest them (FUZZ_SEED=${seed}
       const solidity = { ...record, voucher: record.voucher ?? { sessionId: ZERO_HASH, cumulativeCap: 0n, taskId: ZERO_HASH } };
       const fault = Number(await faultOf.staticCall(solidity, voucherHashOf(record)));
       expect(fault !== 0, `sample ${i}, ${draw.bend}: Solidity finds fault ${fault}, TypeScript ${JSON.stringify(accepted)}`).to.equal(accepted.length > 0);
+      const accused = await watchedFaultOf(record, record.receipt.relayerId, leafStruct(record), watched);
+      expect(accused !== null, `sample ${i}, ${draw.bend}: Solidity finds fault ${fault}, a watcher ${accused}`).to.equal(fault !== 0);
       seen[accepted.length === 0 ? "accepted" : "refused"] += 1;
     }
     // Both sides of the line were drawn often enough to say something.

@@ -22,7 +22,7 @@ const WINDOW_SECONDS = 3_600;
 const WATCHER: Hex = "0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba";
 
 describe("the watcher", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const handedIn: HandedIn = { format: "tidelane-evidence/1", attestations: [], refusals: [], assignments: [] };
   const scenes: Scene[] = [];
   let world: FraudWorld;
