@@ -2,6 +2,7 @@
 pragma solidity ^0.8.27;
 
 import {Entry} from "../../contracts/fraud/Evidence.sol";
+import {Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
 import {IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
@@ -9,11 +10,11 @@ import {Ack} from "../../contracts/types/Ack.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {Refusal} from "../../contracts/types/Refusal.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
-import {Trials} from "./support/Trials.sol";
+import {Trees} from "./support/Trees.sol";
 import {vm} from "./support/Vm.sol";
 
 /// @notice Near misses that mutation testing found missing: evidence in which exactly one part is about somebody or something else.
-contract ProofEdgesTest is Trials {
+contract ProofEdgesTest is Trees {
     function test_F3_attestationAssignmentAndRefusalAreAboutTheSame() public {
         for (uint256 part = 0; part < 7; ++part) {
             SaturationAttestation memory attestation;
@@ -85,6 +86,14 @@ contract ProofEdgesTest is Trials {
                 )
             );
         }
+    }
+
+    /// @dev From a leaf of the session to one of another: what lies between is not all the session's.
+    function test_F5_bothEndsAreTheSessionsOwn() public {
+        (Posted memory posted, Debit[] memory debits) = _moved(_threeSessions(), 2, 1, 0);
+        bytes32 id = debits[1].sessionId;
+        _expectNeighbours(_f5(posted, debits, Tree.SESSION, id, false, _around(posted, Tree.SESSION, 3, 4), false));
+        _expectNeighbours(_f5(posted, debits, Tree.SESSION, id, false, _around(posted, Tree.SESSION, 2, 5), false));
     }
 
     /// @dev Between the two that stand around it in the other tree there is the honest leaf itself.

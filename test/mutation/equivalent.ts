@@ -33,6 +33,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "seven doublings of one percent are more than the whole stake already",
   },
   {
+    file: "fraud/Penalties.sol",
+    before: "refund > fromTab",
+    after: "refund >= fromTab",
+    reason: "where they are equal, nothing is left to void",
+  },
+  {
     file: "fraud/Judge.sol",
     before: "uint256(epoch.closedAt) + CLOSED_WINDOWS * windowSeconds",
     after: "uint256(epoch.closedAt + CLOSED_WINDOWS * windowSeconds)",
