@@ -183,6 +183,24 @@ contract MoneyEdgesTest is Trials {
         }
     }
 
+    /// @dev A voucher that the session key signed for another session, or another task.
+    function test_aVoucherForSomethingElseCoversNothing() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            Record memory record = _attempt();
+            if (i == 0) record.voucher.sessionId ^= bytes32(uint256(1));
+            else record.voucher.taskId ^= bytes32(uint256(1));
+            record.assignment.voucherHash = record.voucher.hash();
+            record.receipt.body.assignmentHash = record.assignment.hash();
+            _signAll(record);
+            (Ack memory ack, bytes memory acked) = _ack(record);
+            vm.warp(block.timestamp + W);
+            vm.expectRevert(
+                abi.encodeWithSelector(IForces.RecordFaulty.selector, ack.receiptHash, Fault.VOUCHER_FIELDS)
+            );
+            settlement.openForce(record, ack, acked, 0);
+        }
+    }
+
     function test_everyJudgeIsOfTheSameDeployment() public {
         address other = address(settlement);
         for (uint256 i = 0; i < 4; ++i) {

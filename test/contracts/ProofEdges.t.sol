@@ -3,6 +3,7 @@ pragma solidity ^0.8.27;
 
 import {Entry} from "../../contracts/fraud/Evidence.sol";
 import {Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
+import {Party} from "../../contracts/interfaces/IBondVault.sol";
 import {IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
@@ -137,6 +138,48 @@ contract ProofEdgesTest is Trees {
                 (ack.receiptHash, 1, _entry(posted, Tree.SESSION, 0), later.assignment, SALT)
             )
         );
+    }
+
+    /// @dev To the unit what the order pays for: nothing is paid twice.
+    function test_F13_aForceAndALeafThatFillTheOrderExactly() public {
+        Record memory record = _attempt();
+        record.order.maxFee = CHARGE + FEE;
+        record.assignment.shareCap = CHARGE + FEE;
+        _seal(record);
+        (Ack memory ack, bytes memory acked) = _ack(record);
+        vm.warp(START + W);
+        settlement.openForce(record, ack, acked, 0);
+        vm.warp(START + 2 * W + 1);
+        settlement.resolveForce(ack.receiptHash);
+        Record memory later = _again(record, nodeId, 1, 0);
+        Posted memory posted = _postRows(_rows(later));
+        _expectNothingWrong(
+            abi.encodeCall(
+                IFraudProofs.provePaidAfterForce,
+                (ack.receiptHash, 1, _entry(posted, Tree.SESSION, 0), later.assignment, SALT)
+            )
+        );
+    }
+
+    /// @dev Node 2 in its epoch 1: the key that is asked for is the offender's.
+    function test_F1_theStakeThatPaysIsTheSigners() public {
+        uint32 second = _addNode(0xB9);
+        _bond(Party.NODE, second, STAKE);
+        uint96 staked = vault.activeBondOf(Party.NODE, second);
+        SaturationAttestation memory one;
+        one.nodeId = second;
+        one.relayerId = relayerId;
+        one.keyEpoch = 1;
+        one.seq = 7;
+        SaturationAttestation memory other = abi.decode(abi.encode(one), (SaturationAttestation));
+        other.slots = 1;
+        _prove(
+            abi.encodeCall(
+                IFraudProofs.proveSaturationEquivocation,
+                (one, _sign(0xB9, one.hash()), other, _sign(0xB9, other.hash()), SALT)
+            )
+        );
+        vm.assertEq(vault.activeBondOf(Party.NODE, second), staked - staked / 10, "a tenth");
     }
 
     function test_F9_anIndexBeyondTheBatchIsNamedBesideItsCount() public {

@@ -39,6 +39,24 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "where they are equal, nothing is left to void",
   },
   {
+    file: "fraud/Penalties.sol",
+    before: "due != 0 && verdict.harmed != address(0)",
+    after: "verdict.harmed != address(0)",
+    reason: "a slash of nothing takes nothing",
+  },
+  {
+    file: "fraud/Penalties.sol",
+    before: "bps < BPS",
+    after: "true",
+    reason: "the vault takes no more than the whole bond, whatever more is asked for",
+  },
+  {
+    file: "libraries/Items.sol",
+    before: "items[j].id > id",
+    after: "items[j].id >= id",
+    reason: "an equal id has been answered one line above",
+  },
+  {
     file: "fraud/Judge.sol",
     before: "uint256(epoch.closedAt) + CLOSED_WINDOWS * windowSeconds",
     after: "uint256(epoch.closedAt + CLOSED_WINDOWS * windowSeconds)",
