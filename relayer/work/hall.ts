@@ -65,8 +65,8 @@ export class Hall {
   readonly #nodeIds: number[] = [];
   readonly #placeOf = new Map<number, number>();
   readonly #kindOf = new Map<string, number>();
-  /** By kind, of the kinds that are there: as the last of them put it, and which they are. */
-  readonly #present: { model: NodeModel; readonly nodeIds: Set<number> }[] = [];
+  /** By kind: as the last of its nodes put it, and which are there. */
+  readonly #present = Array.from({ length: KINDS_MAX }, () => ({ model: null as NodeModel | null, nodeIds: new Set<number>() }));
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
   #serviceMs: Millis | null = null;
@@ -123,7 +123,7 @@ export class Hall {
     const place = this.#placeOf.get(nodeId);
     const { floor } = this.#guide;
     if (standing === null) {
-      for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
+      this.#isAbsent(nodeId);
       if (place !== undefined) floor.restate(place, { ...floor.models[place]!, ...GONE });
       return;
     }
@@ -230,13 +230,19 @@ export class Hall {
   }
 
   #leastOf(timeMs: (model: NodeModel) => Millis): Millis {
-    return this.#present.reduce((least, { model, nodeIds }) => (nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
+    return this.#present.reduce((least, { model, nodeIds }) => (model !== null && nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
   }
 
+  /** A node that dials in anew may state another engine or curve: it is of one kind at a time. */
   #isPresent(nodeId: number, { kind, model }: Standing): void {
-    const present = (this.#present[this.#kindOf.get(kind) ?? KINDS_MAX - 1] ??= { model, nodeIds: new Set() });
+    this.#isAbsent(nodeId);
+    const present = this.#present[this.#kindOf.get(kind) ?? KINDS_MAX - 1]!;
     present.model = model;
     present.nodeIds.add(nodeId);
+  }
+
+  #isAbsent(nodeId: number): void {
+    for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {
