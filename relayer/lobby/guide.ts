@@ -258,10 +258,9 @@ export class Guide<Key> {
 
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
     let least = Infinity;
-    // Who has waited too long already takes what there is.
-    const worst = this.#isOverdue(admitted, nowMs) ? Number.MAX_SAFE_INTEGER : Infinity;
     for (const node of this.#roomy) {
-      const fit = Math.min(worst, this.#market.wasteAt(node, admitted.fits));
+      // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
+      const fit = Math.min(Number.MAX_SAFE_INTEGER, this.#market.wasteAt(node, admitted.fits));
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
     }
     return least;

@@ -18,4 +18,20 @@ describe("kinds of nodes at the reception", () => {
     await settled();
     expect(nobody.error!.code).to.equal("no_node");
   });
+
+  it("hold nothing against a node that the first of its kind has become, or that it was itself", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1);
+    await rig.nodes.join(2);
+    await rig.nodes.join(1, {}, { curve: { ...CURVE, aNs: 2_000_000_000 } });
+    const other = rig.ask({ waitMsMax: 0 });
+    await settled();
+    expect(other.choice?.nodeId, "as quick as before").to.equal(2);
+    rig.finish(other);
+    rig.reception.disconnected(2);
+    await rig.nodes.join(1);
+    const same = rig.ask({ waitMsMax: 0 });
+    await settled();
+    expect(same.choice?.nodeId, "quick again").to.equal(1);
+  });
 });
