@@ -1,5 +1,5 @@
 // A contract's request as a task: covered by the gateway's word, worked on as every other, its output kept for the delivery.
-import { textCommit } from "../../protocol/ids.ts";
+import { outputSalt, saltedCommit, textCommit } from "../../protocol/ids.ts";
 import { bodyOfRequest, coveredByGateway } from "../../protocol/requests.ts";
 import { Mode, Tier } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
@@ -89,16 +89,21 @@ const stayingOpen = (journal: Pick<Journal, "finishTask">, earlier: EndedAttempt
 
 /** Passes every event on, the end only once the output that it commits to is on disk: a crash after the journal loses no answer. */
 const keepingOutput = (links: NodeLinks, records: Pick<RecordStore, "put">): NodeLinks => ({
-  attempt: (nodeId, request, signal) => kept(links.attempt(nodeId, request, signal), records),
+  attempt: (nodeId, request, signal) => kept(links.attempt(nodeId, request, signal), outputSalt(request.input.salt, hashStruct("Assignment", request.assignment)), records),
   cancel: (nodeId, cancel) => links.cancel(nodeId, cancel),
   ack: (nodeId, acks) => links.ack(nodeId, acks),
 });
 
-async function* kept(events: AsyncIterable<AttemptEvent>, records: Pick<RecordStore, "put">): AsyncGenerator<AttemptEvent> {
-  let output = "";
+/** Only under its own commitment: a node could name the hash of anything, and write over what this relayer has to publish. */
+async function* kept(events: AsyncIterable<AttemptEvent>, salt: Hash, records: Pick<RecordStore, "put">): AsyncGenerator<AttemptEvent> {
+  const chunks: Buffer[] = [];
   for await (const event of events) {
-    if (event.type === "delta") output += event.text + (event.extra ?? "");
-    if (event.type === "end") await records.put(event.receipt.body.outputCommit, Buffer.from(output, "utf8"));
+    if (event.type === "delta") chunks.push(Buffer.from(event.text + (event.extra ?? ""), "utf8"));
+    if (event.type === "end") {
+      const output = Buffer.concat(chunks);
+      const { outputCommit } = event.receipt.body;
+      if (outputCommit === saltedCommit(salt, `0x${output.toString("hex")}`)) await records.put(outputCommit, output);
+    }
     yield event;
   }
 }

@@ -49,7 +49,10 @@ export interface Rig {
   readonly journal: MemoryJournal;
   readonly attempts: AttemptRequest[];
   /** What the node does next; the last one stays. */
-  readonly script: ("answer" | "fail" | "hang")[];
+  readonly script: ("answer" | "fail" | "hang" | "claim")[];
+  /** What a node that claims another output than its own names. */
+  claimed: Hash;
+  readonly records: MemoryRecords;
   models: FleetModel[];
   output: string;
   /** A fresh process of the relayer. */
@@ -98,7 +101,7 @@ export async function createRig(): Promise<Rig> {
   const log: Log = { ...silentLog, warn: (fields) => void rig.warned.push(...Object.values(fields).map(String)) };
   const rig: Rig = {
     prompts: createPromptSource({ ipfsGateway: null, mayLoopBack: false }), warned: [],
-    chain, gateway, journal: new MemoryJournal(), attempts: [], script: ["answer"], models: [model], output: OUTPUT,
+    chain, gateway, journal: new MemoryJournal(), attempts: [], script: ["answer"], claimed: ZERO_HASH, records, models: [model], output: OUTPUT,
     async start(recordsUrl = null) {
       const viemChain = await connectChain({ rpcUrls: [chain.url], chainId: 31_337, addresses: chain.addresses, posterKey: accounts.poster });
       const identity = { relayerId: 1, epoch: 1, feeBps: 300, signer: signerOfKey(keys.signer) };
@@ -185,17 +188,17 @@ class ScriptedNode {
     const { assignment, covered, input } = request;
     const assignmentHash = hashStruct("Assignment", assignment);
     const { fee } = feeOf(7, 9, assignment);
-    this.#cumulative += fee;
-    this.#seq += 1n;
+    const [cumulative, seq] = [this.#cumulative + fee, this.#seq + 1n];
     const receipt = {
       body: {
         assignmentHash, sessionId: covered.order.sessionId, taskId: assignment.taskId, subtask: 0, attempt: assignment.attempt, role: assignment.role, prevReceiptHash: this.#lastHash,
-        outputCommit: saltedCommit(outputSalt(input.salt, assignmentHash), `0x${Buffer.from(output).toString("hex")}`), inputTokens: 7, outputTokens: 9, fee,
+        outputCommit: manner === "claim" ? this.#rig.claimed : saltedCommit(outputSalt(input.salt, assignmentHash), `0x${Buffer.from(output).toString("hex")}`), inputTokens: 7, outputTokens: 9, fee,
         startedAt: assignment.issuedAt, finishedAt: assignment.issuedAt, status: Status.COMPLETE,
       },
-      nodeId: 1, relayerId: 1, keyEpoch: 1, nodeSeq: this.#seq, nodeCumulative: this.#cumulative,
+      nodeId: 1, relayerId: 1, keyEpoch: 1, nodeSeq: seq, nodeCumulative: cumulative,
     };
-    this.#lastHash = hashStruct("TaskReceipt", receipt);
+    // What no relayer can take is no part of the tab.
+    if (manner !== "claim") [this.#cumulative, this.#seq, this.#lastHash] = [cumulative, seq, hashStruct("TaskReceipt", receipt)];
     yield { type: "end", finishReason: "stop", receipt, signature: await signStruct(signerOfKey(keys.hot[0]), this.#rig.chain.domain, "TaskReceipt", receipt) };
   }
 }

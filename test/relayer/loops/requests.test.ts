@@ -204,6 +204,16 @@ describe("contracts' requests, on a real chain", function () {
     expect(await rig.answersOf(dApp)).to.deep.equal([{ requestId, answer: "", uri: `http://relayer.example/tidelane/v1/records/${commit}` }]);
   });
 
+  it("lets no node write over what is kept under another hash, whatever its receipt names", async () => {
+    rig.claimed = keccak256("0xda7a");
+    await rig.records.put(rig.claimed, new TextEncoder().encode("a batch's data"));
+    rig.script.splice(0, rig.script.length, "claim", "answer");
+    const requestId = await rig.ask(await rig.dApp(1), "Will it rain?");
+    await roundsUntil(await rig.start(), requestId, FULFILLED);
+    expect(attemptsOf(requestId)).to.have.length(2);
+    expect(new TextDecoder().decode((await rig.records.get(rig.claimed))!)).to.equal("a batch's data");
+  });
+
   it("leaves requests for other relayers alone", async () => {
     const made = await rig.reader.requests(2, 0n, 10_000n);
     expect(made).to.not.have.length(0);
