@@ -27,6 +27,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "the least of two is the same in either order",
   },
   {
+    file: "escrow/Sessions.sol",
+    before: "cap > book.provenCap",
+    after: "cap >= book.provenCap",
+    reason: "where they are equal, the cap is written as it was",
+  },
+  {
     file: "fraud/Penalties.sol",
     before: "DOUBLINGS_MAX",
     after: "DOUBLINGS_MAX + 1",
