@@ -74,6 +74,11 @@ export function messagesOf(tasks: readonly BatchDataTask[]): Messages {
   };
 }
 
+/** Every task that the data names, under whichever name it stands there: a relayer writes what it likes above a signed record. */
+export const taskIdsIn = (tasks: readonly BatchDataTask[]): Hash[] => [...new Set([
+  ...tasks.map(({ taskId }) => taskId), ...recordsOf(tasks).map(({ receipt }) => receipt.body.taskId), ...assignmentsOf(tasks).map(({ message }) => message.taskId),
+])];
+
 /** Those of attempts without a receipt are published beside their cause. */
 export const assignmentsOf = (tasks: readonly BatchDataTask[]): Signed<Assignment>[] => tasks.flatMap((task) => task.attempts.flatMap((attempt): Signed<Assignment>[] => {
   if (attempt.signed) return [{ message: attempt.signed.record.assignment, signature: attempt.signed.record.assignmentSignature }];

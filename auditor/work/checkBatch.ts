@@ -2,13 +2,14 @@
 import { batchDataFromBytes, type BatchDataTask } from "../../protocol/batchData.ts";
 import type { Seconds } from "../../protocol/units.ts";
 import type { KeptBatch } from "../ports.ts";
-import { batchVerdict, isDataOf, messagesOf, recordsShown, type BatchVerdict } from "../watch/batches.ts";
+import { batchVerdict, isDataOf, messagesOf, recordsShown, taskIdsIn, type BatchVerdict } from "../watch/batches.ts";
 import { epochOf } from "../watch/boards.ts";
 import { shownOfView } from "../watch/evidenceFile.ts";
 import { joined, type ShownPath, type WatchedBatch } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
 import { isInRange, standsAt } from "../watch/trees.ts";
 import { openCases } from "./cases.ts";
+import { reopenKept } from "./follow.ts";
 import type { OpenBatch } from "./state.ts";
 import type { Asks, Watch } from "./watch.ts";
 
@@ -67,11 +68,13 @@ async function verdictWithReceipts(watch: Watch, asks: Asks, batch: WatchedBatch
 }
 
 async function verdictOf({ chain, settings, related, recover, keccak256 }: Watch, batch: WatchedBatch): Promise<BatchVerdict> {
-  const given = recordsShown(batch).map(({ assignment }) => assignment);
+  const records = recordsShown(batch);
+  const given = records.map(({ assignment }) => assignment);
+  const taskIds = [...new Set(records.map(({ receipt }) => receipt.body.taskId))];
   const keys = await chain.keys({
     nodes: given.map(({ nodeId, keyEpoch }) => [nodeId, keyEpoch]), relayers: given.map(({ relayerId, relayerEpoch }) => [relayerId, relayerEpoch]),
   });
-  const before = { earlier: await related.earlierOf(batch, batch.tasks), forces: await related.forcesOf(batch.header.relayerId, batch.tasks) };
+  const before = { earlier: await related.earlierOf(batch, taskIds), forces: await related.forcesOf(batch.header.relayerId, taskIds) };
   return batchVerdict(batch, { ...settings, ...keys, recover, keccak256 }, before);
 }
 
@@ -101,13 +104,15 @@ async function shownByRelayer(asks: Asks, tasks: readonly BatchDataTask[]): Prom
 const handedIn = ({ evidence }: Watch, relayerId: number, batchId: bigint): ShownPath[] =>
   evidence.flatMap((one) => one.shown).filter((one) => one.relayerId === relayerId && one.batchId === batchId).map((one) => one.shown);
 
-/** What it signed against what is archived; boards of the time of its assignments are opened again. */
-async function compareSigned({ related, settings, state, evidence, ...rest }: Watch, batch: WatchedBatch, tasks: readonly BatchDataTask[]): Promise<void> {
+/** What it signed against what is archived; boards of the time of its assignments, and later batches that settle its tasks, are opened again. */
+async function compareSigned(watch: Watch, batch: WatchedBatch, tasks: readonly BatchDataTask[]): Promise<void> {
+  const { related, settings, state, evidence } = watch;
   const own = messagesOf(tasks);
   const messages = await related.around(joined(own, ...evidence.map((one) => one.messages)), batch);
-  await openCases({ related, settings, state, evidence, ...rest }, messageFindings(messages));
+  await openCases(watch, messageFindings(messages));
   await related.noteBatch(batch, tasks, (assignment) => epochOf(assignment, settings.epochSeconds));
   const { relayerId } = batch.header;
+  for (const batchId of await related.laterOf(batch, taskIdsIn(tasks))) await reopenKept(watch, relayerId, batchId);
   for (const epoch of new Set(own.assignments.map(({ message }) => BigInt(epochOf(message, settings.epochSeconds))))) {
     const board = await related.board(relayerId, epoch);
     const isOpen = state.boards.some((one) => one.commitment.relayerId === relayerId && one.commitment.epoch === epoch);

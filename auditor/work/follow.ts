@@ -82,7 +82,8 @@ async function takeShown(watch: Watch, { relayerId, batchId, shown }: Extract<Wa
   reopen(watch, relayerId, batchId, kept.postedAt);
 }
 
-async function reopenKept(watch: Watch, relayerId: number, batchId: bigint): Promise<void> {
+/** Has a batch looked at again, where the archive holds it. */
+export async function reopenKept(watch: Watch, relayerId: number, batchId: bigint): Promise<void> {
   const kept = await watch.archive.batch(relayerId, batchId);
   if (kept) reopen(watch, relayerId, batchId, kept.postedAt);
 }

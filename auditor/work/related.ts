@@ -6,7 +6,7 @@ import { hashStruct } from "../../protocol/typedData.ts";
 import type { Assignment, TaskReceipt } from "../../protocol/generated/structs.ts";
 import type { Hash } from "../../protocol/units.ts";
 import type { KeptBatch, Note, WatchArchive } from "../ports.ts";
-import { assignmentsOf, leafOfTask, messagesOf } from "../watch/batches.ts";
+import { assignmentsOf, leafOfTask, messagesOf, taskIdsIn } from "../watch/batches.ts";
 import { boardDataFromBytes } from "../watch/boards.ts";
 import type { CommitmentEvidence } from "../watch/findings.ts";
 import { NO_MESSAGES, joined, type EarlierLeaf, type ForceFact, type Messages, type Signed, type WatchedBatch } from "../watch/history.ts";
@@ -30,7 +30,7 @@ export class Related {
     const given = assignmentsOf(tasks);
     const named = [...new Map(given.map((one) => [`${epochOf(one.message)}:${one.message.attestationHash}`, one])).values()];
     await this.#archive.note([
-      ...tasks.map(({ taskId }): Note => ({ kind: "task", key: `${relayerId}:${taskId}`, value: at })),
+      ...taskIdsIn(tasks).map((taskId): Note => ({ kind: "task", key: `${relayerId}:${taskId}`, value: at })),
       ...receipts.flatMap(({ message }): Note[] => {
         const hash = hashStruct("TaskReceipt", message);
         return [
@@ -64,7 +64,7 @@ export class Related {
   /** @returns the batches that hold leaves of its task already */
   async noteForce(relayerId: number, force: ForceFact): Promise<readonly bigint[]> {
     await this.#archive.note([{ kind: "force", key: `${relayerId}:${force.taskId}`, value: JSON.stringify(force, bigintsAsText) }]);
-    return (await this.#archive.noted("task", `${relayerId}:${force.taskId}`)).map((at) => BigInt(at.split(":")[1]!));
+    return this.#batchesOf(relayerId, force.taskId);
   }
 
   /** The messages, and those in the archive that may contradict them. @param own the batch that they come from, if any */
@@ -120,9 +120,9 @@ export class Related {
     return read.flatMap(({ assignments }) => assignments);
   }
 
-  async forcesOf(relayerId: number, tasks: readonly BatchDataTask[]): Promise<Map<Hash, readonly ForceFact[]>> {
+  async forcesOf(relayerId: number, taskIds: readonly Hash[]): Promise<Map<Hash, readonly ForceFact[]>> {
     const forces = new Map<Hash, readonly ForceFact[]>();
-    for (const { taskId } of tasks) {
+    for (const taskId of taskIds) {
       const found = (await this.#archive.noted("force", `${relayerId}:${taskId}`)).map(forceFromText);
       if (found.length > 0) forces.set(taskId, found);
     }
@@ -130,15 +130,25 @@ export class Related {
   }
 
   /** A leaf of each task that an earlier batch of this relayer has settled. */
-  async earlierOf({ header }: WatchedBatch, tasks: readonly BatchDataTask[]): Promise<Map<Hash, EarlierLeaf>> {
+  async earlierOf({ header: { relayerId, batchId } }: Pick<WatchedBatch, "header">, taskIds: readonly Hash[]): Promise<Map<Hash, EarlierLeaf>> {
     const earlier = new Map<Hash, EarlierLeaf>();
-    for (const { taskId } of tasks) {
-      const before = (await this.#archive.noted("task", `${header.relayerId}:${taskId}`)).map((at) => BigInt(at.split(":")[1]!)).find((batchId) => batchId < header.batchId);
-      const batch = before === undefined ? null : await this.watched(header.relayerId, before);
-      const leaf = batch && leafOfTask(batch, taskId);
-      if (leaf) earlier.set(taskId, leaf);
+    for (const taskId of taskIds) {
+      for (const before of (await this.#batchesOf(relayerId, taskId)).filter((one) => one < batchId)) {
+        const batch = await this.watched(relayerId, before);
+        const leaf = batch && leafOfTask(batch, taskId);
+        if (!leaf) continue;
+        earlier.set(taskId, leaf);
+        break;
+      }
     }
     return earlier;
+  }
+
+  /** Batches after this one that hold tasks of it: they were compared with what came before them without it. */
+  async laterOf({ header: { relayerId, batchId } }: Pick<WatchedBatch, "header">, taskIds: readonly Hash[]): Promise<readonly bigint[]> {
+    const later = new Set<bigint>();
+    for (const taskId of taskIds) for (const one of await this.#batchesOf(relayerId, taskId)) if (one > batchId) later.add(one);
+    return [...later];
   }
 
   /** A batch as the archive holds it; null where it does not. */
@@ -156,6 +166,10 @@ export class Related {
       // Bytes that are no batch's data say as little as none.
       return null;
     }
+  }
+
+  async #batchesOf(relayerId: number, taskId: Hash): Promise<readonly bigint[]> {
+    return (await this.#archive.noted("task", `${relayerId}:${taskId}`)).map((at) => BigInt(at.split(":")[1]!));
   }
 
   async #messagesAt(at: string): Promise<Messages> {
