@@ -127,7 +127,12 @@ async function condemn(watch: Watch, one: Case): Promise<void> {
   const standing = await chain.challenge(relayerId, batchId, index);
   // The demand itself was taken back by a reorganisation.
   if (!standing) return moved(watch, one, { status: "found", challengedAt: null });
-  if (standing.isSettled) return moved(watch, one, { status: await chain.isCondemned(relayerId, batchId) ? "condemned" : "answered" });
+  if (standing.isSettled) {
+    const isCondemned = await chain.isCondemned(relayerId, batchId);
+    // By somebody else, or by a call of ours whose end was not seen: what the batch moved goes back all the same.
+    if (isCondemned) watch.state.voids.push({ relayerId, batchId });
+    return moved(watch, one, { status: isCondemned ? "condemned" : "answered" });
+  }
   if ((await chain.head()).timestamp <= standing.openedAt + settings.windowSeconds) return;
   const sent = await tried(watch, one, () => sender!.send(encodeCondemn(relayerId, batchId, index)));
   if (!sent) return;

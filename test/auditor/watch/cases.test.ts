@@ -14,6 +14,16 @@ import { FakeChain, FakeSender, WINDOW_SECONDS, journalOf, newFolder, watcherIn 
 const OTHER: Address = `0x${"22".repeat(20)}`;
 const withheld: Found = { detail: "not served", finding: { offence: "F9", functionName: "challengeData", evidence: { relayerId: 1, batchId: 1n, index: 0 } } };
 
+/** Batch 1 of relayer 1, with a debit and a credit. */
+async function keepBatch({ archive }: Watch): Promise<void> {
+  const [debits, credits] = [[{ id: `0x${"01".repeat(32)}` as const, change: 5n }], [{ id: `0x${"02".repeat(32)}` as const, change: 4n }]];
+  const header = {
+    relayerId: 1, relayerEpoch: 1, batchId: 1n, prevBatchHash: ZERO_HASH, sessionRoot: ZERO_HASH, tabRoot: ZERO_HASH, leafCount: 1, debitsHash: itemsHash(debits), creditsHash: itemsHash(credits),
+    totalDebit: 5n, totalCredit: 4n, dataHash: ZERO_HASH, periodStart: 0, periodEnd: 1, postBy: 2,
+  };
+  await archive.keepBatch({ header, batchHash: hashStruct("BatchHeader", header), postedAt: 3, debits, credits, shown: [] });
+}
+
 describe("a watcher's cases", () => {
   let folder: string;
   let chain: FakeChain;
@@ -141,12 +151,7 @@ describe("a watcher's cases", () => {
 
   it("of withheld data put a bond at risk, wait for W, condemn and void: credits, then debits", async () => {
     const watch = await watcher();
-    const [debits, credits] = [[{ id: `0x${"01".repeat(32)}` as const, change: 5n }], [{ id: `0x${"02".repeat(32)}` as const, change: 4n }]];
-    const header = {
-      relayerId: 1, relayerEpoch: 1, batchId: 1n, prevBatchHash: ZERO_HASH, sessionRoot: ZERO_HASH, tabRoot: ZERO_HASH, leafCount: 1, debitsHash: itemsHash(debits), creditsHash: itemsHash(credits),
-      totalDebit: 5n, totalCredit: 4n, dataHash: ZERO_HASH, periodStart: 0, periodEnd: 1, postBy: 2,
-    };
-    await watch.archive.keepBatch({ header, batchHash: hashStruct("BatchHeader", header), postedAt: 3, debits, credits, shown: [] });
+    await keepBatch(watch);
     await openCases(watch, [withheld, withheld]);
     await advanceCases(watch);
     expect([sender.sent, sender.approved, statuses(watch)]).to.deep.equal([["challengeData"], 7n, ["challenged"]]);
@@ -159,6 +164,19 @@ describe("a watcher's cases", () => {
     expect([sender.sent, statuses(watch)]).to.deep.equal([["challengeData", "condemn", "voidEntries", "voidEntries", "claim"], ["condemned"]]);
     await advanceCases(watch);
     expect(sender.sent).to.have.length(5);
+  });
+
+  it("of withheld data void what the batch moved, whoever condemned it and whether the watcher saw its own call end", async () => {
+    const watch = await watcher();
+    await keepBatch(watch);
+    await openCases(watch, [withheld]);
+    await advanceCases(watch);
+    chain.standing = { ...chain.standing!, isSettled: true };
+    chain.condemned = true;
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch)]).to.deep.equal([["challengeData", "voidEntries", "voidEntries"], ["condemned"]]);
+    await advanceCases(watch);
+    expect(sender.sent).to.have.length(3);
   });
 
   it("of withheld data end where it was answered, share another's demand, and are as many as bonds may be risked", async () => {
