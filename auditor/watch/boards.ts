@@ -6,6 +6,7 @@
 import { bytesToString } from "viem/utils";
 import { z } from "zod";
 import { attestationFromJson, type SignedAttestation } from "../../protocol/link.ts";
+import { InvalidValueError } from "../../protocol/errors.ts";
 import { parse } from "../../protocol/json.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { BPS, type Hash, type Seconds } from "../../protocol/units.ts";
@@ -19,9 +20,11 @@ import type { Found, Signed } from "./history.ts";
 
 const LEAVES_MAX = 2 ** 17;
 const hash = z.string().regex(/^0x[0-9a-f]{64}$/).transform((value) => value as Hash);
-const count = z.number().int().min(0);
+/** No leaf holds more, and no root more slots: what is larger has no hash. */
+const UINT32_MAX = 0xffff_ffff;
+const uint32 = z.number().int().min(0).max(UINT32_MAX);
 const dataSchema = z.object({
-  leaves: z.array(z.object({ modelId: hash, nodeId: count, attestationHash: hash, slots: count, saturationBps: count })).max(LEAVES_MAX),
+  leaves: z.array(z.object({ modelId: hash, nodeId: uint32, attestationHash: hash, slots: uint32, saturationBps: uint32 })).max(LEAVES_MAX),
   attestations: z.array(z.unknown()).max(LEAVES_MAX),
 });
 
@@ -40,6 +43,7 @@ export function boardDataFromBytes(bytes: Uint8Array): BoardData {
     // What is no JSON is no epoch's data either; the schema says so.
   }
   const { leaves, attestations } = parse(dataSchema, json, "data");
+  if (leaves.reduce((sum, { slots }) => sum + slots, 0) > UINT32_MAX) throw new InvalidValueError("data.leaves", "slots whose sum fits 32 bits");
   const rows = leaves.map(({ saturationBps, ...leaf }): BoardRow => ({ ...leaf, slotBps: BigInt(leaf.slots) * BigInt(saturationBps) }));
   return { rows: rows.sort((one, other) => comparePlaces([one.modelId, one.nodeId], [other.modelId, other.nodeId])), attestations: attestations.map(attestationFromJson) };
 }

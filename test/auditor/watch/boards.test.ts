@@ -103,4 +103,12 @@ describe("what a relayer's board shows", () => {
   it("is not read out of what is no epoch's data", () => {
     for (const text of ["", "{}", "[]", '{"leaves":[],"attestations":[{}]}', '{"leaves":[{"modelId":"0x"}],"attestations":[]}']) expect(() => boardDataFromBytes(Buffer.from(text)), text).to.throw(InvalidValueError);
   });
+
+  it("is not read out of leaves that no root can hold", () => {
+    const leaf = { modelId: `0x${"11".repeat(32)}`, nodeId: 1, attestationHash: `0x${"22".repeat(32)}`, slots: 1, saturationBps: 1 };
+    const read = (...leaves: unknown[]) => boardDataFromBytes(Buffer.from(JSON.stringify({ leaves, attestations: [] })));
+    const many = { ...leaf, slots: 2 ** 32 - 1, saturationBps: 2 ** 32 - 1 };
+    expect(found(committed(leavesFor(honest)), read(many, { ...leaf, slots: 0 }))).to.equal(null);
+    for (const leaves of [[{ ...leaf, nodeId: 2 ** 32 }], [{ ...leaf, slots: 2 ** 32 }], [many, leaf]]) expect(() => read(...leaves)).to.throw(InvalidValueError);
+  });
 });
