@@ -76,7 +76,7 @@ export async function watchRelayers(setup: WatchSetup, access: ChainAccess): Pro
     const watch = {
       chain, archive, settings, options: setup.options, evidence: setup.evidence, related: new Related(archive), state: stateOf(await archive.loadState(), settings.domain),
       judged: new Map<Hash, boolean>(), sender: setup.senderKey && watchSender(access, setup.senderKey), recover, keccak256,
-      published: relayerPublications, receipts: relayerReceipts, salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
+      published: relayerPublications, receipts: relayerReceipts, nowMs: () => performance.now(), salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
     };
     const wait = (ms: Millis): Promise<void> => sleep(ms, undefined, { signal: setup.signal }).catch(() => undefined);
     return setup.everyMs === null ? await watchOnce(watch, wait) : await watchOn(watch, setup.everyMs, wait, setup.signal);

@@ -8,7 +8,7 @@ import { hashStruct } from "../protocol/typedData.ts";
 import { taskViewFromJson, type TaskView } from "../protocol/taskView.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { keyName, type BatchFact, type FactSource, type KeyFact, type ReceiptSource } from "./ports.ts";
-import type { Address, Hash } from "../protocol/units.ts";
+import type { Address, Hash, Millis } from "../protocol/units.ts";
 
 export const TIMEOUT_MS = 15_000;
 /** A receipt of thousands of attempts is a few MiB; more is no receipt. */
@@ -38,27 +38,39 @@ export function relayerReceipts(url: string): ReceiptSource {
   };
 }
 
-/** @throws retryable `relayer_unreachable` */
-export async function asked(url: string): Promise<Response> {
+/** @param timeoutMs for the body too. @throws retryable `relayer_unreachable` */
+export async function asked(url: string, timeoutMs: Millis = TIMEOUT_MS): Promise<Response> {
   try {
-    return await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: "error" });
+    return await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
   } catch (error) {
     throw new TidelaneError(`The relayer at ${new URL(url).origin} cannot be reached. Check the address, or verify a saved receipt file instead.`, { code: "relayer_unreachable", retryable: true, cause: error });
   }
 }
 
 async function boundedJson(response: Response, origin: string): Promise<unknown> {
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of response.body ?? []) {
-    text += decoder.decode(chunk as Uint8Array, { stream: true });
-    if (text.length > RECEIPT_BYTES_MAX) throw new TidelaneError(`The relayer at ${origin} sends more than a receipt can be.`, { code: "relayer_answer_invalid" });
-  }
+  const bytes = await bodyOf(response, origin, RECEIPT_BYTES_MAX);
   try {
-    return JSON.parse(text);
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     throw new TidelaneError(`The relayer at ${origin} answered with something that is not JSON.`, { code: "relayer_answer_invalid", cause: error });
   }
+}
+
+/** @throws retryable `relayer_unreachable` where it breaks off or takes too long; `relayer_answer_invalid` where it is longer */
+export async function bodyOf(response: Response, origin: string, bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      chunks.push(chunk as Uint8Array);
+      length += (chunk as Uint8Array).length;
+      if (length > bytesMax) break;
+    }
+  } catch (error) {
+    throw new TidelaneError(`The relayer at ${origin} broke off its answer, or sends it too slowly.`, { code: "relayer_unreachable", retryable: true, cause: error });
+  }
+  if (length > bytesMax) throw new TidelaneError(`The relayer at ${origin} sends more than ${bytesMax} bytes.`, { code: "relayer_answer_invalid" });
+  return Buffer.concat(chunks);
 }
 
 /** Reads from the chain all that one receipt is to be compared with; keys, sessions and batches alike. */

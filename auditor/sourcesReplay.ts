@@ -6,21 +6,23 @@ import { SaturationBoardAbi } from "../protocol/generated/abi/SaturationBoard.ts
 import { structFromJson } from "../protocol/json.ts";
 import { infoFromJson } from "../protocol/service.ts";
 import { TidelaneError } from "../protocol/errors.ts";
-import { LOG_RANGE_BLOCKS, LOG_RANGES_MAX, TIMEOUT_MS, asked, contract, reached, type ChainAccess } from "./sources.ts";
+import { LOG_RANGE_BLOCKS, LOG_RANGES_MAX, TIMEOUT_MS, asked, bodyOf, contract, reached, type ChainAccess } from "./sources.ts";
 import type { PublishedSource, RoutingFactSource, SeedChainFact } from "./ports.ts";
 import type { Hash } from "../protocol/units.ts";
 
 /** A batch's data or a table is some MiB; what is larger is not waited for. */
 const BYTES_MAX = 512 * 1_048_576;
+/** For an answer with all of its body. */
+const DATA_MS_MAX = 60_000;
 
 /** @param url origin of the relayer */
 export function relayerPublications(url: string): PublishedSource {
   const origin = url.replace(/\/+$/, "");
   const bytes = async (path: string): Promise<Uint8Array | null> => {
-    const response = await asked(`${origin}/tidelane/v1/${path}`);
+    const response = await asked(`${origin}/tidelane/v1/${path}`, DATA_MS_MAX);
     if (response.status === 404) return null;
     if (!response.ok) throw new TidelaneError(`The relayer at ${origin} answered ${response.status}.`, { code: "relayer_unreachable", retryable: true, details: { status: response.status } });
-    return boundedBytes(response, origin);
+    return bodyOf(response, origin, BYTES_MAX);
   };
   const json = async (path: string): Promise<unknown> => {
     const found = await bytes(path);
@@ -40,17 +42,6 @@ export function relayerPublications(url: string): PublishedSource {
     batchData: (batchId) => bytes(`batches/${batchId}/data`),
     record: (hash) => bytes(`records/${hash}`),
   };
-}
-
-async function boundedBytes(response: Response, origin: string): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    chunks.push(chunk as Uint8Array);
-    length += (chunk as Uint8Array).length;
-    if (length > BYTES_MAX) throw new TidelaneError(`The relayer at ${origin} sends more than a batch or a table can be.`, { code: "relayer_answer_invalid" });
-  }
-  return Buffer.concat(chunks);
 }
 
 export function routingFacts(access: ChainAccess): RoutingFactSource {

@@ -36,11 +36,13 @@ async function checkRelayer(watch: Watch, relayerId: number, now: Seconds): Prom
   const asks = asksOf(watch, relayerId);
   const againAt = now + Math.ceil(settings.windowSeconds / AGAIN_PARTS);
   for (const one of state.batches.filter((each) => each.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
+    if (asks.isOver()) return;
     one.nextAt = againAt;
     const isDone = await unpoisoned(watch, { relayerId, batchId: one.batchId }, () => checkBatch(watch, asks, one, now));
     if (isDone) state.batches = state.batches.filter((each) => each !== one);
   }
   for (const one of state.boards.filter((each) => each.commitment.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
+    if (asks.isOver()) return;
     one.nextAt = againAt;
     const isDone = await unpoisoned(watch, { relayerId, epoch: one.commitment.epoch }, () => checkBoard(watch, asks, one, now));
     if (isDone) state.boards = state.boards.filter((each) => each !== one);

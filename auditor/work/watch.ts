@@ -1,6 +1,6 @@
 // What the parts of a watcher share: the world, what it was told to do, and where it is.
 import { TidelaneError } from "../../protocol/errors.ts";
-import type { Hash, Seconds } from "../../protocol/units.ts";
+import type { Hash, Millis, Seconds } from "../../protocol/units.ts";
 import type { PublishedSource, ReceiptSource, WatchArchive, WatchChain, WatchSender, WatchSettings } from "../ports.ts";
 import type { Evidence } from "../watch/evidenceFile.ts";
 import type { Recover } from "../../protocol/signing.ts";
@@ -43,6 +43,8 @@ export interface Watch {
   /** What a relayer publishes at an address. */
   readonly published: (url: string) => PublishedSource;
   readonly receipts: (url: string) => ReceiptSource;
+  /** A clock that only goes on. */
+  readonly nowMs: () => Millis;
   /** 32 random bytes. */
   readonly salt: () => Hash;
   readonly say: (line: string) => void;
@@ -50,25 +52,36 @@ export interface Watch {
 
 export const isWatched = ({ options }: Watch, relayerId: number): boolean => options.relayerId === null || options.relayerId === relayerId;
 
+/** So long one relayer is waited for in one round: whoever answers slowly must not keep others from being looked at. */
+const ASKED_MS_MAX: Millis = 60_000;
+
 /** Questions to one relayer. Null where it has no address, cannot be reached, does not know, or answers nonsense. */
 export interface Asks {
   published<Result>(ask: (source: PublishedSource) => Promise<Result | null>): Promise<Result | null>;
+  /** Null also where its time is over: receipts are many, and none of them is missed by what is decided without. */
   receipts<Result>(ask: (source: ReceiptSource) => Promise<Result>): Promise<Result | null>;
+  /** Whether it was waited for as long as a round may: what is not looked at yet is for the next one. */
+  isOver(): boolean;
 }
 
 /** For one round: a relayer that does not answer at all is asked once. */
-export function asksOf({ options, state, published, receipts }: Watch, relayerId: number): Asks {
+export function asksOf({ options, state, published, receipts, nowMs }: Watch, relayerId: number): Asks {
   const url = options.relayerUrl !== null && options.relayerId === relayerId ? options.relayerUrl : state.endpoints[relayerId] ?? null;
   let isAway = url === null || !/^https?:\/\//.test(url);
+  let waitedMs = 0;
+  const isOver = (): boolean => waitedMs >= ASKED_MS_MAX;
   const asked = async <Result>(ask: () => Promise<Result | null>): Promise<Result | null> => {
     if (isAway) return null;
+    const begunMs = nowMs();
     try {
       return await ask();
     } catch (error) {
       if (!(error instanceof TidelaneError)) throw error;
       isAway = error.code === "relayer_unreachable";
       return null;
+    } finally {
+      waitedMs += nowMs() - begunMs;
     }
   };
-  return { published: (ask) => asked(() => ask(published(url!))), receipts: (ask) => asked(() => ask(receipts(url!))) };
+  return { isOver, published: (ask) => asked(() => ask(published(url!))), receipts: async (ask) => (isOver() ? null : asked(() => ask(receipts(url!)))) };
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { expect } from "chai";
 import { auditTask } from "../../auditor/main.ts";
 import { chainFacts, relayerReceipts } from "../../auditor/sources.ts";
+import { relayerPublications } from "../../auditor/sourcesReplay.ts";
 import { findingsOf } from "../../auditor/verify.ts";
 import { taskViewToJson } from "../../protocol/taskView.ts";
 import { codeOf } from "../client/world.ts";
@@ -52,11 +53,12 @@ describe("an audit's sources", () => {
   describe("over HTTP", () => {
     let server: Server;
     let url: string;
-    let reply: { status: number; body: string };
+    let reply: { status: number; body: string; isBrokenOff?: boolean };
     beforeEach(async () => {
       server = createServer((_, response) => {
-        response.writeHead(reply.status, { "content-type": "application/json" });
-        response.end(reply.body);
+        response.writeHead(reply.status, { "content-type": "application/json", "content-length": reply.body.length });
+        if (reply.isBrokenOff) response.write(reply.body.slice(1), () => response.destroy());
+        else response.end(reply.body);
       }).listen(0, "127.0.0.1");
       await once(server, "listening");
       url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
@@ -78,6 +80,12 @@ describe("an audit's sources", () => {
       }
       reply = { status: 200, body: good };
       expect(await relayerReceipts(`${url}/`).receipt(bundle.taskId)).to.deep.equal(bundle.view);
+    });
+
+    it("say that the relayer is away where it breaks off its answer: it has not served what it was asked for", async () => {
+      reply = { status: 200, body: "some bytes", isBrokenOff: true };
+      expect(await codeOf(relayerReceipts(url).receipt(bundle.taskId))).to.equal("relayer_unreachable");
+      expect(await codeOf(relayerPublications(url).batchData(1n))).to.equal("relayer_unreachable");
     });
 
     it("say that the relayer is away", async () => {

@@ -96,6 +96,22 @@ describe("a watcher that follows the chain", () => {
     expect(journalOf(folder)).to.deep.equal(["failed", "found"]);
   });
 
+  it("waits for a relayer that answers slowly for so long in a round, and looks at the rest in the next", async () => {
+    const batches = [1n, 2n, 3n, 4n, 5n].map((batchId) => ({ kind: "batch" as const, batch: posted({ batchId }, chain.timestamp) }));
+    chain.happened.set(4n, [{ kind: "endpoint", relayerId: 1, endpoint: "http://slow.example" }, ...batches]);
+    let [nowMs, asked] = [0, 0n];
+    const absent = async (): Promise<null> => null;
+    const batchData = async (batchId: bigint): Promise<null> => {
+      [nowMs, asked] = [nowMs + 25_000, batchId];
+      return null;
+    };
+    const watch = { ...await watcher({ graceSeconds: WINDOW_SECONDS }), nowMs: () => nowMs, published: () => ({ relayerId: async () => 1, batchHeader: absent, batchData, record: absent }) };
+    await follow(watch);
+    expect([await checkOpen(watch), asked]).to.deep.equal([false, 3n]);
+    expect([await checkOpen(watch), asked]).to.deep.equal([true, 5n]);
+    expect(watch.state.cases).to.deep.equal([]);
+  });
+
   it("takes only the relayer that it was told to watch, and addresses of all", async () => {
     chain.happened.set(4n, [
       { kind: "endpoint", relayerId: 1, endpoint: "http://one" }, { kind: "batch", batch: posted() }, { kind: "batch", batch: posted({ relayerId: 2 }) },
