@@ -1,5 +1,5 @@
 // What a watcher reads off the chain: batches, boards, forces, answers and headers in the order of blocks; keys and judgements.
-import { createPublicClient, decodeFunctionData, fallback, http, parseEventLogs, toFunctionSelector, type Abi, type PublicClient } from "viem";
+import { createPublicClient, decodeFunctionData, fallback, http, parseEventLogs, toFunctionSelector, type Abi, type Log, type PublicClient } from "viem";
 import { BatchSettlementAbi } from "../protocol/generated/abi/BatchSettlement.ts";
 import { EscrowAbi } from "../protocol/generated/abi/Escrow.ts";
 import { FraudProofsAbi } from "../protocol/generated/abi/FraudProofs.ts";
@@ -17,7 +17,10 @@ import { TIMEOUT_MS, contract, keysOf, reached, type ChainAccess } from "./sourc
 import type { BlockMark, WatchChain, WatchEvent } from "./ports.ts";
 
 const NO_ADDRESS = /^0x0{40}$/;
-const EVENTS: Abi = [...BatchSettlementAbi, ...SaturationBoardAbi, ...FraudProofsAbi, ...RelayerRegistryAbi].filter((item) => item.type === "event");
+/** All that is read of them: whoever leaves others there by the thousand keeps nobody from these. */
+const EVENT_NAMES = ["RelayerProfileSet", "BatchPosted", "EpochCommitted", "PoolCommitted", "ForceResolved", "DataAnswered", "BatchCondemned"];
+const EVENTS = ([...BatchSettlementAbi, ...SaturationBoardAbi, ...FraudProofsAbi, ...RelayerRegistryAbi] as Abi)
+  .filter((item) => item.type === "event").filter(({ name }) => EVENT_NAMES.includes(name));
 /** Blocks whose transactions are asked for at once. */
 const PARALLEL_MAX = 8;
 /** A call inside of another call's bytes begins at a word behind a selector; so many places are tried. */
@@ -84,8 +87,7 @@ class Reader {
   }
 
   async events(from: bigint, to: bigint): Promise<WatchEvent[]> {
-    const logs = await this.#client.getLogs({ address: this.#addresses, fromBlock: from, toBlock: to });
-    const found = parseEventLogs({ abi: EVENTS, logs }) as unknown as Found[];
+    const found = parseEventLogs({ abi: EVENTS, logs: await this.#logs(from, to) }) as unknown as Found[];
     const pools = Map.groupBy(found.filter((one) => one.eventName === "PoolCommitted"), (one) => `${one.args.relayerId}:${one.args.epoch}`);
     const events: WatchEvent[] = [];
     for (const one of found) {
@@ -93,6 +95,17 @@ class Reader {
       if (event) events.push(event);
     }
     return events;
+  }
+
+  /** In halves where the node refuses: most answer with so many logs or blocks at most. */
+  async #logs(from: bigint, to: bigint): Promise<Log[]> {
+    try {
+      return await this.#client.getLogs({ address: this.#addresses, events: EVENTS, fromBlock: from, toBlock: to });
+    } catch (error) {
+      if (from >= to) throw error;
+      const middle = (from + to) / 2n;
+      return [...await this.#logs(from, middle), ...await this.#logs(middle + 1n, to)];
+    }
   }
 
   /** Those in calldata, whatever became of the transaction: a header that was refused is signed all the same. */
