@@ -79,7 +79,7 @@ export async function watchRelayers(setup: WatchSetup, access: ChainAccess): Pro
       published: relayerPublications, receipts: relayerReceipts, nowMs: () => performance.now(), salt: (): Hash => bytesToHex(randomBytes(32)), say: setup.say,
     };
     const wait = (ms: Millis): Promise<void> => sleep(ms, undefined, { signal: setup.signal }).catch(() => undefined);
-    return setup.everyMs === null ? await watchOnce(watch, wait) : await watchOn(watch, setup.everyMs, wait, setup.signal);
+    return setup.everyMs === null ? await watchOnce(watch, wait, setup.signal) : await watchOn(watch, setup.everyMs, wait, setup.signal);
   } finally {
     await archive.close();
   }

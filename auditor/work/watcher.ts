@@ -33,12 +33,12 @@ export async function round(watch: Watch): Promise<boolean> {
 }
 
 /**
- * Until all confirmed blocks are read and no proof is under way. What waits for a relayer's answer is left for the next run.
+ * Until all confirmed blocks are read and no proof is under way, or aborted. What waits for a relayer's answer is left for the next run.
  * @throws retryable `chain_unreachable`
  */
-export async function watchOnce(watch: Watch, sleep: (ms: number) => Promise<void>): Promise<WatchReport> {
+export async function watchOnce(watch: Watch, sleep: (ms: number) => Promise<void>, signal: AbortSignal): Promise<WatchReport> {
   let isCaughtUp = false;
-  for (let rounds = 0; rounds < ROUNDS_MAX; rounds++) {
+  for (let rounds = 0; rounds < ROUNDS_MAX && !signal.aborted; rounds++) {
     isCaughtUp = await round(watch);
     const isSending = watch.sender !== null && !watch.options.isDryRun;
     const isUnderWay = isSending && watch.state.cases.some(({ status }) => status === "announced" || status === "proving" || status === "found");

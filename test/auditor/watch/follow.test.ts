@@ -5,6 +5,7 @@ import type { PostedBatch } from "../../../auditor/ports.ts";
 import { follow } from "../../../auditor/work/follow.ts";
 import type { Watch } from "../../../auditor/work/watch.ts";
 import { checkOpen } from "../../../auditor/work/check.ts";
+import { watchOnce } from "../../../auditor/work/watcher.ts";
 import { itemsHash } from "../../../protocol/merkleSum.ts";
 import { signStruct } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
@@ -73,6 +74,13 @@ describe("a watcher that follows the chain", () => {
     expect(chain.asked).to.deep.equal([[0n, 5n], [6n, 10n], [6n, 11n]]);
     expect((await open[0]!.archive.batch(1, 1n))!.batchHash).to.equal(other.batchHash);
     expect(journalOf(folder)).to.deep.equal(["reorganised"]);
+  });
+
+  it("stops between two rounds of a single run when it is told to", async () => {
+    chain.number = 1_000_000n;
+    const stop = new AbortController();
+    const report = await watchOnce(await watcher(), async () => stop.abort(), stop.signal);
+    expect([report.isCaughtUp, report.blockNumber, chain.asked.length]).to.deep.equal([false, 4_999n, 50]);
   });
 
   it("takes nothing of a stretch that changed while it was read", async () => {
