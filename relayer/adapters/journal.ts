@@ -255,6 +255,11 @@ export class PostgresJournal implements Journal {
     return known ?? null;
   }
 
+  async forgetResponses(nowMs: Millis): Promise<number> {
+    const gone = await this.#database.query((db) => db.delete(idempotency).where(lt(idempotency.claimedAtMs, Math.floor(nowMs) - IDEMPOTENCY_MS_MAX)));
+    return gone.rowCount ?? 0;
+  }
+
   async getFact(name: string): Promise<string | null> {
     const [row] = await this.#database.query((db) => db.select().from(facts).where(eq(facts.name, name)));
     return row?.value ?? null;

@@ -211,6 +211,13 @@ export class MemoryJournal implements Journal {
     return known ? { response: known.response } : null;
   }
 
+  async forgetResponses(nowMs: Millis): Promise<number> {
+    this.#requireUp();
+    const old = [...this.#idempotency].filter(([, { claimedAtMs }]) => claimedAtMs < nowMs - IDEMPOTENCY_MS_MAX);
+    for (const [key] of old) this.#idempotency.delete(key);
+    return old.length;
+  }
+
   async completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void> {
     this.#requireUp();
     const known = this.#idempotency.get(`${scope}:${key}`);

@@ -130,4 +130,4 @@ export function sendLater(response: Response, id: string, waiting: Waiting | nul
 
 const sendDone = (response: Response, body: string): void => void response.status(200).set("cache-control", "no-store").type("application/json").send(body);
 
-const noSuch = (): TidelaneError => new TidelaneError("There is no such response here; one is kept for a day after it was done.", { code: "not_found" });
+const noSuch = (): TidelaneError => new TidelaneError("There is no such response here; one is kept for a day after it was asked for.", { code: "not_found" });

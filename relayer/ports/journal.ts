@@ -162,6 +162,8 @@ export interface Journal {
   completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void>;
   /** What stands under a key, claiming nothing; null where nothing does, a null response while it is not complete. */
   keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null>;
+  /** Lets go of the responses, and claims, that nobody can ask for any more: a day after they were claimed. @returns how many */
+  forgetResponses(nowMs: Millis): Promise<number>;
   /** Small facts that must outlive a restart: the deployment, the chain's last seen block, the seed chain. */
   getFact(name: string): Promise<string | null>;
   setFact(name: string, value: string): Promise<void>;

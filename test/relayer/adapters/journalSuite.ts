@@ -328,6 +328,10 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.claimIdempotency(hash(8), "k", hash(4), 3_000)).to.equal(null);
     expect(await journal.claimIdempotency(hash(8), "k", hash(5), 3_000 + 16 * 60_000)).to.equal(null);
     expect(await journal.claimIdempotency(hash(1), "k", hash(5), 1_000 + 25 * 3_600_000)).to.equal(null);
+    expect(await journal.forgetResponses(3_000 + 16 * 60_000 + 24 * 3_600_000)).to.equal(0);
+    expect(await journal.forgetResponses(3_001 + 16 * 60_000 + 24 * 3_600_000)).to.equal(1);
+    expect(await journal.keptResponse(hash(8), "k")).to.equal(null);
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null });
   });
 
   it("keeps small facts", async () => {

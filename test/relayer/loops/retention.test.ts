@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { Retention } from "../../../relayer/loops/retention.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
@@ -13,6 +14,7 @@ describe("old records", () => {
   let chainMs: number;
   let clock: ManualClock;
   let retention: Retention;
+  let journal: MemoryJournal;
   beforeEach(() => {
     asked.length = 0;
     failure = null;
@@ -24,7 +26,8 @@ describe("old records", () => {
       asked.push({ folder, beforeMs });
       return 1;
     };
-    retention = new Retention({ clock, log: silentLog, metrics: noMetrics, chain: { head }, records: { folders: 3, prune }, keptMs: 90 * DAY_MS });
+    journal = new MemoryJournal();
+    retention = new Retention({ journal, clock, log: silentLog, metrics: noMetrics, chain: { head }, records: { folders: 3, prune }, keptMs: 90 * DAY_MS });
   });
 
   it("go folder by folder, and round again", async () => {
@@ -41,6 +44,18 @@ describe("old records", () => {
     chainMs = clock.nowMs() + 1_000 * DAY_MS;
     await retention.round();
     expect(asked[1]!.beforeMs).to.equal(clock.nowMs() - 90 * DAY_MS);
+  });
+
+  it("go with the answers that clients had a day to ask for again", async () => {
+    const key = [`0x${"22".repeat(32)}`, "resp_1"] as const;
+    await journal.claimIdempotency(...key, `0x${"00".repeat(32)}`, clock.nowMs());
+    await journal.completeIdempotency(...key, "{}");
+    clock.pass(DAY_MS);
+    await retention.round();
+    expect(await journal.keptResponse(...key)).to.deep.equal({ response: "{}" });
+    clock.pass(1);
+    await retention.round();
+    expect(await journal.keptResponse(...key)).to.equal(null);
   });
 
   it("are looked at again where the disk or the chain failed", async () => {
