@@ -190,11 +190,14 @@ export class TidelanePayer {
     return this.#follow(taskId, { order, promptSalt, request, output: null }, await this.#sendOrder(taskId, http, header));
   }
 
-  async #sendOrder(taskId: Hash, http: PlainRequest, payment: string): Promise<Response> {
+  async #sendOrder(taskId: Hash, http: PlainRequest, payment: string): Promise<SentAnswer> {
+    let isTaken = false;
     try {
-      return await this.#whenDone(await this.#send(http, { [PAYMENT_HEADER]: payment }), http);
+      const first = await this.#send(http, { [PAYMENT_HEADER]: payment });
+      isTaken = first.status === 202;
+      return { response: await this.#whenDone(first, http), isTaken };
     } catch (error) {
-      if (isUnsent(error)) await this.#book.release(taskId);
+      if (!isTaken && isUnsent(error)) await this.#book.release(taskId);
       else this.#book.follow(taskId, null, "unknown");
       throw error;
     }
@@ -202,14 +205,15 @@ export class TidelanePayer {
 
   /** A long wait without a stream is answered with an address at first. */
   #whenDone(first: Response, { signal }: PlainRequest): Promise<Response> {
-    const get = (path: string): Promise<Response> => this.#world.fetch(new URL(path, this.#relayer.url).href, signal ? { signal } : {});
+    const get = (path: string): Promise<Response> => this.#world.fetch(new URL(path, this.#relayer.url).href, signal ? { signal } : {})
+      .catch((error: unknown) => { throw signal?.aborted ? error : unreachable(this.#relayer.url, error); });
     return answerWhenDone(first, get, this.#world.clock, signal);
   }
 
   /** Passes the answer on and judges the task when it has ended. */
-  #follow(taskId: Hash, sent: SentOrder, response: Response): Response {
+  #follow(taskId: Hash, sent: SentOrder, { response, isTaken }: SentAnswer): Response {
     if (!response.ok || !response.body) {
-      this.#book.follow(taskId, sent, response.ok ? "answered" : response.status < 500 ? "refused" : "failed");
+      this.#book.follow(taskId, sent, response.ok ? "answered" : response.status < 500 && !isTaken ? "refused" : "failed");
       return response;
     }
     const answer = new Answer(sent.request.kind, sent.request.isStream);
@@ -264,6 +268,12 @@ export class TidelanePayer {
       throw error;
     }
   }
+}
+
+interface SentAnswer {
+  readonly response: Response;
+  /** The relayer took the order and promised an answer: whatever it says later, the order may be charged. */
+  readonly isTaken: boolean;
 }
 
 interface PlainRequest {

@@ -23,6 +23,17 @@ describe("an answer for later", () => {
     expect((await answerWhenDone(later("/r/1"), async () => new Response("{}", { status: 410 }), { sleep: async () => {} }, null)).status).to.equal(410);
   });
 
+  it("is not given up for a relayer that restarts, but for one that stays away", async () => {
+    const polls = async (failures: number): Promise<string> => {
+      let asked = 0;
+      return await answerWhenDone(later("/r/1"), async () => {
+        if (++asked <= failures) throw new Error("connection refused");
+        return new Response("done", { status: 200 });
+      }, { sleep: async () => {} }, null).then((response) => response.text(), (error: Error) => error.message);
+    };
+    expect([await polls(15), await polls(16)]).to.deep.equal(["done", "connection refused"]);
+  });
+
   it("follows no promise without an address, or with another host's", async () => {
     for (const path of [null, "https://elsewhere.example/r", "//elsewhere.example/r", "/\\elsewhere.example/r", "r/1"]) {
       const error = await answerWhenDone(later(path), async () => new Response(), { sleep: async () => {} }, null).then(() => null, (reason: { code: string }) => reason.code);

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import OpenAI from "openai";
 import { TidelanePayer } from "../../client/payer.ts";
+import { systemClock } from "../../client/adapters/world.ts";
 import { stateFromText, stateToText } from "../../client/state.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { isSignedBy } from "../../protocol/signing.ts";
@@ -142,6 +143,26 @@ describe("a payer", () => {
       expect(await codeOf(clientOf(payer).chat.completions.create(question))).to.equal(code);
       await payer.settled();
       expect(payer.status()).to.include({ charged: 0n, inFlight: 0n });
+    }
+  });
+
+  it("counts what a relayer took and promised an answer for, whatever becomes of the promise", async () => {
+    const refused = (): never => { throw new TypeError("fetch failed", { cause: Object.assign(new Error("refused"), { code: "ECONNREFUSED" }) }); };
+    const lost = (): Response => Response.json({ error: { message: "lost", code: "response_lost" } }, { status: 410 });
+    for (const [poll, code] of [[refused, "relayer_unreachable"], [lost, "response_lost"]] as const) {
+      const { world } = await openedPayer(relayer);
+      const payer = await TidelanePayer.restore({
+        ...world, clock: { ...systemClock, sleep: async () => {} },
+        fetch: async (url, init) => {
+          if (String(url).includes("/responses/")) return poll();
+          const answer = await fetch(url, init);
+          return String(url).endsWith("/completions") ? new Response("{}", { status: 202, headers: { location: "/tidelane/v1/responses/1" } }) : answer;
+        },
+      });
+      expect(await codeOf(clientOf(payer).chat.completions.create(question).catch((error: Error) => { throw error.cause ?? error; }))).to.equal(code);
+      await payer.settled();
+      expect(payer.status(), code).to.include({ charged: honestCharge(6), inFlight: 0n });
+      await payer.close();
     }
   });
 
