@@ -8,12 +8,13 @@ import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash } from "../../protocol/units.ts";
 import { recordsOf } from "../../relayer/settlement/batch.ts";
 import { entryAt } from "../proofs/treeView.ts";
-import type { KeyFacts } from "./faults.ts";
+import type { Keccak256 } from "../../protocol/typedData.ts";
+import { isLinked, type KeyFacts } from "./faults.ts";
 import { Tree } from "./findings.ts";
 import { NO_MESSAGES, type EarlierLeaf, type ForceFact, type Found, type Messages, type Signed, type WatchedBatch } from "./history.ts";
 import { asymmetries, disorders, invalidLeaves, paidAfterForce, secondInputs, tasksAboveMaxFee, tasksInTwoBatches, wrongChanges } from "./leaves.ts";
 import { badSums } from "./sums.ts";
-import { knownTree, rowsOf, type KnownTree } from "./trees.ts";
+import { knownTree, rowsOf, standsAt, type KnownTree } from "./trees.ts";
 
 /** What was settled or forced before, by task. */
 export interface Before {
@@ -23,7 +24,7 @@ export interface Before {
 
 export interface BatchVerdict {
   readonly found: readonly Found[];
-  /** The first place of the session tree of which nothing is known, null where all is: what to demand from the relayer. */
+  /** The first place of the session tree whose record is not known, null where all are: what to demand from the relayer. */
   readonly unknownIndex: number | null;
   /** Whether the records make the tab tree on chain; where they do not and nothing is found, its leaves were not shown. */
   readonly isTabKnown: boolean;
@@ -34,7 +35,8 @@ export async function batchVerdict(batch: WatchedBatch, keys: KeyFacts, before: 
   const { header, postedAt } = batch;
   const records = recordsOf(batch.tasks);
   const rows = rowsOf(records, keys.keccak256);
-  const [session, tab] = [knownTree(Tree.SESSION, batch, rows, keys.keccak256), knownTree(Tree.TAB, batch, rows, keys.keccak256)];
+  const session = withLinkedRecords(knownTree(Tree.SESSION, batch, rows, keys.keccak256), batch, keys.keccak256);
+  const tab = knownTree(Tree.TAB, batch, rows, keys.keccak256);
   const found = [
     ...await invalidLeaves(header, session, keys),
     ...wrongChanges(header, session, batch.debits), ...wrongChanges(header, tab, batch.credits), ...tasksAboveMaxFee(header, session),
@@ -45,9 +47,20 @@ export async function batchVerdict(batch: WatchedBatch, keys: KeyFacts, before: 
   return { found, unknownIndex: firstUnknown(session, header.leafCount), isTabKnown: tab.isWhole };
 }
 
-function firstUnknown({ leaves, isWhole }: KnownTree, leafCount: number): number | null {
-  if (isWhole) return null;
-  const known = new Set(leaves.map(({ index }) => index));
+/** A record whose parts do not name each other is none: no judge reads it. One that was shown of that leaf takes its place. */
+function withLinkedRecords(session: KnownTree, { header, shown }: WatchedBatch, keccak256?: Keccak256): KnownTree {
+  const linked = (record: AttemptRecord | null): record is AttemptRecord => record !== null && isLinked(record, keccak256);
+  return {
+    ...session, leaves: session.leaves.map((known) => {
+      if (linked(known.record)) return known;
+      const better = shown.find(({ tree, path, record, ...row }) => tree === Tree.SESSION && path.index === known.index && linked(record) && standsAt(header, tree, row, path));
+      return { ...known, record: better?.record ?? null };
+    }),
+  };
+}
+
+function firstUnknown({ leaves }: KnownTree, leafCount: number): number | null {
+  const known = new Set(leaves.flatMap(({ index, record }) => (record ? [index] : [])));
   for (let index = 0; index < leafCount; index++) if (!known.has(index)) return index;
   return null;
 }

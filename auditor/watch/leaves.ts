@@ -10,7 +10,7 @@ import type { Hash, Seconds } from "../../protocol/units.ts";
 import { taskAboveMaxFee, wrongChange, wrongIds } from "../proofs/changes.ts";
 import { asymmetry, disorder } from "../proofs/order.ts";
 import { entryAt } from "../proofs/treeView.ts";
-import { faultOf, isLinked, type KeyFacts } from "./faults.ts";
+import { faultOf, type KeyFacts } from "./faults.ts";
 import { Tree } from "./findings.ts";
 import type { EarlierLeaf, ForceFact, Found } from "./history.ts";
 import type { KnownLeaf, KnownTree } from "./trees.ts";
@@ -18,11 +18,11 @@ import type { KnownLeaf, KnownTree } from "./trees.ts";
 /** One slashes the whole bond. */
 const ASYMMETRIES_MAX = 4;
 
-/** F4: leaves whose record does not hold. */
+/** F4: leaves whose record does not hold. @param session whose records are linked, as those of all here */
 export async function invalidLeaves({ relayerId, batchId }: BatchHeader, session: KnownTree, keys: KeyFacts): Promise<Found[]> {
   const found: Found[] = [];
   for (const { record, leaf, index } of session.leaves) {
-    if (record === null || !isLinked(record, keys.keccak256)) continue;
+    if (record === null) continue;
     const fault = await faultOf(record, relayerId, leaf, keys);
     if (fault === null) continue;
     const evidence = { relayerId, batchId, leaf, sessionProof: entryAt(session.view, index).proof, record };
@@ -46,7 +46,7 @@ export function tasksAboveMaxFee({ relayerId, batchId }: BatchHeader, session: K
   return [...tasksOf(session)].flatMap(([taskId, leaves]): Found[] => {
     const charged = leaves.reduce((sum, { leaf }) => sum + leaf.charge, 0n);
     const claimed = leaves.filter(({ record }) => record !== null && charged > record.order.maxFee);
-    const order = claimed.find(({ record }) => isLinked(record!))?.record?.order;
+    const order = claimed[0]?.record?.order;
     if (!session.isWhole || !order) return [];
     const finding = taskAboveMaxFee(relayerId, batchId, session.view, order, taskId);
     return finding ? [{ finding, detail: `task ${taskId} is charged ${charged} in batch ${batchId}; ordered were ${order.maxFee}` }] : [];

@@ -8,6 +8,7 @@ import type { BatchDataTask } from "../../../protocol/batchData.ts";
 import { Status } from "../../../protocol/constants.ts";
 import { InvalidValueError } from "../../../protocol/errors.ts";
 import { structToJson } from "../../../protocol/json.ts";
+import { leafStruct, pathStruct } from "../../../protocol/evidence.ts";
 import { chargeDown } from "../../../protocol/fees.ts";
 import type { AttemptRecord } from "../../../protocol/records.ts";
 import { recoverWithViem } from "../../../protocol/signing.ts";
@@ -90,6 +91,19 @@ describe("what a batch shows", () => {
     const whole = settled([one, other]);
     const verdict = await batchVerdict({ ...whole, tasks: whole.tasks.slice(1) }, keys, nothing);
     expect([verdict.unknownIndex, verdict.isTabKnown, verdict.found]).to.deep.equal([0, false, []]);
+  });
+
+  it("is a place to ask about where a record's parts do not name each other: no judge reads such a record, and none answers a demand", async () => {
+    const loose = { ...one, assignment: { ...one.assignment, issuedAt: one.assignment.issuedAt + 1 } };
+    const batch = settled([other, loose]);
+    const at = recordsOf(batch.tasks).toSorted((a, b) => (a.assignment.taskId < b.assignment.taskId ? -1 : 1)).indexOf(loose);
+    const { found: shown, unknownIndex } = await batchVerdict(batch, keys, nothing);
+    expect([shown, unknownIndex]).to.deep.equal([[], at]);
+    // Once one was shown of that leaf whose parts do, it is checked like any other.
+    const answer = { tree: 0 as const, leaf: leafStruct(one), path: pathStruct(treesOf(recordsOf(batch.tasks), keccak256).session.proof(at)), receipt: one.receipt, record: one };
+    expect((await batchVerdict({ ...batch, shown: [answer] }, keys, nothing)).unknownIndex).to.equal(null);
+    const { found: faults } = await batchVerdict({ ...batch, shown: [answer] }, { ...keys, nodeKeys: new Map() }, nothing);
+    expect(faults.map(({ finding }) => finding.functionName)).to.deep.equal(["proveInvalidLeaf", "proveInvalidLeaf"]);
   });
 
   it("takes the assignments of attempts that failed, and none that are not what they are said to be", async () => {
