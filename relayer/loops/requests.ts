@@ -23,6 +23,7 @@ import type { Clock, Dice, Identity, Log, Metrics } from "../ports/world.ts";
 import type { Chain } from "../ports/chain.ts";
 import type { GatewayReader, PromptSource, RequestState, SeenRequest } from "../ports/readers.ts";
 import type { EndedAttempt, Journal, RecordStore } from "../ports/journal.ts";
+import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
 
 export interface RequestsOptions {
   readonly clock: Clock;
@@ -47,10 +48,7 @@ export interface RequestsOptions {
 
 const ROUND_MS: Millis = 1_000;
 const FACT = "contract_requests";
-/** Blocks that are read again each round, and for which an ended request is remembered. */
-const REORG_BLOCKS = 32n;
-/** Blocks asked for at once, and how far back a relayer looks that never looked before. */
-const BLOCKS_PER_QUERY = 2_000n;
+/** How far back a relayer looks that never looked before. */
 const FIRST_LOOK_BLOCKS = 1_000n;
 const HELD_MAX = 256;
 const RUNNING_MAX = 8;
@@ -78,6 +76,8 @@ interface Held {
   /** Null until it is fetched, or where it is no text. */
   prompt: string | null;
   fetches: number;
+  /** No node serves its model, as far as was looked. */
+  isUnserved: boolean;
   salt: Hash | null;
   nextAttempt: number;
   tries: number;
@@ -140,13 +140,11 @@ export class Requests {
   async #readOn(head: bigint): Promise<void> {
     const { reader, identity, log } = this.#world;
     this.#kept ??= await this.#load();
-    let from = this.#nextBlock ?? (this.#kept ? BigInt(this.#kept.block) : atLeastZero(head - FIRST_LOOK_BLOCKS));
-    from = atLeastZero((from < head ? from : head) - REORG_BLOCKS);
-    for (; from <= head; from += BLOCKS_PER_QUERY) {
-      const last = from + BLOCKS_PER_QUERY - 1n;
-      for (const seen of await reader.requests(identity.relayerId, from, last < head ? last : head)) {
+    this.#nextBlock ??= this.#kept ? BigInt(this.#kept.block) : atLeastZero(head - FIRST_LOOK_BLOCKS);
+    for (const { from, to } of blockRanges(this.#nextBlock, head)) {
+      for (const seen of await reader.requests(identity.relayerId, from, to)) {
         if (this.#held.has(seen.requestId)) continue;
-        if (this.#held.size >= HELD_MAX) {
+        if (this.#held.size >= HELD_MAX && !this.#forgetOneInVain(head)) {
           log.warn({ requestId: seen.requestId }, "too many contracts' requests at once: this one waits");
           this.#nextBlock = seen.blockNumber;
           return;
@@ -155,6 +153,12 @@ export class Requests {
       }
     }
     this.#nextBlock = head + 1n;
+  }
+
+  /** Anyone may ask for what nobody serves, a month long and for its gas alone: that must not keep others out. @returns whether one is gone */
+  #forgetOneInVain(head: bigint): boolean {
+    const found = [...this.#held.values()].find(({ phase, isUnserved, seen }) => (phase === "given_up" || isUnserved) && head >= seen.blockNumber + REORG_BLOCKS);
+    return found !== undefined && this.#held.delete(found.seen.requestId);
   }
 
   async #heldOf(seen: SeenRequest): Promise<Held> {
@@ -166,7 +170,7 @@ export class Requests {
     const nextAttempt = kept?.nextAttempt ?? (known ? RECOVERY_ATTEMPT : 0);
     return {
       seen, taskId, earlier: [], stop: new AbortController(), phase: known?.state === "finished" ? "answered" : "waiting", salt: kept?.salt ?? null,
-      prompt: seen.uri === "" ? promptOfHex(seen.prompt) : null, fetches: 0,
+      prompt: seen.uri === "" ? promptOfHex(seen.prompt) : null, fetches: 0, isUnserved: false,
       nextAttempt: known && nextAttempt < RECOVERY_ATTEMPT ? RECOVERY_ATTEMPT : nextAttempt, tries: 0, deliveries: 0, retryAtMs: 0, endedIn: null,
     };
   }
@@ -201,6 +205,7 @@ export class Requests {
     const { seen, prompt } = held;
     if (prompt === null && seen.uri === "") return await this.#giveUp(held, "prompt_not_text");
     const model = this.#world.models().find((one) => one.modelId === seen.request.modelId && one.kind === "generate" && one.nodes > 0);
+    held.isUnserved = model === undefined;
     // A node that serves it may still come.
     if (!model) return void (held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS);
     if (prompt === null) return this.#fetch(held);
@@ -339,4 +344,3 @@ export class Requests {
 }
 
 const hexOf = (bytes: Uint8Array): Hex => `0x${Buffer.from(bytes).toString("hex")}`;
-const atLeastZero = (block: bigint): bigint => (block > 0n ? block : 0n);
