@@ -19,9 +19,12 @@ const RECEIPTS_MAX = 2_000;
 const WHOLE_BOND = ["F6", "F7", "F8", "F11"];
 /** A relayer that is down has a part of W to come back before its data is demanded. */
 const GRACE_PARTS = 4;
+/** Between two looks at what is missing. */
+const LOOKS_PARTS = 40;
 
 /** @returns whether nothing more is to be learned of it */
-export async function checkBatch(watch: Watch, asks: Asks, { relayerId, batchId, postedAt }: OpenBatch, now: Seconds): Promise<boolean> {
+export async function checkBatch(watch: Watch, asks: Asks, open: OpenBatch, now: Seconds): Promise<boolean> {
+  const { relayerId, batchId } = open;
   const kept = await watch.archive.batch(relayerId, batchId);
   if (!kept) return true;
   const served = await servedTasks(watch, asks, kept);
@@ -31,7 +34,8 @@ export async function checkBatch(watch: Watch, asks: Asks, { relayerId, batchId,
   if (served) await compareSigned(watch, batch, served);
   if (verdict.unknownIndex === null) return known(watch, verdict, relayerId, batchId);
   if (upheld.some(({ finding }) => WHOLE_BOND.includes(finding.offence))) return true;
-  return demanded(watch, kept, verdict.unknownIndex, { isServed: served !== null, age: now - postedAt });
+  open.missingSince ??= now;
+  return demanded(watch, kept, verdict.unknownIndex, { isServed: served !== null, age: now - open.postedAt, missing: now - open.missingSince });
 }
 
 async function known({ state, archive }: Watch, { isTabKnown, found }: BatchVerdict, relayerId: number, batchId: bigint): Promise<true> {
@@ -40,8 +44,17 @@ async function known({ state, archive }: Watch, { isTabKnown, found }: BatchVerd
   return true;
 }
 
+interface Missing {
+  /** Whether the data is there, and lacks the record. */
+  readonly isServed: boolean;
+  /** Since the batch was posted. */
+  readonly age: Seconds;
+  /** Since the record was first found missing. */
+  readonly missing: Seconds;
+}
+
 /** Data that is not served is demanded once the relayer had time to come back, and before W has passed. */
-async function demanded(watch: Watch, { header }: KeptBatch, index: number, { isServed, age }: { isServed: boolean; age: Seconds }): Promise<boolean> {
+async function demanded(watch: Watch, { header }: KeptBatch, index: number, { isServed, age, missing }: Missing): Promise<boolean> {
   const { state, settings, options, archive } = watch;
   const { relayerId, batchId } = header;
   if (age > settings.windowSeconds) {
@@ -49,7 +62,10 @@ async function demanded(watch: Watch, { header }: KeptBatch, index: number, { is
     await archive.log({ what: "unshown", relayerId, batchId, detail: "its data was not served whole within W, and can be demanded no more" });
     return true;
   }
-  if (age < (options.graceSeconds ?? settings.windowSeconds / GRACE_PARTS)) return false;
+  const grace = options.graceSeconds ?? settings.windowSeconds / GRACE_PARTS;
+  // A watcher that has just begun, or was cut off itself, looks twice while there is time: a demand that is answered costs its bond.
+  const looks = settings.windowSeconds / LOOKS_PARTS;
+  if (age < grace || (missing < Math.min(grace, looks) && age < settings.windowSeconds - 2 * looks)) return false;
   const detail = isServed ? `the data of batch ${batchId} does not hold leaf ${index}` : `the data of batch ${batchId} is not served`;
   await openCases(watch, [{ detail, finding: { offence: "F9", functionName: "challengeData", evidence: { relayerId, batchId, index } } }]);
   return false;

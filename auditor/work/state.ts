@@ -10,6 +10,8 @@ export interface OpenBatch {
   readonly relayerId: number;
   readonly batchId: bigint;
   readonly postedAt: Seconds;
+  /** When a record was first found missing; none is, where it is absent. */
+  missingSince?: Seconds;
   /** Not to be looked at before: what is not served now will not be served a second later. */
   nextAt: Seconds;
 }

@@ -142,6 +142,20 @@ describe("a watcher that follows the chain", () => {
     expect(watch.state.cases.map(({ offence }) => offence)).to.deep.equal(["F8"]);
   });
 
+  it("looks twice before it demands what was posted long ago, unless there is no time left", async () => {
+    const posting = (batchId: bigint, age: number) => ({ kind: "batch" as const, batch: posted({ batchId }, chain.timestamp - age) });
+    chain.happened.set(4n, [posting(1n, WINDOW_SECONDS / 2), posting(2n, WINDOW_SECONDS - 60)]);
+    const watch = await watcher({ graceSeconds: null });
+    await follow(watch);
+    const demanded = async (): Promise<bigint[]> => {
+      await checkOpen(watch);
+      return watch.state.cases.map(({ place }) => place!.batchId);
+    };
+    expect(await demanded()).to.deep.equal([2n]);
+    chain.timestamp += WINDOW_SECONDS / 40;
+    expect(await demanded()).to.deep.equal([2n, 1n]);
+  });
+
   it("asks for withheld data within its grace, then demands it, and gives up once W has passed", async () => {
     chain.happened.set(4n, [{ kind: "batch", batch: posted({}, chain.timestamp) }]);
     const watch = await watcher({ graceSeconds: null });
