@@ -85,7 +85,8 @@ function serveOn(socket: Socket, response: http.IncomingMessage, nodeId: number,
       stream.write((options.attestations ?? []).map((line) => `${line}\n`).join(""));
       return;
     }
-    await options.serve?.(stream, path, body);
+    // Whoever asked may have gone while the body was read.
+    if (!stream.destroyed) await options.serve?.(stream, path, body);
   });
   return { session, response, goaway, closed, hangUp: () => socket.destroy() };
 }
