@@ -16,7 +16,7 @@ export interface Vitals {
   readonly loopLagMs: Millis;
   /** Of the memory that the process may use. */
   readonly memoryPart: number;
-  /** How long the longest waiting booking is overdue. */
+  /** How long bookings are overdue, at every model. */
   readonly queueAgeMs: Millis;
 }
 

@@ -8,7 +8,7 @@ export interface OverloadOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly vitals: VitalSigns;
-  /** How long the longest overdue booking has waited beyond its promise. */
+  /** How long bookings are overdue everywhere. */
   readonly queueAgeMs: () => Millis;
   readonly onStep: (step: OverloadStep) => void;
 }

@@ -189,6 +189,14 @@ export class Hall {
     return this.#guide.expectedWaitMs("", this.#options.clock.monotonicMs());
   }
 
+  /** How long the longest overdue booking has been waited for beyond its promise; 0 where none is. */
+  overdueMs(): Millis {
+    const nowMs = this.#options.clock.monotonicMs();
+    let most = 0;
+    for (const { promised } of this.#guests) if (promised) most = Math.max(most, nowMs - promised.expectedStartMs);
+    return most;
+  }
+
   /** A further try goes first in line, and where even that takes long its client is told instead. */
   isTriedTooLong({ request, wish, arrivedMs }: Guest, atLeastMs: Millis): boolean {
     return request.attempt > 0 && this.#options.clock.monotonicMs() - arrivedMs > Math.max(atLeastMs, wish.waitMsMax);

@@ -108,12 +108,10 @@ export class Reception implements NodeLinkEvents {
     return this.#overload !== "calm";
   }
 
-  /** How long the longest overdue booking has been waited for beyond its promise. */
+  /** How long bookings are overdue at the model where they are least: what is late at one alone is its nodes' trouble, not this process's. */
   get overdueMs(): Millis {
-    const nowMs = this.#options.clock.monotonicMs();
-    let most = 0;
-    for (const hall of this.#halls.values()) for (const { promised } of hall.guests()) if (promised) most = Math.max(most, nowMs - promised.expectedStartMs);
-    return most;
+    const present = [...this.#halls.values()].filter((hall) => hall.slots > 0);
+    return present.length === 0 ? 0 : Math.min(...present.map((hall) => hall.overdueMs()));
   }
 
   status(): LobbyStatus {
