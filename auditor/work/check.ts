@@ -8,6 +8,7 @@ import { openCases } from "./cases.ts";
 import { checkBatch } from "./checkBatch.ts";
 import { checkBoard } from "./checkBoard.ts";
 import { seenHeaders } from "./follow.ts";
+import { withoutForged } from "./signed.ts";
 import { asksOf, type Watch } from "./watch.ts";
 
 const RELAYERS_AT_ONCE = 8;
@@ -66,5 +67,6 @@ export async function checkEvidence(watch: Watch): Promise<void> {
   if (watch.evidence.length === 0) return;
   const messages = joined(NO_MESSAGES, ...watch.evidence.map((one) => one.messages));
   const seen = await Promise.all(messages.headers.map(({ message }) => seenHeaders(watch, message.relayerId, message.batchId)));
-  await openCases(watch, messageFindings(await watch.related.around({ ...messages, headers: [...messages.headers, ...seen.flat()] })));
+  const all = await watch.related.around({ ...messages, headers: [...messages.headers, ...seen.flat()] });
+  await openCases(watch, messageFindings(await withoutForged(watch, all)));
 }

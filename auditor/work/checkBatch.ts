@@ -10,6 +10,7 @@ import { messageFindings } from "../watch/messages.ts";
 import { isInRange, standsAt } from "../watch/trees.ts";
 import { openCases } from "./cases.ts";
 import { reopenKept } from "./follow.ts";
+import { withoutForged } from "./signed.ts";
 import type { OpenBatch } from "./state.ts";
 import type { Asks, Watch } from "./watch.ts";
 
@@ -124,7 +125,7 @@ const handedIn = ({ evidence }: Watch, relayerId: number, batchId: bigint): Show
 async function compareSigned(watch: Watch, batch: WatchedBatch, tasks: readonly BatchDataTask[]): Promise<void> {
   const { related, settings, state, evidence } = watch;
   const own = messagesOf(tasks);
-  const messages = await related.around(joined(own, ...evidence.map((one) => one.messages)), batch);
+  const messages = await withoutForged(watch, await related.around(joined(own, ...evidence.map((one) => one.messages)), batch));
   await openCases(watch, messageFindings(messages));
   await related.noteBatch(batch, tasks, (assignment) => epochOf(assignment, settings.epochSeconds));
   const { relayerId } = batch.header;

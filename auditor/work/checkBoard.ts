@@ -5,6 +5,7 @@ import { attestationsByHash, boardDataFromBytes, boardFindings, reliedOnIn, type
 import { NO_MESSAGES } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
 import { openCases } from "./cases.ts";
+import { signedAssignments } from "./signed.ts";
 import type { OpenBoard } from "./state.ts";
 import type { Asks, Watch } from "./watch.ts";
 
@@ -31,10 +32,11 @@ export async function checkBoard(watch: Watch, asks: Asks, { commitment, dataHas
 }
 
 /** Attestations of the epoch, of others where an assignment names them, and of files. */
-async function contextOf({ related, settings, evidence }: Watch, relayerId: number, epoch: bigint, data: BoardData): Promise<BoardContext> {
+async function contextOf(watch: Watch, relayerId: number, epoch: bigint, data: BoardData): Promise<BoardContext> {
+  const { related, settings, evidence } = watch;
   const messages = evidence.map((one) => one.messages);
   const given = [...await related.assignmentsIn(relayerId, epoch), ...messages.flatMap((one) => one.assignments)].filter(({ message }) => message.relayerId === relayerId);
-  const assignments = reliedOnIn(epoch, given, settings.epochSeconds);
+  const assignments = reliedOnIn(epoch, await signedAssignments(watch, given), settings.epochSeconds);
   const known = attestationsByHash([...messages.flatMap((one) => one.attestations), ...data.attestations]);
   for (const { message } of assignments) {
     const found = known.has(message.attestationHash) ? null : await related.attestation(message.attestationHash);

@@ -2,8 +2,9 @@
 import { rmSync } from "node:fs";
 import { expect } from "chai";
 import { advanceCases, openCases } from "../../../auditor/work/cases.ts";
+import { checkEvidence } from "../../../auditor/work/check.ts";
 import type { Watch } from "../../../auditor/work/watch.ts";
-import type { Found } from "../../../auditor/watch/history.ts";
+import { NO_MESSAGES, type Found } from "../../../auditor/watch/history.ts";
 import { signStruct } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { itemsHash } from "../../../protocol/merkleSum.ts";
@@ -109,6 +110,16 @@ describe("a watcher's cases", () => {
     expect(await openCases(later, [junk])).to.deep.equal([]);
     expect(chain.judged).to.equal(asked);
     expect(later.state.cases).to.deep.equal([]);
+  });
+
+  it("are found behind any number of forged messages about the same thing", async () => {
+    const { assignment } = await honestRecord();
+    const naming = async (nodeId: number, by: typeof relayer) => ({ message: { ...assignment, nodeId }, signature: await signStruct(by, domain, "Assignment", { ...assignment, nodeId }) });
+    const forged = await Promise.all(Array.from({ length: 20 }, (_, i) => naming(100 + i, payer)));
+    const assignments = [await naming(7, relayer), ...forged, await naming(8, relayer)];
+    const watch = { ...await watcher(), evidence: [{ shown: [], messages: { ...NO_MESSAGES, assignments } }] };
+    await checkEvidence(watch);
+    expect(watch.state.cases.map(({ functionName }) => functionName)).to.deep.equal(["proveDoubleAssignment"]);
   });
 
   it("are sent by nobody in a dry run or without a key, and by whoever comes later with one", async () => {
