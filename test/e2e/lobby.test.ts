@@ -84,8 +84,11 @@ describe("a lobby before real nodes", function () {
 
   it("tells who will not wait so, with a time and a reason, and puts flex off until the ebb", async () => {
     const flex = streamed({ service_tier: "flex" });
-    const busy = flood(6 * SLOTS);
-    await waiting(4 * SLOTS);
+    // Longer than whoever is in a hurry has: that one would be the next to start.
+    const busy = Array.from({ length: SLOTS }, () => streamed({ max_tokens: 300 }));
+    await until("every slot is taken", async () => (await status()).fleet.nodes.reduce((sum, { inFlight }) => sum + inFlight, 0) >= SLOTS);
+    busy.push(...flood(2 * SLOTS));
+    await waiting(SLOTS);
     const second = streamed({ service_tier: "flex" });
     const refused = await ask({}, { "x-tidelane-wait": "0" });
     expect(refused.status).to.equal(429);
@@ -98,7 +101,7 @@ describe("a lobby before real nodes", function () {
     expect((await flex).isWhole).to.equal(true);
     const last = await second;
     expect(last.isWhole).to.equal(true);
-    expect(answers.filter((answer) => answer.endedMs < last.endedMs).length, "who came earlier and were in a hurry").to.be.at.least(6 * SLOTS - 2);
+    expect(answers.filter((answer) => answer.endedMs < last.endedMs).length, "who came earlier and were in a hurry").to.be.at.least(3 * SLOTS - 2);
   });
 
   it("lets a waiting client that hangs up go, and gives back what was reserved for it", async () => {
