@@ -3,6 +3,7 @@ import type { TaskView } from "../protocol/taskView.ts";
 import type { Domain } from "../protocol/typedData.ts";
 import type { Item } from "../protocol/merkleSum.ts";
 import type { BatchHeader } from "../protocol/generated/structs.ts";
+import type { AttemptRecord } from "../protocol/records.ts";
 import type { Address, Hash, Hex, Seconds, TokenAmount } from "../protocol/units.ts";
 import type { SeedChainFact } from "./replay/evidence.ts";
 import type { ChainFacts, KeyFact } from "./verify.ts";
@@ -79,8 +80,8 @@ export type WatchEvent =
   | { readonly kind: "batch"; readonly batch: PostedBatch }
   | { readonly kind: "epoch"; readonly commitment: CommitmentEvidence; readonly dataHash: Hash }
   | { readonly kind: "force"; readonly relayerId: number; readonly force: ForceFact }
-  /** A leaf that an answer to a data challenge or a force has shown. */
-  | { readonly kind: "shown"; readonly relayerId: number; readonly batchId: bigint; readonly shown: ShownPath }
+  /** A leaf and its record in a transaction that answered a demand for data: the one that the chain took, or any other beside it. */
+  | { readonly kind: "shown"; readonly relayerId: number; readonly batchId: bigint; readonly shown: ShownPath & { readonly record: AttemptRecord } }
   | { readonly kind: "condemned"; readonly relayerId: number; readonly batchId: bigint }
   /** In calldata, whether it was posted or not. */
   | { readonly kind: "header"; readonly signed: Signed<BatchHeader> };

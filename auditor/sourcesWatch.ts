@@ -90,10 +90,7 @@ class Reader {
     const found = parseEventLogs({ abi: EVENTS, logs: await this.#logs(from, to) }) as unknown as Found[];
     const pools = Map.groupBy(found.filter((one) => one.eventName === "PoolCommitted"), (one) => `${one.args.relayerId}:${one.args.epoch}`);
     const events: WatchEvent[] = [];
-    for (const one of found) {
-      const event = await this.#eventOf(one, pools);
-      if (event) events.push(event);
-    }
+    for (const one of found) events.push(...await this.#eventsOf(one, pools));
     return events;
   }
 
@@ -121,6 +118,13 @@ class Reader {
     return events;
   }
 
+  async #eventsOf(found: Found, pools: Map<string, Found[]>): Promise<WatchEvent[]> {
+    const { eventName, args, transactionHash } = found;
+    if (eventName === "DataAnswered") return this.#answers(args as { relayerId: number; batchId: bigint; index: number }, transactionHash);
+    const event = await this.#eventOf(found, pools);
+    return event ? [event] : [];
+  }
+
   async #eventOf({ eventName, args, transactionHash }: Found, pools: Map<string, Found[]>): Promise<WatchEvent | null> {
     if (eventName === "RelayerProfileSet") return { kind: "endpoint", relayerId: args.relayerId as number, endpoint: args.endpoint as string };
     if (eventName === "BatchPosted") return this.#batch(args.header as BatchHeader, args.batchHash as Hash, transactionHash);
@@ -130,7 +134,6 @@ class Reader {
       return { kind: "epoch", dataHash, commitment: { relayerId, epoch, root, leafCount, pools: figures.map(({ modelId, slots, slotBps }) => ({ modelId, slots, slotBps })) } };
     }
     if (eventName === "ForceResolved") return this.#force(args.receiptHash as Hash);
-    if (eventName === "DataAnswered") return this.#answer(args as { relayerId: number; batchId: bigint; index: number }, transactionHash);
     return eventName === "BatchCondemned" ? { kind: "condemned", relayerId: args.relayerId as number, batchId: args.batchId as bigint } : null;
   }
 
@@ -154,15 +157,15 @@ class Reader {
     return { kind: "force", relayerId, force: { receiptHash, taskId, openedAt, subtask, paysInput, fee, maxFee } };
   }
 
-  async #answer({ relayerId, batchId, index }: { relayerId: number; batchId: bigint; index: number }, transactionHash: Hash): Promise<WatchEvent | null> {
+  /** All that the transaction's bytes hold of it: what stands in the batch is for the reader to tell. */
+  async #answers({ relayerId, batchId, index }: { relayerId: number; batchId: bigint; index: number }, transactionHash: Hash): Promise<WatchEvent[]> {
     const { input } = await this.#client.getTransaction({ hash: transactionHash });
-    for (const args of callsIn(input, "answerData")) {
+    return callsIn(input, "answerData").flatMap((args): WatchEvent[] => {
       const [ofRelayer, ofBatch, leaf, path, record] = args as [number, bigint, LeafStruct, PathStruct, AttemptRecord & { voucher: Voucher; receipt: TaskReceipt }];
-      if (ofRelayer !== relayerId || ofBatch !== batchId || path.index !== index) continue;
+      if (ofRelayer !== relayerId || ofBatch !== batchId || path.index !== index) return [];
       const voucher = leaf.voucherHash === ZERO_HASH && record.voucherSignature === "0x" ? null : record.voucher;
-      return { kind: "shown", relayerId, batchId, shown: { tree: 0, leaf, path, receipt: record.receipt, record: { ...record, voucher } } };
-    }
-    return null;
+      return [{ kind: "shown", relayerId, batchId, shown: { tree: 0, leaf, path, receipt: record.receipt, record: { ...record, voucher } } }];
+    });
   }
 }
 

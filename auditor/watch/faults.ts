@@ -34,6 +34,14 @@ export const isLinked = ({ receipt, assignment, order, authorization }: AttemptR
   receipt.body.assignmentHash === hashStruct("Assignment", assignment, keccak256) && assignment.taskId === hashStruct("TaskOrder", order, keccak256)
   && order.sessionId === hashStruct("SpendingAuthorization", authorization, keccak256);
 
+/** Whether it is the record of that leaf, as LeafJudge asks of an answer: by every hash in the leaf, and linked to its last part. */
+export function isRecordOf(leaf: LeafStruct, record: AttemptRecord): boolean {
+  const own = leafStruct(record);
+  const isSigned = own.receiptHash === leaf.receiptHash && own.nodeSigHash === leaf.nodeSigHash && own.assignmentSigHash === leaf.assignmentSigHash;
+  const isCovered = leaf.voucherHash === ZERO_HASH || (own.voucherHash === leaf.voucherHash && own.voucherSigHash === leaf.voucherSigHash);
+  return isSigned && isCovered && isLinked(record);
+}
+
 function faultOfLinks(record: AttemptRecord, keccak256?: Keccak256): string | null {
   const { receipt, assignment, order, authorization, voucher } = record;
   const { body } = receipt;

@@ -4,8 +4,10 @@ import { structFromJson, structToJson } from "../../protocol/json.ts";
 import type { BatchHeader } from "../../protocol/generated/structs.ts";
 import type { Hex } from "../../protocol/units.ts";
 import { keyName, type WatchEvent } from "../ports.ts";
+import { isRecordOf } from "../watch/faults.ts";
 import { NO_MESSAGES, type Signed } from "../watch/history.ts";
 import { messageFindings } from "../watch/messages.ts";
+import { isInRange, standsAt } from "../watch/trees.ts";
 import { openCases } from "./cases.ts";
 import { isWatched, type Watch } from "./watch.ts";
 
@@ -73,12 +75,12 @@ async function take(watch: Watch, event: WatchEvent): Promise<void> {
   }
 }
 
-/** A record that was shown may be what the batch lacked. */
+/** A record that was shown may be what the batch lacked. Beside the one that the chain took, a transaction may hold any others. */
 async function takeShown(watch: Watch, { relayerId, batchId, shown }: Extract<WatchEvent, { kind: "shown" }>): Promise<void> {
   const kept = isWatched(watch, relayerId) ? await watch.archive.batch(relayerId, batchId) : null;
-  if (!kept) return;
-  const isNew = !kept.shown.some((one) => one.tree === shown.tree && one.path.index === shown.path.index);
-  if (isNew) await watch.archive.keepBatch({ ...kept, shown: [...kept.shown, shown] });
+  if (!kept || !isInRange(shown) || !standsAt(kept.header, shown.tree, shown, shown.path) || !isRecordOf(shown.leaf, shown.record)) return;
+  const others = kept.shown.filter((one) => one.tree !== shown.tree || one.path.index !== shown.path.index);
+  await watch.archive.keepBatch({ ...kept, shown: [...others, shown] });
   reopen(watch, relayerId, batchId, kept.postedAt);
 }
 

@@ -1,17 +1,21 @@
 // Following the chain: every block once, none before it is confirmed, and again what a reorganisation put elsewhere.
 import { rmSync } from "node:fs";
 import { expect } from "chai";
+import { keccak256 } from "viem/utils";
 import type { PostedBatch } from "../../../auditor/ports.ts";
 import { follow } from "../../../auditor/work/follow.ts";
 import type { Watch } from "../../../auditor/work/watch.ts";
 import { checkOpen } from "../../../auditor/work/check.ts";
 import { watchOnce } from "../../../auditor/work/watcher.ts";
+import { leafStruct, pathStruct, type LeafStruct, type PathStruct } from "../../../protocol/evidence.ts";
 import { itemsHash } from "../../../protocol/merkleSum.ts";
+import type { AttemptRecord } from "../../../protocol/records.ts";
+import { treesOf } from "../../../relayer/settlement/batch.ts";
 import { signStruct } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { ZERO_HASH } from "../../../protocol/units.ts";
 import type { BatchHeader } from "../../../protocol/generated/structs.ts";
-import { domain, payer, relayer } from "../../protocol/honest.ts";
+import { domain, honestRecord, payer, relayer } from "../../protocol/honest.ts";
 import { FakeChain, FakeSender, WINDOW_SECONDS, journalOf, newFolder, watcherIn } from "./rig.ts";
 
 const header = (bends: Partial<BatchHeader> = {}): BatchHeader => ({
@@ -118,6 +122,20 @@ describe("a watcher that follows the chain", () => {
     expect([await checkOpen(watch), asked]).to.deep.equal([false, 3n]);
     expect([await checkOpen(watch), asked]).to.deep.equal([true, 5n]);
     expect(watch.state.cases).to.deep.equal([]);
+  });
+
+  it("keeps of an answer to a demand the record of that leaf, whatever else its transaction holds", async () => {
+    const [one, other] = [await honestRecord(), await honestRecord({ order: { nonce: 2n }, receipt: { nodeSeq: 2n << 20n } })];
+    const { session, tab } = treesOf([one], keccak256);
+    const of = { sessionRoot: session.root.hash, tabRoot: tab.root.hash, totalDebit: session.root.sum, totalCredit: tab.root.sum };
+    const path = pathStruct(session.proof(0));
+    const shown = (leaf: LeafStruct, record: AttemptRecord, bent: PathStruct = path) => ({ kind: "shown" as const, relayerId: 1, batchId: 1n, shown: { tree: 0 as const, leaf, path: bent, receipt: record.receipt, record } });
+    const loose = { ...one, assignment: { ...one.assignment, issuedAt: one.assignment.issuedAt + 1 } };
+    const aside = [shown(leafStruct(other), other), shown(leafStruct(one), other), shown(leafStruct(loose), loose), shown(leafStruct(one), one, { index: 0, hashes: [ZERO_HASH], sums: [2n ** 128n - 1n] })];
+    chain.happened.set(4n, [{ kind: "batch", batch: posted(of) }, ...aside, shown(leafStruct(one), one), ...aside]);
+    const watch = await watcher();
+    await follow(watch);
+    expect((await watch.archive.batch(1, 1n))!.shown.map(({ record }) => record)).to.deep.equal([one]);
   });
 
   it("takes only the relayer that it was told to watch, and addresses of all", async () => {
