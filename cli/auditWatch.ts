@@ -21,6 +21,7 @@ interface Options extends PlaceOptions, OutputOptions {
   readonly every: number;
   readonly graceSeconds?: number;
   readonly challenges: number;
+  readonly bondsLost: number;
   readonly keepDays: number;
   readonly archiveGib: number;
   readonly blocks: boolean;
@@ -46,6 +47,7 @@ export function addWatch(audit: Command, exitCodeOf: (error: unknown) => ExitCod
     .option("--every <seconds>", "rest between rounds", whole, 5)
     .option("--grace-seconds <seconds>", "how long a relayer may not serve a batch before its data is demanded (default W/4)", whole)
     .option("--challenges <count>", "bonds to put at risk for one batch", whole, 3)
+    .option("--bonds-lost <count>", "bonds that one relayer may take by answering before no more is demanded of it", whole, 30)
     .option("--keep-days <days>", "drop what is older", whole, 100)
     .option("--archive-gib <size>", "drop the oldest beyond this", whole, 20)
     .option("--no-blocks", "do not read every transaction for headers that were refused (F8): far fewer questions to the RPC")
@@ -63,7 +65,7 @@ async function work(options: Options): Promise<Report> {
     limits: { keepDays: options.keepDays, bytesMax: options.archiveGib * GIB }, evidence: options.evidence.map((file) => evidenceFromJson(jsonFile(file), file)),
     options: {
       ...await relayerNamed(relayer), fromBlock: BigInt(options.fromBlock), confirmations: options.confirmations ?? (isLocal ? 0 : CONFIRMATIONS), readHeaders: options.blocks,
-      graceSeconds: options.graceSeconds ?? null, challengesMax: options.challenges, isDryRun: options.dryRun === true,
+      graceSeconds: options.graceSeconds ?? null, challengesMax: options.challenges, bondsLostMax: options.bondsLost, isDryRun: options.dryRun === true,
     },
     senderKey: options.dryRun ? null : watcherKeyOf(options), everyMs: options.once ? null : options.every * 1_000, signal: stop.signal,
     say: (line: string): void => void process.stderr.write(`${line}\n`),

@@ -57,10 +57,15 @@ async function openCase(watch: Watch, finding: ProvableFinding, detail: string):
 async function openDemand(watch: Watch, { offence, functionName, evidence }: FindingOf<"challengeData">, detail: string): Promise<void> {
   const { relayerId, batchId, index } = evidence;
   const key = `F9:${relayerId}:${batchId}:${index}`;
+  if (bondsLostTo(watch, relayerId) >= watch.options.bondsLostMax) return;
   const ofBatch = watch.state.cases.filter((one) => one.place?.relayerId === relayerId && one.place.batchId === batchId);
   if (ofBatch.length >= watch.options.challengesMax || ofBatch.some((one) => one.key === key || one.status === "challenged" || one.status === "found")) return;
   await add(watch, { ...NEW, key, offence, functionName, party: "relayer", offender: relayerId, detail, place: { relayerId, batchId, index } });
 }
+
+/** What a relayer took by answering on chain what it would not serve. */
+const bondsLostTo = ({ state }: Watch, relayerId: number): number =>
+  state.cases.filter(({ place, status }) => status === "answered" && place?.relayerId === relayerId).length;
 
 const NEW = { status: "found", proof: null, place: null, announced: null, challengedAt: null, transaction: null, reason: null } as const;
 

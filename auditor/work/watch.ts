@@ -23,6 +23,8 @@ export interface WatchOptions {
   readonly graceSeconds: Seconds | null;
   /** Bonds that are put at risk for one batch. */
   readonly challengesMax: number;
+  /** Bonds that one relayer may take by answering, before no more is demanded of it. */
+  readonly bondsLostMax: number;
   readonly isDryRun: boolean;
 }
 

@@ -34,7 +34,7 @@ describe("the watcher", function () {
 
   const watch = (): Promise<WatchReport> => watchRelayers({
     folder: join(folder, "archive"), limits: { keepDays: 100, bytesMax: 2 ** 30 }, evidence: [evidenceFromJson(JSON.parse(readFileSync(join(folder, "evidence.json"), "utf8")))],
-    options: { relayerId: null, relayerUrl: null, fromBlock: 0n, confirmations: 0, readHeaders: true, graceSeconds: 0, challengesMax: 1, isDryRun: false },
+    options: { relayerId: null, relayerUrl: null, fromBlock: 0n, confirmations: 0, readHeaders: true, graceSeconds: 0, challengesMax: 1, bondsLostMax: 3, isDryRun: false },
     senderKey: WATCHER, everyMs: null, signal: new AbortController().signal, say: () => {},
   }, { rpcUrls: [world.local.url], chainId: 31_337, contracts: world.local.addresses });
 

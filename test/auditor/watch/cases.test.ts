@@ -205,4 +205,17 @@ describe("a watcher's cases", () => {
     await openCases(watch, [at(2)]);
     expect(watch.state.cases.map(({ place }) => place!.index)).to.deep.equal([0, 1]);
   });
+
+  it("of withheld data are no more once a relayer has taken as many bonds as it may, whatever its batches", async () => {
+    const watch = await watcher();
+    const of = (relayerId: number, batchId: bigint): Found => ({ ...withheld, finding: { ...withheld.finding, evidence: { relayerId, batchId, index: 0 } } as Found["finding"] });
+    chain.standing = { challenger: OTHER, openedAt: chain.timestamp, isSettled: true };
+    for (const batchId of [1n, 2n, 3n, 4n]) {
+      await openCases(watch, [of(1, batchId)]);
+      for (let turn = 0; turn < 2; turn++) await advanceCases(watch);
+    }
+    expect(statuses(watch)).to.deep.equal(["answered", "answered", "answered"]);
+    await openCases(watch, [of(2, 1n)]);
+    expect(watch.state.cases.map(({ offender }) => offender), "another relayer's").to.deep.equal([1, 1, 1, 2]);
+  });
 });

@@ -103,7 +103,7 @@ export async function watcherIn(folder: string, chain: FakeChain, sender: WatchS
   };
   return {
     chain, archive, sender, settings, evidence: [], related: new Related(archive), state: stateOf(await archive.loadState(), domain), judged: new Map(), recover: recoverWithViem, keccak256,
-    options: { relayerId: null, relayerUrl: null, fromBlock: 0n, confirmations: 0, readHeaders: true, graceSeconds: 0, challengesMax: 2, isDryRun: false, ...options },
+    options: { relayerId: null, relayerUrl: null, fromBlock: 0n, confirmations: 0, readHeaders: true, graceSeconds: 0, challengesMax: 2, bondsLostMax: 3, isDryRun: false, ...options },
     published: () => ({ relayerId: absent, batchHeader: absent, batchData: absent, record: absent }), receipts: () => ({ receipt: absent }),
     nowMs: () => 0, salt: () => `0x${"5a".repeat(32)}`, say: () => {}, close: archive.close,
   };
