@@ -6,10 +6,8 @@ import type { SumProof } from "../../protocol/merkleSum.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Hex, Seconds, TokenAmount } from "../../protocol/units.ts";
 import { contract, reached, reader, senderOf, type ChainAccess } from "./chain.ts";
+import { rangesBack } from "./gateway.ts";
 
-/** Blocks asked for at once: what public nodes allow. */
-const SEARCH_BLOCKS = 10_000n;
-const SEARCHES_MAX = 50;
 /** As IForces' enum. */
 const OPEN = 1;
 
@@ -29,18 +27,16 @@ export async function openClaims(access: ChainAccess, relayerId: number, session
   const windowSeconds = await reached(async () => client.readContract({ ...settlement, functionName: "windowSeconds" }));
   const head = await reached(async () => client.getBlock({ blockTag: "latest" }));
   const claims: OpenClaim[] = [];
-  for (let to = head.number, searches = 0; to >= 0n && searches < SEARCHES_MAX; searches++) {
-    const from = to > SEARCH_BLOCKS ? to - SEARCH_BLOCKS : 0n;
-    const found = await reached(async () => client.getContractEvents({ ...settlement, eventName: "ForceOpened", args: { relayerId }, fromBlock: from, toBlock: to, strict: true }));
+  for (const range of rangesBack(head.number)) {
+    const found = await reached(async () => client.getContractEvents({ ...settlement, eventName: "ForceOpened", args: { relayerId }, ...range, strict: true }));
     for (const { args } of found.filter((one) => one.args.sessionId === sessionId).reverse()) {
       const force = await reached(async () => client.readContract({ ...settlement, functionName: "forceOf", args: [args.receiptHash] }));
       const until = force.openedAt + windowSeconds;
       if (force.state === OPEN && Number(head.timestamp) <= until) claims.unshift({ receiptHash: args.receiptHash, taskId: force.taskId, nodeId: args.nodeId, fee: args.fee, until });
     }
     // Whatever was claimed earlier cannot be answered any more.
-    const { timestamp } = await reached(async () => client.getBlock({ blockNumber: from }));
+    const { timestamp } = await reached(async () => client.getBlock({ blockNumber: range.fromBlock }));
     if (Number(timestamp) + windowSeconds < Number(head.timestamp)) break;
-    to = from - 1n;
   }
   return claims;
 }
