@@ -32,17 +32,19 @@ const units = ["test/*.test.ts", ...parts.map((part) => `test/${part}/**/*.test.
 const compile: Stage = { name: "generated", args: ["scripts/generate.ts", "--check"], minutesMax: 3 };
 const tracks: readonly (readonly Stage[])[] = [
   [
-    { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 8 },
-    { name: "contracts", args: [hardhat, "test", "mocha"], counts, minutesMax: 8 },
+    { name: "solidity", args: [hardhat, "test", "solidity"], counts, minutesMax: 12 },
+    { name: "contracts", args: [hardhat, "test", "mocha"], counts, minutesMax: 12 },
   ],
   [
     { name: "types", args: ["node_modules/typescript/bin/tsc", "--noEmit"], minutesMax: 3 },
-    { name: "units", args: [...mocha, ...units], counts, minutesMax: 8 },
+    { name: "units", args: [...mocha, ...units], counts, minutesMax: 12 },
   ],
   // Mostly waiting for blocks: the cores are free for the others meanwhile.
-  [{ name: "journeys", args: [...mocha, "--timeout", "120000", "--ignore", "test/e2e/network*.test.ts", "test/e2e/**/*.test.ts"], counts, minutesMax: 8 }],
+  [
+    { name: "journeys", args: [...mocha, "--timeout", "120000", "--ignore", "test/e2e/network*.test.ts", "test/e2e/**/*.test.ts"], counts, minutesMax: 12 },
+    { name: "network", args: [...mocha, "--timeout", "120000", "test/e2e/network*.test.ts"], counts, minutesMax: 12 },
+  ],
 ];
-const network: Stage = { name: "network", args: [...mocha, "--timeout", "120000", "test/e2e/network*.test.ts"], counts, minutesMax: 9 };
 
 const deepPages = ["--keep", ".tidelane/deep/kept", "--out", ".tidelane/deep"];
 const deep: readonly Stage[] = [
@@ -64,7 +66,7 @@ async function main(args: readonly string[]): Promise<void> {
     process.env.DEEP_TESTS = "1";
     return report([await run(compile), ...await inOrder(deep)], args.includes("--json"));
   }
-  const known = [compile, ...tracks.flat(), network].map((stage) => stage.name);
+  const known = [compile, ...tracks.flat()].map((stage) => stage.name);
   const unknown = wanted.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`no stage is named ${unknown.join(", ")}; there are: ${known.join(", ")}`);
   const isWanted = (stage: Stage): boolean => wanted.length === 0 || wanted.includes(stage.name);
@@ -72,8 +74,6 @@ async function main(args: readonly string[]): Promise<void> {
   if (results[0]!.failed === 0) {
     const perTrack = await Promise.all(tracks.map((track) => inOrder(track.filter(isWanted))));
     results.push(...perTrack.flat());
-    // Last and alone: real processes with real deadlines deserve both cores.
-    if (isWanted(network)) results.push(await run(network));
   }
   report(results, args.includes("--json"));
 }
