@@ -52,6 +52,8 @@ const FACT = "contract_requests";
 const FIRST_LOOK_BLOCKS = 1_000n;
 const HELD_MAX = 256;
 const RUNNING_MAX = 8;
+/** Prompts among those: whoever wrote a URI decides how long it takes, and a slow name holds one of the process's few threads. */
+const FETCHING_MAX = 2;
 const TRIES_MAX = 8;
 const ATTEMPTS_PER_TRY = 3;
 const FETCHES_MAX = 5;
@@ -208,7 +210,7 @@ export class Requests {
     held.isUnserved = model === undefined;
     // A node that serves it may still come.
     if (!model) return void (held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS);
-    if (prompt === null) return this.#fetch(held);
+    if (prompt === null) return [...this.#held.values()].filter(isFetching).length < FETCHING_MAX ? this.#fetch(held) : undefined;
     if (held.tries >= TRIES_MAX) return await this.#giveUp(held, "tries");
     const firstAttempt = held.nextAttempt;
     held.nextAttempt += ATTEMPTS_PER_TRY;
@@ -343,4 +345,5 @@ export class Requests {
   }
 }
 
+const isFetching = ({ phase, prompt }: Held): boolean => phase === "running" && prompt === null;
 const hexOf = (bytes: Uint8Array): Hex => `0x${Buffer.from(bytes).toString("hex")}`;

@@ -12,35 +12,41 @@ import { Requests } from "../../../relayer/loops/requests.ts";
 import { clock, metrics } from "./settleRig.ts";
 import type { Hash } from "../../../protocol/units.ts";
 import type { Chain } from "../../../relayer/ports/chain.ts";
-import type { SeenRequest } from "../../../relayer/ports/readers.ts";
+import type { PromptSource, SeenRequest } from "../../../relayer/ports/readers.ts";
 
 const HELD_MAX = 256;
 const SERVED = "org/served@q4";
 const hash = (n: number): Hash => numberToHex(n, { size: 32 });
 
-const seenOf = (n: number, modelId: Hash, prompt: string, blockNumber: bigint): SeenRequest => ({
-  requestId: hash(n), prompt: prompt === "" ? "0xff" : stringToHex(prompt), uri: "", blockNumber,
+const seenOf = (n: number, modelId: Hash, prompt: string, blockNumber: bigint, uri = ""): SeenRequest => ({
+  requestId: hash(n), prompt: prompt === "" ? "0xff" : stringToHex(prompt), uri, blockNumber,
   request: {
     requester: `0x${"aa".repeat(20)}`, relayerId: 1, modelId, promptHash: hash(0), maxOutTokens: 16, maxFee: 1n, callbackGas: 0, gasPayment: 0n, requestedAt: 0, deadline: 2 ** 40, serial: BigInt(n),
   },
 });
 
+/** A relayer's loop over these requests. */
+function loopOver(seen: readonly SeenRequest[], prompts: PromptSource) {
+  const answered: Hash[] = [];
+  const head = { number: 110n, timestampSeconds: 1_000, hash: hash(0) };
+  const loop = new Requests({
+    clock, dice: systemDice, log: silentLog, metrics, identity: { relayerId: 1, epoch: 1, feeBps: 0, signer: signerOfKey(hash(9)) }, journal: new MemoryJournal(),
+    records: new MemoryRecords(), chain: { head: async () => head } as unknown as Chain, gateway: `0x${"bb".repeat(20)}`, prompts, isLeading: () => true,
+    recordsUrl: null, answer: async (one) => void answered.push(one.seen.requestId),
+    models: () => [{ name: SERVED, modelId: modelIdOf(SERVED), aliases: [], kind: "generate", contextTokens: 4_096, dimensions: 0, base: null, tideMultiplier: TIDE_ONE, nodes: 1, tokenizer: "", capabilities: [] }],
+    reader: {
+      requests: async (_relayerId, from, to) => seen.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to),
+      state: async () => "pending", commit: async () => null,
+    },
+  });
+  return { loop, answered, head };
+}
+
 describe("more contracts' requests than are looked after at once", () => {
   for (const [what, modelName, prompt] of [["for models that nobody serves", "org/none@q4", "?"], ["without a prompt that is text", SERVED, ""]] as const) {
     it(`make room for one that can be served, where they are ${what}`, async () => {
-      const answered: Hash[] = [];
       const seen = [...Array.from({ length: HELD_MAX }, (_, i) => seenOf(i + 1, modelIdOf(modelName), prompt, 100n)), seenOf(1_000, modelIdOf(SERVED), "Will it rain?", 101n)];
-      const head = { number: 110n, timestampSeconds: 1_000, hash: hash(0) };
-      const loop = new Requests({
-        clock, dice: systemDice, log: silentLog, metrics, identity: { relayerId: 1, epoch: 1, feeBps: 0, signer: signerOfKey(hash(9)) }, journal: new MemoryJournal(),
-        records: new MemoryRecords(), chain: { head: async () => head } as unknown as Chain, gateway: `0x${"bb".repeat(20)}`, prompts: { fetch: async () => new Uint8Array() }, isLeading: () => true,
-        recordsUrl: null, answer: async (one) => void answered.push(one.seen.requestId),
-        models: () => [{ name: SERVED, modelId: modelIdOf(SERVED), aliases: [], kind: "generate", contextTokens: 4_096, dimensions: 0, base: null, tideMultiplier: TIDE_ONE, nodes: 1, tokenizer: "", capabilities: [] }],
-        reader: {
-          requests: async (_relayerId, from, to) => seen.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to),
-          state: async () => "pending", commit: async () => null,
-        },
-      });
+      const { loop, answered, head } = loopOver(seen, { fetch: async () => new Uint8Array() });
       await loop.round();
       await loop.round();
       expect(answered, "while a reorganisation may still change them").to.deep.equal([]);
@@ -49,4 +55,13 @@ describe("more contracts' requests than are looked after at once", () => {
       expect(answered).to.deep.equal([hash(1_000)]);
     });
   }
+
+  it("are fetched two at a time: URIs that never answer hold up no prompt that is there", async () => {
+    let fetched = 0;
+    const seen = [...Array.from({ length: 20 }, (_, i) => seenOf(i + 1, modelIdOf(SERVED), "", 100n, "https://slow.example/")), seenOf(1_000, modelIdOf(SERVED), "Will it rain?", 101n)];
+    const { loop, answered } = loopOver(seen, { fetch: () => new Promise(() => void fetched++) });
+    await loop.round();
+    await loop.round();
+    expect([answered, fetched]).to.deep.equal([[hash(1_000)], 2]);
+  });
 });
