@@ -72,6 +72,9 @@ export class AttemptFailed extends TidelaneError {
   }
 }
 
+/** What a node says that cannot see the payer's lock: while the chain is away, only one that saw it lately works for it. */
+export const BLIND = "chain_unreachable";
+
 const REFUSALS: Readonly<Record<number, string>> = {
   [RefusalReason.FULL]: "refused_full", [RefusalReason.DRAINING]: "refused_draining", [RefusalReason.MODEL]: "refused_model",
   [RefusalReason.UNPAID]: "refused_unpaid", [RefusalReason.INPUT]: "refused_input", [RefusalReason.UNACKED]: "refused_unacked",
@@ -197,6 +200,7 @@ export class Attempt {
 
   /** A node that was told to stop before its engine had begun has nothing to sign for: that is no fault. */
   #failed(code: string): AttemptFailed {
+    if (this.#startedTokens === null && code === BLIND) return new AttemptFailed(BLIND, "refused", "The node cannot reach the chain to see what pays it.");
     if (this.#cancelledFor === null) return new AttemptFailed("engine_failed", "failed", `The node's engine failed (${code}).`);
     const isLate = this.#cancelledFor === "deadline";
     return new AttemptFailed(isLate ? "deadline_exceeded" : "client_gone", "cancelled", isLate ? "The order's deadline passed before the answer began." : "The client has gone before the answer began.");

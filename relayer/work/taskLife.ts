@@ -17,7 +17,7 @@ import type { FinishReason, SignedAck } from "../../protocol/link.ts";
 import type { Hash, TokenAmount, Tokens } from "../../protocol/units.ts";
 import type { Identity, Metrics } from "../ports/world.ts";
 import type { EndedAttempt, Journal, SignedAttempt } from "../ports/journal.ts";
-import { Attempt, AttemptFailed, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
+import { Attempt, AttemptFailed, BLIND, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
 import { assignmentToJson, signAssignment, type SignedAssignment } from "./assignment.ts";
 import { attemptsFailed, deadlineExceeded, interrupted } from "./taskErrors.ts";
 import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
@@ -28,8 +28,11 @@ import type { Booking, Choice, Outcome } from "./routingRequest.ts";
 import type { Cover } from "./sessions.ts";
 
 export const ATTEMPTS_MAX = 3;
-/** A node that signs that it is full has answered, and may be free a moment later: others send to it too. So many such answers are taken. */
-const FULL_MAX = 12;
+/**
+ * A node that signs that it is full has answered, and may be free a moment later: others send to it too. One that cannot reach the
+ * chain says nothing about the next, which may have seen the payer's lock. So many such answers are taken.
+ */
+const SPARED_MAX = 12;
 const FULL = "refused_full";
 /** Who pays for priority is entitled to twice as much of a full fleet. */
 const PRIORITY_WEIGHT = 0.5;
@@ -80,12 +83,12 @@ export class TaskLife {
   async *run(): AsyncGenerator<TaskEvent> {
     const first = this.#plan.request.firstAttempt ?? 0;
     try {
-      for (let attempt = 0, full = 0, failure: AttemptFailed | null = null; ; attempt++) {
+      for (let attempt = 0, spared = 0, failure: AttemptFailed | null = null; ; attempt++) {
         const earlier: AttemptFailed | null = failure;
         failure = yield* this.#attempt(first + attempt, earlier);
         if (!failure) return;
-        if (this.#waitsForFull && failure.code === FULL && full < FULL_MAX) full++;
-        if (attempt + 1 - full >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
+        if (this.#isSpared(failure) && spared < SPARED_MAX) spared++;
+        if (attempt + 1 - spared >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
       }
     } finally {
       if (!this.#isFinished) await this.#abandon();
@@ -94,7 +97,12 @@ export class TaskLife {
     }
   }
 
-  /** Who waits anyway waits for a full node too. A task that was tried before has few numbers of attempts left. */
+  /** A task that was tried before has few numbers of attempts left. */
+  #isSpared({ code }: AttemptFailed): boolean {
+    return code === FULL ? this.#waitsForFull : code === BLIND && this.#plan.request.firstAttempt === undefined;
+  }
+
+  /** Who waits anyway waits for a full node too. */
   get #waitsForFull(): boolean {
     return this.#plan.request.firstAttempt === undefined && this.#wish().waitMsMax > 0;
   }

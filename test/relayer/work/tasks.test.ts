@@ -76,6 +76,17 @@ describe("a task", () => {
     await expectNothingCharged(hopeless);
   });
 
+  it("asks on where nodes cannot see the chain, until one has seen the payer's lock", async () => {
+    const blind: Script = async function* () { yield { type: "failed", code: "chain_unreachable", message: "" }; };
+    const world = await worldOf(blind, blind, blind, blind, answers("fifth"));
+    expect(textOf(await all(await world.tasks.start(requestOf({ waitMsMax: 0 }))))).to.equal("fifth");
+    expect(world.chosen.map(({ exclude }) => exclude.length)).to.deep.equal([0, 1, 2, 3, 4]);
+    expect(world.outcomes).to.deep.equal(["refused", "refused", "refused", "refused", "completed"]);
+    const nobody = await worldOf(blind, blind);
+    expect(await failure(nobody.tasks.start(requestOf()))).to.deep.include({ code: "generation_failed", details: { reason: "chain_unreachable", attempts: 2 } });
+    await expectNothingCharged(nobody);
+  });
+
   it("asks a node that signed to be full again for a client that waits, so often at most, and not for one that does not", async () => {
     let asked = 0;
     const soon: Script = async function* (attempt) {
