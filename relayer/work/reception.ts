@@ -16,12 +16,13 @@ import type { Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
 import type { ChainNode } from "../ports/chain.ts";
 import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
-import type { Clock, Dice, Metrics } from "../ports/world.ts";
+import type { Clock, Dice, Log, Metrics } from "../ports/world.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
 
 export interface ReceptionOptions {
   readonly clock: Clock;
   readonly dice: Dice;
+  readonly log: Log;
   readonly metrics: Metrics;
   readonly fleet: Fleet;
   /** By default LOBBY, with starts counted over a longer time, for a small fleet starts seldom, and prices found seldom and in a hurry. */
@@ -207,20 +208,28 @@ export class Reception implements NodeLinkEvents {
 
   async #tick(): Promise<void> {
     this.#isTicking = true;
-    const { clock } = this.#options;
+    const { clock, log } = this.#options;
     while ([...this.#halls.values()].some((hall) => hall.isWatched)) {
       await clock.sleep(TICK_MS);
-      const nowMs = clock.monotonicMs();
-      for (const hall of this.#halls.values()) {
-        if (!hall.isWatched) continue;
-        hall.passed();
-        hall.welcome();
+      try {
+        this.#round(clock.monotonicMs());
+      } catch (error) {
+        // One round lost is fifty milliseconds more for those who wait; a process lost is all of them.
+        log.error({ error: String(error) }, "a round of the lobby failed; the next one goes on");
       }
-      this.#endWaits(nowMs);
-      if (nowMs >= this.#announceAtMs) this.#announce(nowMs);
     }
     this.#isTicking = false;
     this.#measure();
+  }
+
+  #round(nowMs: Millis): void {
+    for (const hall of this.#halls.values()) {
+      if (!hall.isWatched) continue;
+      hall.passed();
+      hall.welcome();
+    }
+    this.#endWaits(nowMs);
+    if (nowMs >= this.#announceAtMs) this.#announce(nowMs);
   }
 
   #announce(nowMs: Millis): void {

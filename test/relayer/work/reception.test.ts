@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import { ReceptionRig, settled, type Asked } from "./receptionRig.ts";
 import { offer } from "./fleetRig.ts";
+import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
 
 const codes = (all: readonly Asked[]): (string | undefined)[] => all.map((asked) => asked.error?.code);
@@ -34,6 +35,25 @@ describe("the reception", () => {
     expect(codes(all).every((code) => code === undefined) && all.every(({ choice }) => choice !== null)).to.equal(true);
     expect(rig.reception.status()).to.include({ waiting: 0 });
     expect(rig.nodes.node(1).inFlight).to.equal(0);
+  });
+
+  it("goes on after a round that failed", async () => {
+    let isBroken = false;
+    const said: string[] = [];
+    const log = { ...silentLog, error: (_fields: object, message: string) => void said.push(message) };
+    const rig = new ReceptionRig(undefined, { ...noMetrics, gauge: () => { if (isBroken) throw new Error("broken"); } }, log);
+    await rig.nodes.join(1, { slots: 1 });
+    const [first, second] = [rig.ask(), rig.ask()];
+    await settled();
+    isBroken = true;
+    await rig.clock.passBy(2_000);
+    isBroken = false;
+    expect(said[0]).to.include("the next one goes on");
+    second.leave();
+    rig.finish(first);
+    const third = rig.ask();
+    await rig.passAttesting(2_000, [1]);
+    expect(third.choice).to.not.equal(null);
   });
 
   it("begins with a new node though others keep it busy, and with no more than a new one is given", async () => {

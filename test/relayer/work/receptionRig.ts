@@ -6,8 +6,9 @@ import type { Wish } from "../../../relayer/work/hall.ts";
 import type { Waiting } from "../../../relayer/work/place.ts";
 import type { Choice, ChooseRequest } from "../../../relayer/work/routingRequest.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
-import type { Metrics } from "../../../relayer/ports/world.ts";
+import type { Log, Metrics } from "../../../relayer/ports/world.ts";
 import type { Millis } from "../../../protocol/units.ts";
 
 class StepClock extends ManualClock {
@@ -49,10 +50,10 @@ export class ReceptionRig {
   /** For seeds of one's own. */
   hasSeeds = true;
 
-  constructor(seeds?: EpochSeeds, metrics: Metrics = noMetrics) {
+  constructor(seeds?: EpochSeeds, metrics: Metrics = noMetrics, log: Log = silentLog) {
     this.nodes = new FleetRig({ clock: this.clock, ...(seeds ? { seeds } : {}) }, this.clock);
     const dice = { bytes32: (): `0x${string}` => `0x${"80".repeat(32)}` };
-    this.reception = new Reception({ clock: this.clock, dice, metrics, fleet: this.nodes.fleet });
+    this.reception = new Reception({ clock: this.clock, dice, log, metrics, fleet: this.nodes.fleet });
     this.nodes.events = this.reception;
   }
 
