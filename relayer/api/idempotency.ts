@@ -20,8 +20,8 @@ export const KEPT_BYTES_MAX = 1_048_576;
 /** What is kept of a stream while the relayer itself is short of room. */
 export const KEPT_BYTES_LEAN = 65_536;
 
-/** A claim counts for a quarter of an hour: whoever waits under a key must be done before it is anybody's again. */
-export const KEYED_WAIT_MS_MAX: Millis = 600_000;
+/** A claim counts for a quarter of an hour: whoever waits under a key must be done before it is anybody's again, and an answer takes minutes. */
+export const KEYED_WAIT_MS_MAX: Millis = 300_000;
 
 interface Kept {
   readonly headers: Readonly<Record<string, string>>;

@@ -27,7 +27,7 @@ export interface CompilerOutput {
 }
 
 const solc = createRequire(import.meta.url)("solc") as { compile(input: string): string };
-export const testFiles = globSync("test/contracts/*.t.sol", { cwd: root }).sort();
+export const testFiles = globSync("test/contracts/**/*.t.sol", { cwd: root }).sort();
 
 /** Everything that the Solidity tests import, themselves included. */
 export function readSources(): Sources {
