@@ -10,6 +10,7 @@ import { answerDataCall } from "../../protocol/demands.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { recordsOf, treesOf, type BatchTrees } from "../settlement/batch.ts";
 import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
+import { forEach } from "./each.ts";
 import type { Address, Hash, Hex, Millis, Seconds } from "../../protocol/units.ts";
 import type { Clock, Crypto, Identity, Log, Metrics } from "../ports/world.ts";
 import type { Chain } from "../ports/chain.ts";
@@ -75,10 +76,10 @@ export class Demands {
     const head = await chain.head();
     await this.#readOn(head.number);
     const byEnd = [...this.#held].sort(([, one], [, other]) => one.untilSeconds - other.untilSeconds);
-    for (const [key, demand] of byEnd) {
+    await forEach(byEnd, async ([key, demand]) => {
       if (await this.#isOver(demand, head)) this.#held.delete(key);
       if (!this.#held.has(key)) this.#lost.delete(demand);
-    }
+    });
     this.#trees = null;
     await this.#keep(head.number);
     metrics.gauge("demands_held", this.#held.size);

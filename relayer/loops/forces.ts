@@ -17,6 +17,7 @@ import type { Chain, ChainForce } from "../ports/chain.ts";
 import type { ForceReader, SeenForce } from "../ports/readers.ts";
 import type { Journal, RecordStore, StoredBatch, StoredTask } from "../ports/journal.ts";
 import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
+import { forEach } from "./each.ts";
 
 export interface ForcesOptions {
   readonly clock: Clock;
@@ -95,7 +96,7 @@ export class Forces {
     if (!isLeading()) return;
     const head = await chain.head();
     await this.#readOn(head.number);
-    for (const held of [...this.#held.values()]) await this.#step(held, head);
+    await forEach([...this.#held.values()], (held) => this.#step(held, head));
     this.#trees = null;
     await this.#keep(head.number);
     metrics.gauge("forces_held", this.#held.size);

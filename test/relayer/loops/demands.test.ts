@@ -8,6 +8,7 @@ import { privateKeyToAddress } from "viem/accounts";
 import { Mode } from "../../../protocol/constants.ts";
 import { FraudProofsAbi } from "../../../protocol/generated/abi/FraudProofs.ts";
 import { TideTokenAbi } from "../../../protocol/generated/abi/TideToken.ts";
+import { TidelaneError } from "../../../protocol/errors.ts";
 import { signerOfKey } from "../../../protocol/signing.ts";
 import { connectChain, type ViemChain } from "../../../relayer/adapters/chain.ts";
 import { createDemandReader } from "../../../relayer/adapters/demandReader.ts";
@@ -98,6 +99,22 @@ describe("demands for data", function () {
     for (let i = 0; i < 3; i++) await loop.round();
     await demands({ chain: counting }).round();
     expect([sent, await isAnswered(2)]).to.deep.equal([1, true]);
+  });
+
+  it("are answered also behind one that cannot be now", async () => {
+    for (const index of [0, 1, 2]) await send("challengeData", index);
+    let sent = 0;
+    const stumbling = bent(chain, {
+      submit: async (call) => {
+        if (++sent === 1) throw new TidelaneError("Not now.", { code: "transaction_pending", retryable: true });
+        return chain.submit(call);
+      },
+    });
+    const loop = demands({ chain: stumbling });
+    expect(await codeOf(loop.round())).to.equal("transaction_pending");
+    expect(await Promise.all([0, 1, 2].map(isAnswered))).to.deep.equal([false, true, true]);
+    await loop.round();
+    expect(await isAnswered(0)).to.equal(true);
   });
 
   it("are left to the process that leads", async () => {
