@@ -28,8 +28,7 @@ const wallSeconds = (): Seconds => Math.floor(Date.now() / 1_000);
 
 describe("settlement in trouble", function () {
   this.timeout(60_000);
-  // The chain's clock is set back and forth beside the wall's, and a second that passes between two steps on a busy machine has
-  // been seen to count against one of some hundred runs: see Pending in the CHANGELOG.
+  // One run of the whole suite waited here in vain for a minute; the cause is not found: see Pending in the CHANGELOG.
   this.retries(2);
   let local: LocalChain;
   let chain: ViemChain;
@@ -49,9 +48,12 @@ describe("settlement in trouble", function () {
   });
   afterEach(() => local.rpc("evm_revert", [snapshot]));
 
-  /** A chain that was set back begins its clock there: it is set to ours. */
+  /**
+   * A chain that was set back begins its clock there: it is set to ours. A second ahead, for its seconds begin at another moment
+   * than ours, and what is acked in a second that it has not reached belongs to a later batch.
+   */
   const catchUp = async (): Promise<void> => {
-    const behind = wallSeconds() - await chain.nextTimestamp();
+    const behind = wallSeconds() + 1 - await chain.nextTimestamp();
     if (behind > 0) await local.rpc("evm_increaseTime", [behind]);
   };
 
