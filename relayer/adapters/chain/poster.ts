@@ -57,10 +57,10 @@ export class Poster {
     });
   }
 
-  /** On the newest state, at the time that the chain's next block may have. */
+  /** On the newest state, at the time of the chain's next block: at a later one it might pass too early, and be mined in vain. */
   async simulate(call: Call): Promise<void> {
     const request = { account: this.#account.address, to: call.to, data: call.data } as const;
-    const time = await this.#ask(() => nextTimestampOf(this.#client)) + 1n;
+    const time = await this.#ask(() => nextTimestampOf(this.#client));
     try {
       await this.#ask(() => this.#client.call({ ...request, blockOverrides: { time } }));
     } catch (error) {

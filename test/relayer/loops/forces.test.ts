@@ -21,7 +21,7 @@ import { Settlement } from "../../../relayer/loops/settle.ts";
 import { Watch } from "../../../relayer/loops/watch.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 import { HonestWork } from "./honestWork.ts";
-import { bent, clock, codeOf, crypto, metrics, never } from "./settleRig.ts";
+import { bent, catchUp, clock, codeOf, crypto, metrics, never } from "./settleRig.ts";
 import type { Log } from "../../../relayer/ports/world.ts";
 import type { SignedAttempt } from "../../../relayer/ports/journal.ts";
 
@@ -56,9 +56,8 @@ describe("nodes' claims", function () {
   });
   beforeEach(async () => {
     snapshot = await local.rpc("evm_snapshot");
-    // A chain that was set back begins its clock there.
-    const behind = Math.floor(Date.now() / 1_000) - await chain.nextTimestamp();
-    if (behind > 0) await pass(behind);
+    await catchUp(local, chain);
+    await local.rpc("evm_mine");
     said.length = 0;
     const name = `forces_${Math.floor(performance.now() * 1_000)}`;
     await admin.query(`create database ${name}`);

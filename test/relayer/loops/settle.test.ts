@@ -24,7 +24,7 @@ import type { Chain } from "../../../relayer/ports/chain.ts";
 import type { SignedAttempt, StoredBatch } from "../../../relayer/ports/journal.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 import { HonestWork, type Tabs } from "./honestWork.ts";
-import { bent, clock, codeOf, crypto, metrics, never, until } from "./settleRig.ts";
+import { bent, catchUp, clock, codeOf, crypto, metrics, never, until } from "./settleRig.ts";
 
 describe("settlement", function () {
   this.timeout(60_000);
@@ -312,6 +312,7 @@ describe("settlement", function () {
     const settlement = settlementOn();
     await round(settlement);
     await local.rpc("evm_revert", [older]);
+    await catchUp(local, chain);
     const watch = watchOn();
     await watch.round();
     expect(watch.problem?.code).to.equal("chain_older_than_journal");
@@ -344,6 +345,7 @@ describe("settlement", function () {
     await round(settlement);
     const posted = (await batch());
     await local.rpc("evm_revert", [before]);
+    await catchUp(local, chain, posted.header.periodEnd);
     for (let blocks = 0; blocks < 3; blocks++) await local.rpc("evm_mine");
     const watch = watchOn();
     await watch.round();

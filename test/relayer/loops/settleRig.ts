@@ -3,7 +3,9 @@ import { keccak256 } from "viem/utils";
 import { recoverWithViem } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Clock, Metrics } from "../../../relayer/ports/world.ts";
+import type { Seconds } from "../../../protocol/units.ts";
 import type { Chain } from "../../../relayer/ports/chain.ts";
+import type { LocalChain } from "../localChain.ts";
 
 export const crypto = { keccak256, recover: recoverWithViem };
 export const metrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {}, text: async () => "" };
@@ -15,6 +17,17 @@ export const clock: Clock = {
   monotonicMs: () => performance.now() * 100,
   sleep: (ms) => new Promise((wake) => setTimeout(wake, ms / 25)),
 };
+
+/**
+ * A chain that was set back begins its clock there: it is set forward again.
+ * @param least a second that it must have reached; default: a second ahead of ours, for its seconds begin at another moment than
+ *   ours, and what is acked in a second that it has not reached belongs to a later batch.
+ */
+export async function catchUp(local: LocalChain, chain: Pick<Chain, "nextTimestamp">, least?: Seconds): Promise<void> {
+  const found = await chain.nextTimestamp();
+  const behind = (least ?? Math.floor(Date.now() / 1_000) + 1) - found;
+  if (behind > 0) await local.rpc("evm_increaseTime", [behind]);
+}
 
 /** The chain with some of its answers replaced. */
 export function bent(chain: Chain, bends: Partial<Chain>): Chain {
