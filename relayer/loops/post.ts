@@ -68,9 +68,12 @@ export async function post(world: PostWorld, batch: StoredBatch, signal: AbortSi
     if (settled) return settled;
     const receipt = await chain.receipt(transaction.hash);
     if (receipt?.status === "reverted") throw minedInVain(batchId, transaction.hash);
-    if ((await chain.head()).timestampSeconds > postBy) return "waiting";
+    // The next block's time: a chain without traffic stands at its last one, and no block of a later time can take it.
+    if (await chain.nextTimestamp() > postBy) return "waiting";
     await clock.sleep(POLL_MS, signal);
-    if (clock.monotonicMs() - sentMs < STUCK_MS) continue;
+    // Mined, and the state that was asked does not know it yet: another envelope could only be mined in vain.
+    if (receipt || clock.monotonicMs() - sentMs < STUCK_MS) continue;
+    if (envelopes.size >= ENVELOPES_MAX) throw stuck(batchId);
     transaction = await send(world, batchId, await outbid(world, batchId, transaction, transaction.nonce));
     sentMs = clock.monotonicMs();
   }
