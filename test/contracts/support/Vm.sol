@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
+/// @notice What a contract has emitted, as it stands in the chain's log.
+struct Log {
+    bytes32[] topics;
+    bytes data;
+    address emitter;
+}
+
 /// @notice The cheat codes that the tests use; Hardhat answers them at the address below.
 interface Vm {
     function addr(uint256 key) external pure returns (address);
@@ -12,8 +19,10 @@ interface Vm {
     function expectEmit(address emitter) external;
     function expectRevert(bytes calldata revertData) external;
     function fee(uint256 basefee) external;
+    function getRecordedLogs() external returns (Log[] memory);
     function getNonce(address account) external view returns (uint64);
     function prank(address sender) external;
+    function recordLogs() external;
     function roll(uint256 blockNumber) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address sender) external;
