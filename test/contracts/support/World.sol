@@ -71,6 +71,7 @@ abstract contract World {
     function setUp() public virtual {
         vm.warp(START);
         _deploy();
+        _registerOthers();
         nodeId = _registerNode(nodeOwner, HOT_KEY);
         relayerId = _registerRelayer(relayerOwner, SIGNER_KEY);
         _bond(Party.RELAYER, relayerId, 10_000e6);
@@ -130,6 +131,9 @@ abstract contract World {
     }
 
     // ---- actors
+
+    /// @notice Who is there before them, where it matters that ids differ from one another and from epochs.
+    function _registerOthers() internal virtual {}
 
     function _registerNode(address owner, uint256 key) internal returns (uint32 id) {
         ModelOffer[] memory offers = new ModelOffer[](1);
