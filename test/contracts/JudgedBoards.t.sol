@@ -66,7 +66,7 @@ contract JudgedBoardsTest is Judged {
     /// @dev A leaf in the root's place under a count of two: a path that breaks off there leads to no root.
     function test_F12_aPathThatBreaksOff() public {
         (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _three();
-        entries[1].slots = 9;
+        (entries[1].slots, commitment.leafCount) = (9, 2);
         _commit(commitment, _one(entries[1]));
         BoardEntry memory broken = entries[1];
         broken.proof = SumProof(0, new bytes32[](1), new uint128[](1));
