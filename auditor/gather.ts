@@ -18,6 +18,7 @@ const BATCHES_MAX = 2_000;
 /** So many further batches are looked into first where something is missing, then twice as many, and so on. */
 const MORE_BATCHES_MIN = 8;
 const TABLES_MAX = 20_000;
+/** Of one batch's decisions: the newest. */
 const EPOCHS_MAX = 64;
 /** Asked for at once. */
 const PARALLEL_MAX = 8;
@@ -31,12 +32,13 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const facts = await chain.routingFacts(relayerId);
   const scope = wanted ?? { kind: "batch", batchId: facts.lastBatchId };
   const batches = new Batches(relayer, (batchId) => chain.batchHash(relayerId, batchId));
-  const bare: Evidence = { ...facts, relayerId, scope, batches: await batchesFor(scope, facts, batches), tables: new Map(), seedChains: [], epochs: [] };
+  const bare: Evidence = { ...facts, relayerId, scope, batches: await batchesFor(scope, facts, batches), tables: new Map(), seedChains: [], epochs: [], cut: [] };
   const published = { ...bare, batches: await withMissing(bare, facts, batches) };
   // What is wrong with the batches is told by the replay itself.
   const { decisions } = openBatches(published, new Journal());
   const judged = decisions.filter((one) => one.isJudged);
-  const named = scope.kind === "epoch" ? [scope.epoch] : [...new Set(judged.map((one) => one.decision.epoch))].sort((a, b) => a - b).slice(-EPOCHS_MAX);
+  const all = scope.kind === "epoch" ? [scope.epoch] : [...new Set(judged.map((one) => one.decision.epoch))].sort((a, b) => a - b);
+  const named = all.slice(-EPOCHS_MAX);
   const epochs = await inParallel(named, (epoch) => epochOf(epoch, relayerId, relayer, chain));
   const seedChains = named.length === 0 ? [] : await chain.seedChains(relayerId, named[0]!);
   const leastOf = new Map<Hash, number>();
@@ -44,7 +46,13 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const relevant = decisions.map((one) => one.decision).filter((one) => processes.has(one.processId));
   for (const { processId, sequence } of relevant) leastOf.set(processId, Math.min(sequence, leastOf.get(processId) ?? Infinity));
   const newest = epochs.flatMap(({ data }) => (data === null ? [] : epochDataOf(data)?.tables ?? []));
-  return { ...published, epochs, seedChains, tables: await tablesBack([...relevant.map((one) => one.table), ...newest], leastOf, relayer) };
+  const tables = await tablesBack([...relevant.map((one) => one.table), ...newest], leastOf, relayer);
+  const cut = [
+    ...(published.batches.length >= BATCHES_MAX ? [`no more than ${BATCHES_MAX} batches are read for one replay`] : []),
+    ...(all.length > named.length ? [`the data of ${all.length - named.length} epochs before epoch ${named[0]} is not read: ${EPOCHS_MAX} are for one replay`] : []),
+    ...(tables.isWhole ? [] : [`no more than ${TABLES_MAX} node tables are read for one replay`]),
+  ];
+  return { ...published, epochs, seedChains, tables: tables.texts, cut };
 }
 
 /** The batches in which decisions of the scope can stand, and those that were in flight beside them. */
@@ -107,10 +115,11 @@ async function epochOf(epoch: number, relayerId: number, relayer: PublishedSourc
 }
 
 /** The named tables and those before them, back to the least number that matters in each process. */
-async function tablesBack(roots: readonly Hash[], leastOf: ReadonlyMap<Hash, number>, relayer: PublishedSource): Promise<Map<Hash, string>> {
+async function tablesBack(roots: readonly Hash[], leastOf: ReadonlyMap<Hash, number>, relayer: PublishedSource): Promise<{ readonly texts: ReadonlyMap<Hash, string>; readonly isWhole: boolean }> {
   const tables = new Map<Hash, string>();
   const asked = new Set<Hash>(roots);
-  for (let due = [...asked]; due.length > 0 && asked.size <= TABLES_MAX;) {
+  let due = [...asked];
+  while (due.length > 0 && asked.size <= TABLES_MAX) {
     const texts = await inParallel(due, async (root): Promise<[Hash, Uint8Array | null]> => [root, await relayer.record(root)]);
     due = [];
     for (const [root, bytes] of texts) {
@@ -126,7 +135,7 @@ async function tablesBack(roots: readonly Hash[], leastOf: ReadonlyMap<Hash, num
       due.push(head.previous);
     }
   }
-  return tables;
+  return { texts: tables, isWhole: due.length === 0 };
 }
 
 /** Batches as relayer and chain tell them; headers are asked for once. */

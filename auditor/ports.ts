@@ -69,7 +69,7 @@ export interface PostedBatch {
   readonly header: BatchHeader;
   readonly batchHash: Hash;
   readonly postedAt: Seconds;
-  /** Null where the posting transaction cannot be read, as where a contract made the call out of other bytes. */
+  /** Null where the posting transaction cannot be read, as where a contract made the call out of other bytes, and the chain node keeps too little to tell from events. */
   readonly debits: readonly Item[] | null;
   readonly credits: readonly Item[] | null;
 }
@@ -83,6 +83,8 @@ export type WatchEvent =
   /** A leaf and its record in a transaction that answered a demand for data: the one that the chain took, or any other beside it. */
   | { readonly kind: "shown"; readonly relayerId: number; readonly batchId: bigint; readonly shown: ShownPath & { readonly record: AttemptRecord } }
   | { readonly kind: "condemned"; readonly relayerId: number; readonly batchId: bigint }
+  /** Something whose bytes cannot be told apart, so that nothing is known of it; relayer and batch null where these are not known either. */
+  | { readonly kind: "unread"; readonly relayerId: number | null; readonly batchId: bigint | null; readonly detail: string }
   /** In calldata, whether it was posted or not. */
   | { readonly kind: "header"; readonly signed: Signed<BatchHeader> };
 

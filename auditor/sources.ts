@@ -14,8 +14,8 @@ export const TIMEOUT_MS = 15_000;
 /** A receipt of thousands of attempts is a few MiB; more is no receipt. */
 const RECEIPT_BYTES_MAX = 64 * 1_048_576;
 /** Blocks asked for at once when a posting is looked for without its transaction: what public nodes allow. */
-export const LOG_RANGE_BLOCKS = 10_000n;
-export const LOG_RANGES_MAX = 50;
+const LOG_RANGE_BLOCKS = 10_000n;
+const LOG_RANGES_MAX = 50;
 
 export interface ChainAccess {
   readonly rpcUrls: readonly string[];
@@ -41,7 +41,10 @@ export function relayerReceipts(url: string): ReceiptSource {
 /** @param timeoutMs for the body too. @throws retryable `relayer_unreachable` */
 export async function asked(url: string, timeoutMs: Millis = TIMEOUT_MS): Promise<Response> {
   try {
-    return await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
+    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), redirect: "error" });
+    // Nobody reads what a refusal says; unread, it would hold its connection.
+    if (!response.ok) await response.body?.cancel();
+    return response;
   } catch (error) {
     throw new TidelaneError(`The relayer at ${new URL(url).origin} cannot be reached. Check the address, or verify a saved receipt file instead.`, { code: "relayer_unreachable", retryable: true, cause: error });
   }
@@ -134,19 +137,47 @@ async function postingOf(client: PublicClient, settlement: Address, relayerId: n
 }
 
 async function searchedLog(client: PublicClient, settlement: Address, relayerId: number, batchId: bigint, batchHash: Hash): Promise<Log | null> {
-  let to = await client.getBlockNumber();
-  for (let range = 0; range < LOG_RANGES_MAX && to >= 0n; range++) {
-    const from = to > LOG_RANGE_BLOCKS ? to - LOG_RANGE_BLOCKS : 0n;
-    // A node that keeps no old logs refuses: then the place of the posting stays unknown, which no other check depends on.
-    const logs = await client.getLogs({
-      address: settlement, event: getAbiItem({ abi: BatchSettlementAbi, name: "BatchPosted" }), args: { relayerId, batchId, batchHash }, fromBlock: from, toBlock: to,
-    }).catch(() => null);
-    if (!logs) return null;
-    if (logs[0]) return logs[0];
-    to = from - 1n;
-  }
-  return null;
+  const event = getAbiItem({ abi: BatchSettlementAbi, name: "BatchPosted" });
+  // A node that keeps no old logs refuses: then the place of the posting stays unknown, which no other check depends on.
+  return await logsBack(client, (range) => client.getLogs({ address: settlement, event, args: { relayerId, batchId, batchHash }, ...range }), { isEnough: ({ length }) => length > 0 }).then(({ logs }) => logs[0] ?? null, () => null);
 }
+
+export interface LogRange {
+  readonly fromBlock: bigint;
+  readonly toBlock: bigint;
+}
+
+interface SearchedLogs<Found> {
+  /** In the order of the chain. */
+  readonly logs: Found[];
+  /** False where it ended at its limit: older ones may exist. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * Logs in stretches that public nodes allow, newest stretch first.
+ * @param isEnough whether what was found up to now will do; default: never
+ * @param toBlock where the search begins; default: the newest block
+ */
+export async function logsBack<Found>(client: PublicClient, ask: (range: LogRange) => Promise<Found[]>, { isEnough = () => false, toBlock }: {
+  readonly isEnough?: (found: readonly Found[]) => boolean; readonly toBlock?: bigint;
+} = {}): Promise<SearchedLogs<Found>> {
+  let logs: Found[] = [];
+  let to = toBlock ?? await client.getBlockNumber();
+  for (let range = 0; range < LOG_RANGES_MAX && to >= 0n; range++) {
+    const fromBlock = to > LOG_RANGE_BLOCKS ? to - LOG_RANGE_BLOCKS : 0n;
+    logs = [...await ask({ fromBlock, toBlock: to }), ...logs];
+    if (isEnough(logs)) return { logs, isWhole: true };
+    to = fromBlock - 1n;
+  }
+  return { logs, isWhole: to < 0n };
+}
+
+/** A search that ended at its limit before it found what must be known. */
+export const searchedInVain = (what: string): TidelaneError => new TidelaneError(
+  `${what} was not found in the newest ${LOG_RANGE_BLOCKS * BigInt(LOG_RANGES_MAX)} blocks, which is as far as logs are searched. Nothing can be said of what rests on it.`,
+  { code: "logs_too_old", details: { what } },
+);
 
 function isPosting(log: Log, settlement: Address, batchHash: Hash): boolean {
   if (lower(log.address) !== settlement) return false;

@@ -6,7 +6,7 @@ import { SaturationBoardAbi } from "../protocol/generated/abi/SaturationBoard.ts
 import { structFromJson } from "../protocol/json.ts";
 import { infoFromJson } from "../protocol/service.ts";
 import { TidelaneError } from "../protocol/errors.ts";
-import { LOG_RANGE_BLOCKS, LOG_RANGES_MAX, TIMEOUT_MS, asked, bodyOf, contract, reached, type ChainAccess } from "./sources.ts";
+import { TIMEOUT_MS, asked, bodyOf, contract, logsBack, reached, searchedInVain, type ChainAccess } from "./sources.ts";
 import type { PublishedSource, RoutingFactSource, SeedChainFact } from "./ports.ts";
 import type { Hash } from "../protocol/units.ts";
 
@@ -65,7 +65,8 @@ export function routingFacts(access: ChainAccess): RoutingFactSource {
     }),
     epochDataHash: (relayerId, epoch) => reached(async () => {
       const event = getAbiItem({ abi: SaturationBoardAbi, name: "EpochCommitted" });
-      const [log] = await logsBack(client, (range) => client.getLogs({ address: board.address, event, args: { relayerId, epoch: BigInt(epoch) }, ...range }), true);
+      const { logs: [log], isWhole } = await logsBack(client, (range) => client.getLogs({ address: board.address, event, args: { relayerId, epoch: BigInt(epoch) }, ...range }), { isEnough: ({ length }) => length > 0 });
+      if (!log && !isWhole) throw searchedInVain(`The commitment of epoch ${epoch}`);
       return log?.args.dataHash ?? null;
     }),
     seedChains: (relayerId, fromEpoch) => reached(async () => {
@@ -73,21 +74,22 @@ export function routingFacts(access: ChainAccess): RoutingFactSource {
       if (firstEpoch === 0n) return [];
       const current = { firstEpoch: Number(firstEpoch), lastRevealed: Number(lastRevealed), reached: revealed, isInUse: true };
       const next = nextFirstEpoch === 0n ? [] : [{ firstEpoch: Number(nextFirstEpoch), lastRevealed: Number(nextFirstEpoch) - 1, reached: nextAnchor, isInUse: false }];
-      const earlier = fromEpoch < current.firstEpoch ? await earlierChains(client, board.address, relayerId, current.firstEpoch) : [];
+      const earlier = fromEpoch < current.firstEpoch ? await earlierChains(client, board.address, relayerId, current.firstEpoch, fromEpoch) : [];
       return [...earlier, current, ...next];
     }),
   };
 }
 
 /** Chains before the one in use, from the board's events: where each had come to when the next took over. */
-async function earlierChains(client: PublicClient, address: `0x${string}`, relayerId: number, beforeEpoch: number): Promise<SeedChainFact[]> {
+async function earlierChains(client: PublicClient, address: `0x${string}`, relayerId: number, beforeEpoch: number, fromEpoch: number): Promise<SeedChainFact[]> {
   const abi = SaturationBoardAbi;
   const args = { relayerId };
-  const committed = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedChainCommitted" }), args, ...range }));
-  const revealed = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedRevealed" }), args, ...range }));
-  const forfeited = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedsForfeited" }), args, ...range }));
+  const { logs: committed, isWhole } = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedChainCommitted" }), args, ...range }));
+  const { logs: revealed } = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedRevealed" }), args, ...range }));
+  const { logs: forfeited } = await logsBack(client, (range) => client.getLogs({ address, event: getAbiItem({ abi, name: "SeedsForfeited" }), args, ...range }));
   const anchors = new Map(committed.map((log): [number, Hash] => [Number(log.args.firstEpoch), log.args.anchor!]));
   const firsts = [...anchors.keys()].filter((first) => first < beforeEpoch).sort((a, b) => a - b);
+  if (!isWhole && (firsts[0] ?? Infinity) > fromEpoch) throw searchedInVain(`The seed chain of epoch ${fromEpoch}`);
   return firsts.flatMap((first, i): SeedChainFact[] => {
     const end = firsts[i + 1] ?? beforeEpoch;
     const last = revealed.filter((log) => Number(log.args.epoch) >= first && Number(log.args.epoch) < end).at(-1);
@@ -95,19 +97,4 @@ async function earlierChains(client: PublicClient, address: `0x${string}`, relay
     if (!last && !forfeited.some((log) => Number(log.args.firstEpoch) === first)) return [];
     return [{ firstEpoch: first, lastRevealed: last ? Number(last.args.epoch) : first - 1, reached: last?.args.seed ?? anchors.get(first)!, isInUse: false }];
   });
-}
-
-type Range = { readonly fromBlock: bigint; readonly toBlock: bigint };
-
-/** Logs in stretches that public nodes allow, newest stretch first; in order within the answer. @param one stops at the first hit */
-async function logsBack<Log>(client: PublicClient, ask: (range: Range) => Promise<Log[]>, one = false): Promise<Log[]> {
-  let found: Log[] = [];
-  let toBlock = await client.getBlockNumber();
-  for (let range = 0; range < LOG_RANGES_MAX && toBlock >= 0n; range++) {
-    const fromBlock = toBlock > LOG_RANGE_BLOCKS ? toBlock - LOG_RANGE_BLOCKS : 0n;
-    found = [...await ask({ fromBlock, toBlock }), ...found];
-    if (one && found.length > 0) break;
-    toBlock = fromBlock - 1n;
-  }
-  return found;
 }

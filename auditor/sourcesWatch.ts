@@ -5,13 +5,13 @@ import { EscrowAbi } from "../protocol/generated/abi/Escrow.ts";
 import { FraudProofsAbi } from "../protocol/generated/abi/FraudProofs.ts";
 import { RelayerRegistryAbi } from "../protocol/generated/abi/RelayerRegistry.ts";
 import { SaturationBoardAbi } from "../protocol/generated/abi/SaturationBoard.ts";
-import { numberToHex } from "viem/utils";
-import { itemsHash, type Item } from "../protocol/merkleSum.ts";
+import { tabItemId, type Item } from "../protocol/merkleSum.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex } from "../protocol/units.ts";
 import type { BatchHeader, TaskReceipt, Voucher } from "../protocol/generated/structs.ts";
 import type { AttemptRecord } from "../protocol/records.ts";
 import type { LeafStruct, PathStruct } from "../protocol/evidence.ts";
+import { areThose, listsFromEvents, type Lists } from "./sourcesWatchLists.ts";
 import { judgeOf } from "./sourcesJudge.ts";
 import { TIMEOUT_MS, contract, keysOf, reached, type ChainAccess } from "./sources.ts";
 import type { BlockMark, WatchChain, WatchEvent } from "./ports.ts";
@@ -31,6 +31,7 @@ interface Found {
   readonly args: Record<string, unknown>;
   readonly transactionHash: Hash;
   readonly blockNumber: bigint;
+  readonly logIndex: number;
 }
 
 export function watchChain(access: ChainAccess): WatchChain {
@@ -78,11 +79,13 @@ export function watchChain(access: ChainAccess): WatchChain {
 class Reader {
   readonly #client: PublicClient;
   readonly #settlement: Address;
+  readonly #escrow: Address;
   readonly #addresses: Address[];
 
   constructor(client: PublicClient, access: ChainAccess) {
     this.#client = client;
     this.#settlement = contract(access, "BatchSettlement");
+    this.#escrow = contract(access, "Escrow");
     this.#addresses = [this.#settlement, ...["SaturationBoard", "FraudProofs", "RelayerRegistry"].map((name) => contract(access, name))];
   }
 
@@ -111,8 +114,10 @@ class Reader {
     const events: WatchEvent[] = [];
     for (let i = 0; i < numbers.length; i += PARALLEL_MAX) {
       const blocks = await Promise.all(numbers.slice(i, i + PARALLEL_MAX).map((blockNumber) => this.#client.getBlock({ blockNumber, includeTransactions: true })));
-      for (const { input } of blocks.flatMap((block) => block.transactions)) {
-        for (const [message, signature] of callsIn(input, "postBatch")) events.push({ kind: "header", signed: { message: message as BatchHeader, signature: signature as Hex } });
+      for (const { input, hash } of blocks.flatMap((block) => block.transactions)) {
+        const { calls, isWhole } = callsIn(input, "postBatch");
+        if (!isWhole) events.push({ kind: "unread", relayerId: null, batchId: null, detail: `transaction ${hash} looks like more than ${PLACES_MAX} postings; the rest is not read` });
+        for (const [message, signature] of calls) events.push({ kind: "header", signed: { message: message as BatchHeader, signature: signature as Hex } });
       }
     }
     return events;
@@ -125,9 +130,10 @@ class Reader {
     return event ? [event] : [];
   }
 
-  async #eventOf({ eventName, args, transactionHash }: Found, pools: Map<string, Found[]>): Promise<WatchEvent | null> {
+  async #eventOf(found: Found, pools: Map<string, Found[]>): Promise<WatchEvent | null> {
+    const { eventName, args } = found;
     if (eventName === "RelayerProfileSet") return { kind: "endpoint", relayerId: args.relayerId as number, endpoint: args.endpoint as string };
-    if (eventName === "BatchPosted") return this.#batch(args.header as BatchHeader, args.batchHash as Hash, transactionHash);
+    if (eventName === "BatchPosted") return this.#batch(found);
     if (eventName === "EpochCommitted") {
       const { relayerId, epoch, root, leafCount, dataHash } = args as { relayerId: number; epoch: bigint; root: Hash; leafCount: number; dataHash: Hash };
       const figures = (pools.get(`${relayerId}:${epoch}`) ?? []).map((one) => one.args as { modelId: Hash; slots: bigint; slotBps: bigint });
@@ -137,18 +143,20 @@ class Reader {
     return eventName === "BatchCondemned" ? { kind: "condemned", relayerId: args.relayerId as number, batchId: args.batchId as bigint } : null;
   }
 
-  async #batch(header: BatchHeader, batchHash: Hash, transactionHash: Hash): Promise<WatchEvent | null> {
+  async #batch(found: Found): Promise<WatchEvent | null> {
+    const { header, batchHash } = found.args as { header: BatchHeader; batchHash: Hash };
     const [{ postedAt, batchHash: stored }, { input }] = await Promise.all([
       this.#client.readContract({ address: this.#settlement, abi: BatchSettlementAbi, functionName: "batchOf", args: [header.relayerId, header.batchId] }),
-      this.#client.getTransaction({ hash: transactionHash }),
+      this.#client.getTransaction({ hash: found.transactionHash }),
     ]);
     // Another one stands there after a reorganisation: its own event will come.
     if (stored !== batchHash) return null;
-    const lists = callsIn(input, "postBatch").map(([, , debits, credits]) => ({
-      debits: (debits as { sessionId: Hash; change: bigint }[]).map(({ sessionId, change }): Item => ({ id: sessionId, change })),
-      credits: (credits as { nodeId: number; change: bigint }[]).map(({ nodeId, change }): Item => ({ id: numberToHex(nodeId, { size: 32 }), change })),
-    })).find(({ debits, credits }) => itemsHash(debits) === header.debitsHash && itemsHash(credits) === header.creditsHash);
+    const lists = callsIn(input, "postBatch").calls.map(listsOf).find((one) => areThose(header, one)) ?? await this.#listsLeft(header, found);
     return { kind: "batch", batch: { header, batchHash, postedAt, debits: lists?.debits ?? null, credits: lists?.credits ?? null } };
+  }
+
+  #listsLeft(header: BatchHeader, posting: Found): Promise<Lists | null> {
+    return listsFromEvents(this.#client, { settlement: this.#settlement, escrow: this.#escrow }, header, posting);
   }
 
   async #force(receiptHash: Hash): Promise<WatchEvent> {
@@ -160,21 +168,27 @@ class Reader {
   /** All that the transaction's bytes hold of it: what stands in the batch is for the reader to tell. */
   async #answers({ relayerId, batchId, index }: { relayerId: number; batchId: bigint; index: number }, transactionHash: Hash): Promise<WatchEvent[]> {
     const { input } = await this.#client.getTransaction({ hash: transactionHash });
-    return callsIn(input, "answerData").flatMap((args): WatchEvent[] => {
+    const shown = callsIn(input, "answerData").calls.flatMap((args): WatchEvent[] => {
       const [ofRelayer, ofBatch, leaf, path, record] = args as [number, bigint, LeafStruct, PathStruct, AttemptRecord & { voucher: Voucher; receipt: TaskReceipt }];
       if (ofRelayer !== relayerId || ofBatch !== batchId || path.index !== index) return [];
       const voucher = leaf.voucherHash === ZERO_HASH && record.voucherSignature === "0x" ? null : record.voucher;
       return [{ kind: "shown", relayerId, batchId, shown: { tree: 0, leaf, path, receipt: record.receipt, record: { ...record, voucher } } }];
     });
+    return shown.length > 0 ? shown : [{ kind: "unread", relayerId, batchId, detail: `leaf ${index} was shown in transaction ${transactionHash} in bytes that cannot be read` }];
   }
 }
+
+const listsOf = ([, , debits, credits]: readonly unknown[]): Lists => ({
+  debits: (debits as { sessionId: Hash; change: bigint }[]).map(({ sessionId, change }): Item => ({ id: sessionId, change })),
+  credits: (credits as { nodeId: number; change: bigint }[]).map(({ nodeId, change }): Item => ({ id: tabItemId(nodeId), change })),
+});
 
 const CALLS = [...BatchSettlementAbi, ...FraudProofsAbi] as Abi;
 const selectorOf = (name: string): Hex => toFunctionSelector(CALLS.find((item) => item.type === "function" && item.name === name) as never);
 const SELECTORS = { postBatch: selectorOf("postBatch"), answerData: selectorOf("answerData") };
 
 /** The arguments of every call of that name in the bytes of a transaction, inside of other calls too: wallets and relays wrap. */
-function callsIn(input: Hex, name: keyof typeof SELECTORS): (readonly unknown[])[] {
+function callsIn(input: Hex, name: keyof typeof SELECTORS): { readonly calls: readonly (readonly unknown[])[]; readonly isWhole: boolean } {
   const selector = SELECTORS[name].slice(2);
   const calls: (readonly unknown[])[] = [];
   let at = input.indexOf(selector, 2);
@@ -186,7 +200,7 @@ function callsIn(input: Hex, name: keyof typeof SELECTORS): (readonly unknown[])
       // Bytes that happen to look like the selector.
     }
   }
-  return calls;
+  return { calls, isWhole: at < 0 };
 }
 
 const markOf = (block: { number: bigint | null; hash: Hash | null; timestamp: bigint }): BlockMark => ({ number: block.number!, hash: block.hash!, timestamp: Number(block.timestamp) });

@@ -60,8 +60,9 @@ export async function watchArchive(folder: string, limits: ArchiveLimits, nowMs:
     saveState: (state) => written.take(() => replace(join(folder, "state.json"), Buffer.from(exactJson(state)))),
     log: (entry) => written.take(() => appendFile(join(folder, "journal.jsonl"), `${exactJson(entry)}\n`)),
     prune: async () => {
-      await pruned(folder, limits, nowMs());
+      const dropped = await pruned(folder, limits, nowMs());
       index.forget();
+      if (dropped > 0) await written.take(() => appendFile(join(folder, "journal.jsonl"), `${exactJson({ what: "dropped", files: dropped, detail: `the folder held more than ${limits.bytesMax} bytes: its oldest files are gone, though not ${limits.keepDays} days old` })}\n`));
     },
     close: release,
   };
@@ -144,7 +145,8 @@ class Index {
 
 const shardOf = (kind: string, key: string): string => `${keccak256(stringToHex(`${kind}\t${key}`)).slice(2, 2 + SHARD_DIGITS)}.tsv`;
 
-async function pruned(folder: string, { keepDays, bytesMax }: ArchiveLimits, nowMs: number): Promise<void> {
+/** @returns how many files had to go for the folder's size alone */
+async function pruned(folder: string, { keepDays, bytesMax }: ArchiveLimits, nowMs: number): Promise<number> {
   const files: { path: string; size: number; changedMs: number }[] = [];
   for (const part of ["objects", "batches", "index"]) {
     for (const entry of await readdir(join(folder, part), { recursive: true, withFileTypes: true })) {
@@ -155,11 +157,15 @@ async function pruned(folder: string, { keepDays, bytesMax }: ArchiveLimits, now
     }
   }
   let total = files.reduce((sum, { size }) => sum + size, 0);
+  let early = 0;
   for (const { path, size, changedMs } of files.sort((one, other) => one.changedMs - other.changedMs)) {
-    if (total <= bytesMax && nowMs - changedMs <= keepDays * 86_400_000) break;
+    const isOld = nowMs - changedMs > keepDays * 86_400_000;
+    if (total <= bytesMax && !isOld) break;
     await rm(path, { force: true });
     total -= size;
+    if (!isOld) early += 1;
   }
+  return early;
 }
 
 /** One watcher for a folder. The lock of one that died is taken over. */

@@ -104,6 +104,9 @@ export interface Item {
   readonly change: TokenAmount;
 }
 
+/** A node's id as it stands in creditsHash. */
+export const tabItemId = (nodeId: number): Hash => numberToHex(nodeId, { size: 32 });
+
 /** debitsHash and creditsHash hash the hashes of groups of 16 (id, change): a proof opens one group, not the whole list. */
 export const ITEM_GROUP_SIZE = 16;
 

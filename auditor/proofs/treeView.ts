@@ -4,10 +4,10 @@
 // F7, F11 and F13 show of a tree is taken from such a view.
 import { leafStruct, leafStructHash, pathStruct, type LeafStruct } from "../../protocol/evidence.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
-import { MerkleSumTree, type SumProof } from "../../protocol/merkleSum.ts";
+import { MerkleSumTree, tabItemId, type SumProof } from "../../protocol/merkleSum.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Keccak256 } from "../../protocol/typedData.ts";
-import { comparePlaces, sessionPlace, tabItemId, tabPlace, type Place } from "../../relayer/settlement/batch.ts";
+import { comparePlaces, sessionPlace, tabPlace, type Place } from "../../relayer/settlement/batch.ts";
 import { Tree, type EntryEvidence, type TreeKind } from "../watch/findings.ts";
 import type { Hash, TokenAmount } from "../../protocol/units.ts";
 import type { TaskReceipt } from "../../protocol/generated/structs.ts";

@@ -47,6 +47,8 @@ export interface Evidence {
   /** Ascending by first epoch, each in force until the next one begins. */
   readonly seedChains: readonly SeedChainFact[];
   readonly epochs: readonly EpochEvidence[];
+  /** What was not gathered because there is too much of it, a sentence each. */
+  readonly cut: readonly string[];
 }
 
 /**

@@ -52,6 +52,7 @@ class Replay {
     const opened = openBatches(this.#evidence, this.#journal);
     for (const epoch of epochs) for (const [hash, signed] of openEpoch(epoch, relayerId, this.#journal)?.attestations ?? []) this.#attestations.set(hash, signed);
     const judged = opened.decisions.filter((one) => one.isJudged);
+    for (const sentence of this.#evidence.cut) this.#journal.leave("data", sentence);
     for (const one of judged) this.#checkDraw(one, opened);
     const tables = this.#readTables();
     if (judged.length === 0 && !this.#isAllPublished(opened)) this.#journal.leave("data", "no decision of it is published (yet)");

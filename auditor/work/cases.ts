@@ -11,13 +11,15 @@ import { encodeChallenge, encodeCondemn, encodeVoids } from "../proofs/withheld.
 import type { FindingOf } from "../watch/findings.ts";
 import { isGenuine, keysNamed } from "../watch/genuine.ts";
 import type { Found } from "../watch/history.ts";
-import { trimCases, type Case } from "./state.ts";
+import { isPutOff, trimCases, type Case } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
 /** Findings of one batch, board or file that are brought before a judge: one offence is enough for each kind. */
 const JUDGED_AT_ONCE_MAX = 500;
 /** Findings that are remembered as judged; an older one is asked about again where it turns up again. */
 const JUDGED_MAX = 50_000;
+/** A demand that was refused is tried again after such a part of W. */
+const RETRY_PARTS = 40;
 
 /** Opens a case for each finding that is genuine and that its judge upholds. @returns those, whoever had them punished */
 export async function openCases(watch: Watch, found: readonly Found[]): Promise<readonly Found[]> {
@@ -25,12 +27,15 @@ export async function openCases(watch: Watch, found: readonly Found[]): Promise<
   const keys = { ...watch.settings, ...await watch.chain.keys(keysNamed(found.map(({ finding }) => finding))), recover: watch.recover };
   const upheld: Found[] = [];
   let questions = 0;
+  let unasked = 0;
   for (const one of found) {
     const { finding, detail } = one;
     if (finding.functionName === "challengeData") await openDemand(watch, finding, detail);
     else if (watch.judged.has(whatItShows(finding))) upheld.push(...(watch.judged.get(whatItShows(finding)) ? [one] : []));
-    else if (questions < JUDGED_AT_ONCE_MAX && await isGenuine(finding, keys) && ++questions && await openCase(watch, finding, detail)) upheld.push(one);
+    else if (questions >= JUDGED_AT_ONCE_MAX) unasked += 1;
+    else if (await isGenuine(finding, keys) && ++questions && await openCase(watch, finding, detail)) upheld.push(one);
   }
+  if (unasked > 0) await watch.archive.log({ what: "unasked", detail: `${unasked} findings beside ${JUDGED_AT_ONCE_MAX} others were brought before no judge`, first: found.at(-unasked)!.detail });
   return upheld;
 }
 
@@ -112,18 +117,33 @@ async function prove(watch: Watch, one: Case): Promise<void> {
 
 async function demand(watch: Watch, one: Case): Promise<void> {
   const { relayerId, batchId, index } = one.place!;
+  if (isPutOff(one, (await watch.chain.head()).timestamp)) return;
   const existing = await watch.chain.challenge(relayerId, batchId, index);
   if (!existing) {
-    const sent = await tried(watch, one, async () => {
+    try {
       await watch.sender!.approveBond(watch.settings.challengeBond);
-      return watch.sender!.send(encodeChallenge(relayerId, batchId, index));
-    });
-    if (!sent) return;
-    one.transaction = sent.transactionHash;
+      one.transaction = (await watch.sender!.send(encodeChallenge(relayerId, batchId, index))).transactionHash;
+    } catch (error) {
+      return putOff(watch, one, reasonOf(error));
+    }
   }
   // Somebody else's demand does as well.
   const standing = existing ?? await watch.chain.challenge(relayerId, batchId, index);
-  if (standing) await moved(watch, one, { status: "challenged", challengedAt: standing.openedAt });
+  if (standing) await moved(watch, one, { status: "challenged", challengedAt: standing.openedAt, reason: null });
+}
+
+/** The bond's tokens may still come: a refusal is final once the batch is older than W. */
+async function putOff(watch: Watch, one: Case, reason: string): Promise<void> {
+  const { relayerId, batchId } = one.place!;
+  const { timestamp } = await watch.chain.head();
+  const { windowSeconds } = watch.settings;
+  const kept = await watch.archive.batch(relayerId, batchId);
+  if (!kept || timestamp > kept.postedAt + windowSeconds) return moved(watch, one, { status: "refused", reason });
+  const isNew = one.reason !== reason;
+  await moved(watch, one, { reason, retryAt: timestamp + Math.ceil(windowSeconds / RETRY_PARTS) });
+  if (!isNew) return;
+  await watch.archive.log({ what: "put off", offence: one.offence, relayerId, batchId, reason });
+  watch.say(`${one.offence} ${one.party} ${one.offender}: refused, and tried again while there is time (${reason})`);
 }
 
 async function condemn(watch: Watch, one: Case): Promise<void> {

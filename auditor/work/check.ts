@@ -16,6 +16,8 @@ const RELAYERS_AT_ONCE = 8;
 const CHECKED_MAX = 50;
 /** What is not known whole is looked at again after such a part of W. */
 const AGAIN_PARTS = 40;
+/** What cannot be checked is tried for so long, counted from the posting or the epoch's end. */
+const TRIED_WINDOWS = 2;
 
 /** What is not known whole stays open. @returns whether all that was due was looked at */
 export async function checkOpen(watch: Watch): Promise<boolean> {
@@ -33,32 +35,39 @@ export async function checkOpen(watch: Watch): Promise<boolean> {
 
 /** Batches first: what they relied on is what boards are compared with. */
 async function checkRelayer(watch: Watch, relayerId: number, now: Seconds): Promise<void> {
-  const { state, settings } = watch;
+  const { state, settings: { windowSeconds, epochSeconds } } = watch;
   const asks = asksOf(watch, relayerId);
-  const againAt = now + Math.ceil(settings.windowSeconds / AGAIN_PARTS);
+  const againAt = now + Math.ceil(windowSeconds / AGAIN_PARTS);
+  const tooLateAfter = (seconds: Seconds): boolean => now > seconds + TRIED_WINDOWS * windowSeconds;
   for (const one of state.batches.filter((each) => each.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
     if (asks.isOver()) return;
     one.nextAt = againAt;
-    const isDone = await unpoisoned(watch, { relayerId, batchId: one.batchId }, () => checkBatch(watch, asks, one, now));
+    const isDone = await unpoisoned(watch, { relayerId, batchId: one.batchId }, tooLateAfter(one.postedAt), () => checkBatch(watch, asks, one, now));
     if (isDone) state.batches = state.batches.filter((each) => each !== one);
   }
   for (const one of state.boards.filter((each) => each.commitment.relayerId === relayerId && each.nextAt <= now).slice(0, CHECKED_MAX)) {
     if (asks.isOver()) return;
     one.nextAt = againAt;
-    const isDone = await unpoisoned(watch, { relayerId, epoch: one.commitment.epoch }, () => checkBoard(watch, asks, one, now));
+    const endedAt = Number(one.commitment.epoch + 1n) * epochSeconds;
+    const isDone = await unpoisoned(watch, { relayerId, epoch: one.commitment.epoch }, tooLateAfter(endedAt), () => checkBoard(watch, asks, one, now));
     if (isDone) state.boards = state.boards.filter((each) => each !== one);
   }
 }
 
-/** What one relayer publishes must not keep a watcher from the others, whatever it makes of it. @throws what is worth another try */
-async function unpoisoned({ archive, say }: Watch, place: Readonly<Record<string, number | bigint>>, check: () => Promise<boolean>): Promise<boolean> {
+/**
+ * What one relayer publishes must not keep a watcher from the others, whatever it makes of it.
+ * @param isTooLate whether a check that fails is given up: nothing can be demanded or proven any more that looking again would show
+ * @returns whether it need not be looked at again
+ * @throws what is worth another try
+ */
+async function unpoisoned({ archive, say }: Watch, place: Readonly<Record<string, number | bigint>>, isTooLate: boolean, check: () => Promise<boolean>): Promise<boolean> {
   try {
     return await check();
   } catch (error) {
     if (error instanceof TidelaneError && error.retryable) throw error;
-    say(`a check failed: ${String(error)}`);
-    await archive.log({ what: "failed", ...place, error: String(error) });
-    return false;
+    say(`a check failed${isTooLate ? ", and is given up" : ""}: ${String(error)}`);
+    await archive.log({ what: isTooLate ? "given up" : "failed", ...place, error: String(error) });
+    return isTooLate;
   }
 }
 

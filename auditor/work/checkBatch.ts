@@ -76,6 +76,8 @@ async function demanded(watch: Watch, { header }: KeptBatch, index: number, { is
 async function verdictWithReceipts(watch: Watch, asks: Asks, batch: WatchedBatch, kept: KeptBatch): Promise<BatchVerdict> {
   const verdict = await verdictOf(watch, batch);
   if (batch.tasks.length === 0 || (verdict.unknownIndex === null && verdict.isTabKnown)) return verdict;
+  const { relayerId, batchId } = batch.header;
+  if (batch.tasks.length > RECEIPTS_MAX) await watch.archive.log({ what: "unasked", relayerId, batchId, detail: `the receipts of ${batch.tasks.length - RECEIPTS_MAX} of ${batch.tasks.length} tasks are not asked for` });
   const offered = (await shownByRelayer(asks, batch.tasks)).filter(isInRange);
   const isKnown = ({ tree, path }: ShownPath): boolean => kept.shown.some((one) => one.tree === tree && one.path.index === path.index);
   const fresh = offered.filter((one) => standsAt(batch.header, one.tree, one, one.path) && !isKnown(one));

@@ -20,7 +20,7 @@ export async function checkBoard(watch: Watch, asks: Asks, { commitment, dataHas
   const isTooLate = now > Number(commitment.epoch + 1n) * settings.epochSeconds + ASKED_WINDOWS * settings.windowSeconds;
   if (bytes === null || !isDataOf(dataHash, bytes)) return isTooLate;
   const data = boardDataOf(bytes);
-  if (data === null) return true;
+  if (data === null) return unreadable(watch, commitment.relayerId, commitment.epoch);
   if (!archived) await archive.keepObject(dataHash, bytes);
   if (await related.noteBoard({ commitment, dataHash }, data.attestations)) state.checked.boards += 1;
   const found = boardFindings(commitment, data, await contextOf(watch, commitment.relayerId, commitment.epoch, data));
@@ -43,6 +43,11 @@ async function contextOf(watch: Watch, relayerId: number, epoch: bigint, data: B
     if (found) known.set(message.attestationHash, found);
   }
   return { assignments, epochSeconds: settings.epochSeconds, attestation: (hash: Hash) => known.get(hash) };
+}
+
+async function unreadable({ archive }: Watch, relayerId: number, epoch: bigint): Promise<true> {
+  await archive.log({ what: "unshown", relayerId, epoch, detail: "what is served as the epoch's data, and has its hash, is no such data or more than is read" });
+  return true;
 }
 
 function boardDataOf(bytes: Uint8Array): BoardData | null {

@@ -53,9 +53,14 @@ async function take(watch: Watch, event: WatchEvent): Promise<void> {
     state.endpoints[event.relayerId] = event.endpoint;
   } else if (event.kind === "header") {
     await takeHeader(watch, event.signed);
+  } else if (event.kind === "unread") {
+    const { relayerId, batchId, detail } = event;
+    if (relayerId === null || isWatched(watch, relayerId)) await archive.log({ what: "unread", relayerId, batchId, detail });
   } else if (event.kind === "batch") {
-    const { header, postedAt, batchHash } = event.batch;
-    if (!isWatched(watch, header.relayerId)) return;
+    const { header, postedAt, batchHash, debits } = event.batch;
+    const { relayerId, batchId } = header;
+    if (!isWatched(watch, relayerId)) return;
+    if (debits === null) await archive.log({ what: "unread", relayerId, batchId, detail: "what it moved stands neither in readable calldata nor in the states and events that this chain node keeps; give --rpc one that keeps them" });
     const kept = await archive.batch(header.relayerId, header.batchId);
     await archive.keepBatch({ ...event.batch, shown: kept?.batchHash === batchHash ? kept.shown : [] });
     reopen(watch, header.relayerId, header.batchId, postedAt);

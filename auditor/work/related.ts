@@ -74,6 +74,7 @@ export class Related {
     for (const { message } of messages.refusals) for (const at of await this.#archive.noted("assignment", message.assignmentHash)) batches.add(at);
     for (const { message } of messages.assignments) for (const at of await this.#archive.noted("task", `${message.relayerId}:${message.taskId}`)) batches.add(at);
     if (own) batches.delete(placeOf(own));
+    if (batches.size > BATCHES_READ_MAX) await this.#archive.log({ what: "unread", beside: own && placeOf(own), detail: `${batches.size - BATCHES_READ_MAX} of ${batches.size} batches that may contradict what was signed are not read`, batches: [...batches].slice(BATCHES_READ_MAX) });
     const read = await Promise.all([...batches].slice(0, BATCHES_READ_MAX).map((at) => this.#messagesAt(at)));
     const all = joined(messages, ...read);
     const attestations = await this.#attestationsBeside(all);

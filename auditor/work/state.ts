@@ -43,6 +43,8 @@ export interface Case {
   readonly place: { readonly relayerId: number; readonly batchId: bigint; readonly index: number } | null;
   announced: { readonly by: Address; readonly blockNumber: bigint } | null;
   challengedAt: Seconds | null;
+  /** A demand that was refused is not tried again before; absent where none was. */
+  retryAt?: Seconds;
   transaction: Hash | null;
   reason: string | null;
 }
@@ -66,6 +68,8 @@ export interface WatchState {
 const CASES_OVER_MAX = 1_000;
 const OVER: readonly CaseStatus[] = ["proven", "refused", "lost", "answered", "condemned"];
 const isOver = ({ status }: Case): boolean => OVER.includes(status);
+
+export const isPutOff = ({ retryAt }: Case, now: Seconds): boolean => retryAt !== undefined && now < retryAt;
 
 const newState = (domain: Domain): WatchState =>
   ({ version: 1, domain, marks: [], endpoints: {}, batches: [], boards: [], voids: [], cases: [], checked: { batches: 0, boards: 0 } });

@@ -67,7 +67,7 @@ export interface Asks {
 }
 
 /** For one round: a relayer that does not answer at all is asked once. */
-export function asksOf({ options, state, published, receipts, nowMs }: Watch, relayerId: number): Asks {
+export function asksOf({ options, state, published, receipts, nowMs, say }: Watch, relayerId: number): Asks {
   const url = options.relayerUrl !== null && options.relayerId === relayerId ? options.relayerUrl : state.endpoints[relayerId] ?? null;
   let isAway = url === null || !/^https?:\/\//.test(url);
   let waitedMs = 0;
@@ -80,6 +80,7 @@ export function asksOf({ options, state, published, receipts, nowMs }: Watch, re
     } catch (error) {
       if (!(error instanceof TidelaneError)) throw error;
       isAway = error.code === "relayer_unreachable";
+      if (!isAway) say(`relayer ${relayerId}: an answer is passed over: ${error.message}`);
       return null;
     } finally {
       waitedMs += nowMs() - begunMs;

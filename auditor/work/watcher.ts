@@ -3,7 +3,7 @@ import { TidelaneError } from "../../protocol/errors.ts";
 import { advanceCases } from "./cases.ts";
 import { checkEvidence, checkOpen } from "./check.ts";
 import { follow } from "./follow.ts";
-import type { Case } from "./state.ts";
+import { isPutOff, type Case, type CaseStatus } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
 export interface WatchReport {
@@ -19,6 +19,7 @@ export interface WatchReport {
 /** So long a single run waits for announcements to ripen. */
 const ROUNDS_MAX = 600;
 const ROUND_WAIT_MS = 1_000;
+const UNDER_WAY: readonly CaseStatus[] = ["found", "announced", "proving"];
 const PRUNE_ROUNDS = 300;
 /** Between rounds that work off a backlog. */
 const BACKLOG_WAIT_MS = 100;
@@ -41,7 +42,8 @@ export async function watchOnce(watch: Watch, sleep: (ms: number) => Promise<voi
   for (let rounds = 0; rounds < ROUNDS_MAX && !signal.aborted; rounds++) {
     isCaughtUp = await round(watch);
     const isSending = watch.sender !== null && !watch.options.isDryRun;
-    const isUnderWay = isSending && watch.state.cases.some(({ status }) => status === "announced" || status === "proving" || status === "found");
+    const { timestamp } = await watch.chain.head();
+    const isUnderWay = isSending && watch.state.cases.some((one) => UNDER_WAY.includes(one.status) && !isPutOff(one, timestamp));
     if (isCaughtUp && !isUnderWay) break;
     await sleep(isUnderWay ? ROUND_WAIT_MS : BACKLOG_WAIT_MS);
   }

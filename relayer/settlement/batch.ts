@@ -7,7 +7,7 @@
 import { encodeFunctionData, numberToHex } from "viem/utils";
 import { batchDataToBytes, type BatchDataTask } from "../../protocol/batchData.ts";
 import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
-import { MerkleSumTree, itemsHash, type Item, type SumProof } from "../../protocol/merkleSum.ts";
+import { MerkleSumTree, itemsHash, tabItemId, type Item, type SumProof } from "../../protocol/merkleSum.ts";
 import { hashStruct, type Keccak256 } from "../../protocol/typedData.ts";
 import { leafOf, sessionLeaf, tabLeaf, type AttemptRecord, type Leaf } from "../../protocol/records.ts";
 import { InvalidValueError } from "../../protocol/errors.ts";
@@ -96,9 +96,6 @@ export function buildBatch(input: BatchInput, keccak256: Keccak256, keccakBytes:
 
 export const encodePostBatch = (built: Pick<BuiltBatch, "header" | "debits" | "credits">, signature: Signature): Hex =>
   encodeFunctionData({ abi: BatchSettlementAbi, functionName: "postBatch", args: [built.header, signature, built.debits, built.credits] });
-
-/** A node's id as it stands in creditsHash. */
-export const tabItemId = (nodeId: number): Hash => numberToHex(nodeId, { size: 32 });
 
 interface Entry {
   readonly record: AttemptRecord;

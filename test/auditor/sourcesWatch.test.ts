@@ -9,7 +9,7 @@ import { FraudProofsAbi } from "../../protocol/generated/abi/FraudProofs.ts";
 import type { Address } from "../../protocol/units.ts";
 
 const addressOf = (n: number): Address => `0x${n.toString(16).padStart(2, "0").repeat(20)}`;
-const contracts = { BatchSettlement: addressOf(1), SaturationBoard: addressOf(2), FraudProofs: addressOf(3), RelayerRegistry: addressOf(4) };
+const contracts = { BatchSettlement: addressOf(1), SaturationBoard: addressOf(2), FraudProofs: addressOf(3), RelayerRegistry: addressOf(4), Escrow: addressOf(5) };
 const hash = (n: number): Hex => numberToHex(n, { size: 32 });
 
 /** Relayer n registers its address in block n. */

@@ -46,7 +46,7 @@ export class Books {
   async post(records: readonly AttemptRecord[], departure: Departure = {}): Promise<BatchHeader> {
     const { header, debits, credits, data } = await this.build(records, departure);
     const signature = await this.#world.sign(this.relayer.key, "BatchHeader", header);
-    await this.#world.local.send(accounts.poster, this.#world.at("BatchSettlement"), encodePostBatch({ header, debits, credits }, signature));
+    await this.#world.post(this.relayer, encodePostBatch({ header, debits, credits }, signature));
     this.last = { id: header.batchId, hash: hashStruct("BatchHeader", header) };
     for (const { sessionId, change } of debits) this.#charged.set(sessionId, (this.#charged.get(sessionId) ?? 0n) + change);
     for (const { nodeId, change } of credits) this.#earned.set(nodeId, (this.#earned.get(nodeId) ?? 0n) + change);

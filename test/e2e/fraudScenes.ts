@@ -105,10 +105,15 @@ export const acts: readonly Act[] = [
     return ofRelayer("proveInvalidLeaf", relayer, BOND - 50_000_000n);
   },
   async function f5(world, node) {
+    // Posted by a contract that makes the call out of other bytes, as one would who hides what it moves.
     const relayer = await world.relayer();
-    const rows = [await world.attempt(relayer, node, await world.session(relayer)), await world.attempt(relayer, node, await world.session(relayer))];
+    await world.postThroughInverter(relayer);
+    const [books, sessions] = [new Books(world, relayer), [await world.session(relayer), await world.session(relayer)]];
+    const attempts = async () => [await world.attempt(relayer, node, sessions[0]!), await world.attempt(relayer, node, sessions[1]!)];
+    await books.post(await attempts());
+    const rows = await attempts();
     const excess = 10n;
-    await new Books(world, relayer).post(rows, { debits: (debits) => debits.map((debit, i) => ({ ...debit, change: debit.change + (i === 0 ? excess : -excess) })) });
+    await books.post(rows, { debits: (debits) => debits.map((debit, i) => ({ ...debit, change: debit.change + (i === 0 ? excess : -excess) })) });
     // The session that is debited too little is a wrong change of its own.
     return ofRelayer("proveWrongChange", relayer, tenthLess(tenthLess(BOND) - excess), tenthLess(tenthLess(BOND)) - excess);
   },

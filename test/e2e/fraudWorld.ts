@@ -49,6 +49,16 @@ export const bytes32 = (n: number | bigint): Hash => `0x${n.toString(16).padStar
 const keyOf = (n: number): Hex => keccak256(bytes32(0xfeed_0000 + n));
 const addressOf = (key: Hex): Address => privateKeyToAccount(key).address.toLowerCase() as Address;
 
+/** Turns every word that it is sent over, calls the target with them, and reverts where that does. */
+const inverterCode = (target: Address): Hex =>
+  `0x5f5b3681101560145780351981526020016001565b5f5f365f5f73${target.slice(2)}5af16037575f5ffd5b00`;
+
+/** In whole words. */
+function inverted(bytes: Hex): Hex {
+  const words = bytes.slice(2).padEnd(Math.ceil((bytes.length - 2) / 64) * 64, "0");
+  return `0x${words.replace(/./g, (digit) => (15 - parseInt(digit, 16)).toString(16))}`;
+}
+
 export class FraudWorld {
   readonly local: LocalChain;
   /** What each path of the server answers with; anything else is 404. */
@@ -57,6 +67,7 @@ export class FraudWorld {
   #made = 0;
   #relayers = 1;
   #nodes = 2;
+  readonly #inverters = new Map<number, Address>();
   #tabs = new Map<string, { seq: bigint; cumulative: bigint; hash: Hash }>();
 
   private constructor(local: LocalChain, server: Server) {
@@ -106,6 +117,22 @@ export class FraudWorld {
     }));
     await this.#bond(accounts.relayerOwner, Party.relayer, id, BOND);
     return { id, key };
+  }
+
+  /** From now on a contract posts for it, which is sent the call with every bit turned over. */
+  async postThroughInverter(relayer: Actor): Promise<void> {
+    const inverter: Address = `0x${(0xc0de_0000 + relayer.id).toString(16).padStart(40, "0")}`;
+    await this.local.rpc("anvil_setCode", [inverter, inverterCode(this.at("BatchSettlement"))]);
+    await this.local.send(accounts.relayerOwner, this.at("RelayerRegistry"), encodeFunctionData({
+      abi: RelayerRegistryAbi, functionName: "update", args: [relayer.id, inverter, 300, this.urlOf(relayer.id)],
+    }));
+    this.#inverters.set(relayer.id, inverter);
+  }
+
+  /** Sends a batch as the relayer's poster. */
+  async post(relayer: Actor, call: Hex): Promise<void> {
+    const inverter = this.#inverters.get(relayer.id);
+    await this.local.send(accounts.poster, inverter ?? this.at("BatchSettlement"), inverter ? inverted(call) : call);
   }
 
   async node(): Promise<Actor> {

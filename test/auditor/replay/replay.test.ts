@@ -410,6 +410,7 @@ describe("what cannot be checked yet", () => {
     expect(left(without)).to.match(new RegExp(`table: node table ${first!.root} is not served`));
     expect([without.verdict, without.findings]).to.deep.equal(["unchecked", []]);
     expect(left(replay(world.evidence(EPOCH, { batches: world.batches.map((batch) => ({ ...batch, data: null })) })))).to.match(/data: the data of batch 1 is not served/);
+    expect(left(replay(world.evidence(EPOCH, { cut: ["no more than 5 tables are read"] })))).to.include("data: no more than 5 tables are read");
     expect(left(replay(world.evidence(EPOCH, { epochs: [{ epoch: FIRST, dataHash: null, data: null }] })))).to.match(/attestation: epoch \d+ is not committed/);
     expect(replay(world.evidence({ kind: "epoch", epoch: FIRST + 7 }))).to.deep.include({ verdict: "unchecked", decisions: 0 });
   });

@@ -125,5 +125,8 @@ describe("a watcher's archive", () => {
     await small.prune();
     expect(await small.object(old.hash)).to.equal(null);
     expect(await small.object(young.hash)).to.not.equal(null);
+    // What went for its age alone is nothing to speak of.
+    const told = readFileSync(join(folder, "journal.jsonl"), "utf8").trim().split("\n").map((line) => JSON.parse(line) as { what: string; files: number });
+    expect(told.map(({ what, files }) => [what, files])).to.deep.equal([["dropped", 1]]);
   });
 });

@@ -4,6 +4,7 @@ import { expect } from "chai";
 import { advanceCases, openCases } from "../../../auditor/work/cases.ts";
 import { checkEvidence } from "../../../auditor/work/check.ts";
 import type { Watch } from "../../../auditor/work/watch.ts";
+import { watchOnce } from "../../../auditor/work/watcher.ts";
 import { NO_MESSAGES, type Found } from "../../../auditor/watch/history.ts";
 import { signStruct } from "../../../protocol/signing.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
@@ -204,6 +205,34 @@ describe("a watcher's cases", () => {
     await advanceCases(watch);
     await openCases(watch, [at(2)]);
     expect(watch.state.cases.map(({ place }) => place!.index)).to.deep.equal([0, 1]);
+  });
+
+  it("of withheld data that are refused are tried again while there is time: the bond's tokens may still come", async () => {
+    const watch = await watcher();
+    await keepBatch(watch);
+    const { postedAt } = (await watch.archive.batch(1, 1n))!;
+    chain.timestamp = postedAt + 10;
+    await openCases(watch, [withheld]);
+    sender.refusals.set("challengeData", "ERC20InsufficientBalance(0xab, 0, 7)");
+    await advanceCases(watch);
+    expect([sender.sent, statuses(watch), watch.state.cases[0]!.reason]).to.deep.equal([[], ["found"], "ERC20InsufficientBalance(0xab, 0, 7)"]);
+    const { isCaughtUp } = await watchOnce(watch, async () => expect.fail("nothing is under way"), new AbortController().signal);
+    expect([isCaughtUp, sender.sent], "not before a while has passed").to.deep.equal([true, []]);
+    chain.timestamp += WINDOW_SECONDS / 40;
+    const again = await watcher();
+    await advanceCases(again);
+    expect([sender.sent, statuses(again), again.state.cases[0]!.reason]).to.deep.equal([["challengeData"], ["challenged"], null]);
+    expect(journalOf(folder)).to.deep.equal(["found", "put off", "challenged"]);
+  });
+
+  it("of withheld data that are refused once W is over stay refused", async () => {
+    const watch = await watcher();
+    await keepBatch(watch);
+    chain.timestamp = (await watch.archive.batch(1, 1n))!.postedAt + WINDOW_SECONDS + 1;
+    await openCases(watch, [withheld]);
+    sender.refusals.set("challengeData", "ChallengeTooLate(3603)");
+    await advanceCases(watch);
+    expect([statuses(watch), watch.state.cases[0]!.reason]).to.deep.equal([["refused"], "ChallengeTooLate(3603)"]);
   });
 
   it("of withheld data are no more once a relayer has taken as many bonds as it may, whatever its batches", async () => {

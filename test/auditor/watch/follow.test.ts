@@ -108,6 +108,27 @@ describe("a watcher that follows the chain", () => {
     expect(journalOf(folder)).to.deep.equal(["failed", "found"]);
   });
 
+  it("gives up a batch that makes its check fail once nothing can come of it any more, and says so", async () => {
+    chain.happened.set(4n, [{ kind: "batch", batch: posted({}, chain.timestamp) }]);
+    const watch = await watcher();
+    await follow(watch);
+    watch.archive.batch = () => Promise.reject(new Error("poison"));
+    const openAfter = async (seconds: number): Promise<number> => {
+      chain.timestamp += seconds;
+      await checkOpen(watch);
+      return watch.state.batches.length;
+    };
+    expect([await openAfter(2 * WINDOW_SECONDS), await openAfter(WINDOW_SECONDS)]).to.deep.equal([1, 0]);
+    expect(journalOf(folder)).to.deep.equal(["failed", "given up"]);
+  });
+
+  it("says what of the chain it could not read", async () => {
+    const hidden = { ...posted(), debits: null, credits: null };
+    chain.happened.set(4n, [{ kind: "batch", batch: hidden }, { kind: "unread", relayerId: 1, batchId: 1n, detail: "leaf 0" }, { kind: "unread", relayerId: 9, batchId: 1n, detail: "another's" }]);
+    await follow(await watcher({ relayerId: 1 }));
+    expect(journalOf(folder)).to.deep.equal(["unread", "unread"]);
+  });
+
   it("waits for a relayer that answers slowly for so long in a round, and looks at the rest in the next", async () => {
     const batches = [1n, 2n, 3n, 4n, 5n].map((batchId) => ({ kind: "batch" as const, batch: posted({ batchId }, chain.timestamp) }));
     chain.happened.set(4n, [{ kind: "endpoint", relayerId: 1, endpoint: "http://slow.example" }, ...batches]);

@@ -2,11 +2,11 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { keccak256 } from "viem/utils";
-import { buildBatch, proofsOfTask, recordsOf, tabItemId, treesOf, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../../../relayer/settlement/batch.ts";
+import { buildBatch, proofsOfTask, recordsOf, treesOf, type BatchInput, type BuiltBatch, type SessionBooks, type TabBooks } from "../../../relayer/settlement/batch.ts";
 import { dueAtSeconds, dueSessions, fitTasks, type Owing, type PlanTask, type Room } from "../../../relayer/settlement/plan.ts";
 import { batchDataFromBytes, batchDataToBytes, canonicalJson } from "../../../protocol/batchData.ts";
 import { chargeDown } from "../../../protocol/fees.ts";
-import { itemsHash, walkProof } from "../../../protocol/merkleSum.ts";
+import { itemsHash, tabItemId, walkProof } from "../../../protocol/merkleSum.ts";
 import { leafOf, sessionLeaf, tabLeaf } from "../../../protocol/records.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { InvalidValueError } from "../../../protocol/errors.ts";
