@@ -64,7 +64,7 @@ export class MemoryJournal implements Journal {
     const session = this.#sessions.get(task.sessionId);
     if (!session) throw journalErrors.unknownSession(task.sessionId);
     if (this.#tasks.has(task.taskId)) throw journalErrors.replayed(task.taskId);
-    if (voucher === null && task.order.nonce !== session.nextNonce) throw journalErrors.nonceTaken(task.sessionId, task.order.nonce);
+    if (voucher === null && task.order.nonce !== session.nextNonce) throw journalErrors.nonceTaken(task.sessionId, task.order.nonce, session.nextNonce);
     const open = [...this.#tasks.values()].filter((one) => one.state === "open" && one.opened.sessionId === task.sessionId);
     const owed = open.reduce((sum, { opened }) => sum + opened.order.maxFee, session.charged + task.order.maxFee);
     if (most !== undefined && owed > most) throw journalErrors.ordersElsewhere(task.sessionId, owed, most);

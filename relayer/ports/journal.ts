@@ -114,7 +114,7 @@ export interface Journal {
    * order's nonce must be the session's next, which is raised.
    * @param most what the session may owe in all, this order included: the processes of one relayer share it, and each knows its
    *   own orders only. Not asked where it is left out.
-   * @throws `order_replayed` where the task is known, `nonce_taken` where another process used the nonce, `orders_elsewhere` where
+   * @throws `order_replayed` where the task is known, `nonce_taken` where it is not the session's next one (details.next), `orders_elsewhere` where
    *   what was charged and all open orders together would exceed `most`.
    */
   openTask(task: OpenedTask, voucher: SignedVoucher | null, most?: TokenAmount): Promise<void>;

@@ -75,6 +75,11 @@ export class AttemptFailed extends TidelaneError {
 /** What a node says that cannot see the payer's lock: while the chain is away, only one that saw it lately works for it. */
 export const BLIND = "chain_unreachable";
 
+const UNANSWERED = "cancel_unanswered";
+const WITHDRAWN = "withdrawn";
+/** Given up after it was stopped from this end: not the node's fault. */
+const STOPPED: Readonly<Record<string, string>> = { [UNANSWERED]: "The node did not answer a cancel.", [WITHDRAWN]: "The task could not be journaled." };
+
 const REFUSALS: Readonly<Record<number, string>> = {
   [RefusalReason.FULL]: "refused_full", [RefusalReason.DRAINING]: "refused_draining", [RefusalReason.MODEL]: "refused_model",
   [RefusalReason.UNPAID]: "refused_unpaid", [RefusalReason.INPUT]: "refused_input", [RefusalReason.UNACKED]: "refused_unacked",
@@ -170,7 +175,7 @@ export class Attempt {
       throw this.#failureOf(error);
     } finally {
       // The reader has left in the middle: nobody wants the rest.
-      if (!isOver) this.#tellToStop("relayer");
+      if (!isOver && !this.#gaveUp) this.#tellToStop("relayer");
       this.#watch.stop();
       over.abort();
       client.removeEventListener("abort", onClientGone);
@@ -178,10 +183,15 @@ export class Attempt {
     }
   }
 
+  /** The task could not be journaled: the node is told to stop, and nothing that it says counts. */
+  withdraw(): void {
+    this.#giveUp(WITHDRAWN);
+  }
+
   /** Only the time is counted in which the node is waited for: a client that reads slowly is not the node's fault. */
   #expectNext(): void {
     const { limits } = this.#world;
-    if (this.#cancelledFor) this.#watch.expect(this.#cancelDueMs - this.#world.clock.monotonicMs(), "cancel_unanswered");
+    if (this.#cancelledFor) this.#watch.expect(this.#cancelDueMs - this.#world.clock.monotonicMs(), UNANSWERED);
     else if (this.#startedTokens === null) this.#watch.expect(limits.startMsMax - this.#waitedMs, "no_answer");
     else this.#watch.expect((this.#outputBytes === 0 ? limits.firstTokenMsMax : limits.gapMsMax) - this.#waitedMs, "stalled");
   }
@@ -293,9 +303,8 @@ export class Attempt {
 
   #giveUp(cause: string): void {
     if (this.#gaveUp) return;
-    const isUnanswered = cause === "cancel_unanswered";
-    this.#gaveUp = new AttemptFailed(cause, isUnanswered ? "cancelled" : "failed", isUnanswered ? "The node did not answer a cancel." : `The node stopped answering (${cause}).`);
-    if (!isUnanswered) this.#tellToStop("relayer");
+    this.#gaveUp = new AttemptFailed(cause, cause in STOPPED ? "cancelled" : "failed", STOPPED[cause] ?? `The node stopped answering (${cause}).`);
+    if (cause !== UNANSWERED) this.#tellToStop("relayer");
     this.#stopListening.abort();
   }
 

@@ -10,7 +10,7 @@ import type { Address, Hash } from "../../protocol/units.ts";
 import type { NodeLinks } from "../ports/nodes.ts";
 import type { SeenRequest } from "../ports/readers.ts";
 import type { EndedAttempt, Journal, RecordStore } from "../ports/journal.ts";
-import type { Cover } from "./sessions.ts";
+import type { Cover } from "./cover.ts";
 import type { FleetModel } from "./fleet.ts";
 import { Tasks, type TasksWorld } from "./tasks.ts";
 
@@ -75,7 +75,7 @@ async function coverOf({ journal, clock }: ContractWorld, covered: CoveredOrder,
     covered, sessionId: seen.requestId, taskId, mode: Mode.REQUEST, modeName: "allowance", promptSalt: seen.requestId,
     // The order commits to the prompt as the contract gave it; the node gets the body that it becomes.
     inputCommit: textCommit(seen.requestId, body),
-    exposure: () => 0n, charged: () => {}, release: () => {},
+    opened: Promise.resolve(), exposure: () => 0n, charged: () => {}, release: () => {},
   };
 }
 

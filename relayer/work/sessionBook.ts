@@ -6,6 +6,7 @@
 import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { SessionLedger } from "../settlement/ledger.ts";
+import { HeadStart } from "./headStart.ts";
 import type { ModeValue } from "../../protocol/constants.ts";
 import type { SpendingAuthorization } from "../../protocol/generated/structs.ts";
 import type { Hash, Millis } from "../../protocol/units.ts";
@@ -23,8 +24,10 @@ export class SessionBook {
   readonly sessionId: Hash;
   readonly authorization: SpendingAuthorization;
   readonly ledger: SessionLedger;
+  readonly headStart = new HeadStart();
   /** ALLOWANCE: the nonce of the next order. */
   nextNonce: bigint;
+  #nonceCorrections = 0;
   /** Of the last request for an API key: each must be later than the one before. */
   lastKeyRequestSeconds = 0;
   #reading: ChainSession | null = null;
@@ -40,6 +43,21 @@ export class SessionBook {
     this.ledger = new SessionLedger(
       { mode: authorization.mode as ModeValue, maxTotal: authorization.maxTotal, maxPerDay: authorization.maxPerDay }, stored.charged, stored.voucher?.voucher.cumulativeCap ?? 0n,
     );
+  }
+
+  get nonceCorrections(): number {
+    return this.#nonceCorrections;
+  }
+
+  /**
+   * The journal refused a nonce. Of all orders that were given theirs before this was known, the first one's word counts.
+   * @param next the journal's at that moment @param corrections there had been when the refused one was given
+   */
+  correctNonce(refused: bigint, next: bigint, corrections: number): void {
+    if (corrections !== this.#nonceCorrections) return;
+    this.#nonceCorrections += 1;
+    // Where others were faster, this process's later orders may still get theirs; where one of its own was lost, none after it can.
+    if (refused > next || next > this.nextNonce) this.nextNonce = next;
   }
 
   get modeName(): "voucher" | "allowance" {

@@ -4,63 +4,24 @@
 //                    └─▶ release()         nothing is owed; on every other path
 //
 // The task is journaled as open before `cover` resolves, because an order must never be assigned twice under one attempt
-// number, not even across a restart (double assignment is slashable). So whoever covers must also end the task with
-// `journal.finishTask`, with no attempts where none was made.
+// number, not even across a restart (double assignment is slashable). An order that the payer did not sign has an id that nobody
+// can send again, so its row may be written beside its dispatch: see headStart.ts. Whoever covers must also end the task with
+// `journal.finishTask`, with no attempts where none was made, unless `opened` rejects.
 import { apiKeyRequestDigest, type Payment } from "../../protocol/payment.ts";
 import { digestOfHash, hashStruct } from "../../protocol/typedData.ts";
-import { Mode, type ModeValue, type TierValue } from "../../protocol/constants.ts";
+import { Mode, type ModeValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ApiKeys } from "./apiKeys.ts";
 import { isUnreachable, type SessionBook } from "./sessionBook.ts";
 import { SessionBooks } from "./sessionBooks.ts";
 import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requirePaysInput, requireTakesOrders, requireWorthOpening } from "./sessionChecks.ts";
+import type { Cover, CoverRequest } from "./cover.ts";
 import type { CoveredOrder } from "../../protocol/records.ts";
 import type { SpendingAuthorization, TaskOrder } from "../../protocol/generated/structs.ts";
 import type { Hash, Hex, Millis, Seconds, Signature, TokenAmount } from "../../protocol/units.ts";
 import type { Clock, Crypto, Dice, Identity, Log } from "../ports/world.ts";
 import type { Chain } from "../ports/chain.ts";
 import type { Journal, OpenedTask, SignedVoucher } from "../ports/journal.ts";
-
-/** What a request says about its payment; the request itself is already parsed and its model resolved. */
-export interface CoverRequest {
-  /** VOUCHER: the parsed payment header; null where there is none. */
-  readonly payment: Payment | null;
-  /** ALLOWANCE: the bearer token (`tl_...`); null where there is none. A payment wins where both are given. */
-  readonly apiKey: string | null;
-  /** The body's bytes exactly as they came: promptCommit covers them. */
-  readonly body: Uint8Array;
-  readonly kind: OpenedTask["kind"];
-  /** Canonical model name, for the journal. */
-  readonly model: string;
-  readonly modelId: Hash;
-  readonly tier: TierValue;
-  /** Output tokens that the request may produce (0 for embeddings). In VOUCHER mode the signed order must allow as many. */
-  readonly maxOutTokens: number;
-  /** The greatest charge that is expected, relayer fee included: the order's maxFee in ALLOWANCE mode, cut to maxPerTask. */
-  readonly estimatedMaxFee: TokenAmount;
-  /** What the input alone costs: an order that allows less is refused. */
-  readonly leastFee: TokenAmount;
-  readonly nowMs: Millis;
-}
-
-/** A covered order with its reservation. Exactly one of `charged` and `release` counts: the first; later calls do nothing. */
-export interface Cover {
-  readonly covered: CoveredOrder;
-  readonly sessionId: Hash;
-  readonly taskId: Hash;
-  readonly mode: ModeValue;
-  /** `voucher` or `allowance`, for the response header. */
-  readonly modeName: "voucher" | "allowance";
-  readonly promptSalt: Hash;
-  /** saltedCommit(promptSalt, body) of the whole request. */
-  readonly inputCommit: Hash;
-  /** What the session could at most still be charged, charges and reservations (this one included) taken off. */
-  exposure(): TokenAmount;
-  /** Turns the reservation into a charge. Call it when the task was journaled as finished. @throws RangeError above the order's maxFee. */
-  charged(charge: TokenAmount): void;
-  /** Gives the reservation back. Idempotent; does nothing after `charged`. */
-  release(): void;
-}
 
 export interface Registered {
   readonly sessionId: Hash;
@@ -116,6 +77,8 @@ export interface SessionsOptions {
 const ALLOWANCE_ORDER_SECONDS: Seconds = 3_600;
 const NONCE_ATTEMPTS = 5;
 const KEY_REQUEST_SECONDS_MAX: Seconds = 60;
+/** More rows than this on their way to disk: the database is slow or gone, and further orders wait for theirs. */
+const AHEAD_MAX = 128;
 /** Openings that the relayer pays gas for at one time. */
 const OPENINGS_MAX = 32;
 
@@ -124,6 +87,7 @@ export class Sessions {
   readonly #books: SessionBooks;
   readonly #opening = new Set<Hash>();
   readonly #keys: ApiKeys;
+  #rowsWaiting = 0;
 
   constructor(world: SessionsOptions) {
     this.#world = world;
@@ -137,7 +101,8 @@ export class Sessions {
   }
 
   /**
-   * Checks that a payer covers this request, reserves its greatest charge and journals the task as open.
+   * Checks that a payer covers this request, reserves its greatest charge and journals the task as open, or begins to: `opened` then
+   * rejects with what the journal says (order_replayed, nonce_taken, orders_elsewhere, journal_unavailable).
    * @throws TidelaneError with one of the codes
    *   missing_key (neither payment nor key), unknown_key, invalid_payment (commitment, model, tier or links do not fit),
    *   wrong_key (voucher not signed by the session key), unknown_session (not registered here), unopened_session,
@@ -259,9 +224,7 @@ export class Sessions {
       try {
         return await this.#reserve(book, request, covered, taskId, promptSalt, null);
       } catch (error) {
-        if (!(error instanceof TidelaneError && error.code === "nonce_taken") || attempt >= NONCE_ATTEMPTS) throw error;
-        // Another process of this relayer, or an opening that failed, moved the nonces: the journal knows where they are.
-        book.nextNonce = (await this.#world.journal.session(book.sessionId))?.nextNonce ?? book.nextNonce;
+        if (!isNonceTaken(error) || attempt >= NONCE_ATTEMPTS) throw error;
       }
     }
   }
@@ -283,28 +246,44 @@ export class Sessions {
 
   async #reserve(book: SessionBook, request: CoverRequest, covered: CoveredOrder, taskId: Hash, promptSalt: Hash, voucher: SignedVoucher | null): Promise<Cover> {
     const { ledger } = book;
-    const { clock, journal } = this.#world;
+    const { clock } = this.#world;
     const nowSeconds = (): Seconds => Math.floor(clock.nowMs() / 1_000);
     requirePaysInput(covered.order.maxFee, request.leastFee);
     const cap = voucher?.voucher.cumulativeCap ?? null;
     const atSeconds = Math.floor(request.nowMs / 1_000);
     ledger.reserve(taskId, covered.order.maxFee, cap, atSeconds);
     if (voucher === null) book.nextNonce = covered.order.nonce + 1n;
-    try {
-      await journal.openTask({
-        taskId, sessionId: book.sessionId, order: covered.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs,
-      }, voucher, ledger.most(cap, atSeconds));
-    } catch (error) {
-      ledger.release(taskId);
-      throw error;
-    }
-    if (voucher) ledger.journaledCap(voucher.voucher.cumulativeCap);
+    const isAhead = voucher === null && this.#rowsWaiting < AHEAD_MAX && book.headStart.isGiven(clock.monotonicMs());
+    const opened = this.#write(book, { taskId, sessionId: book.sessionId, order: covered.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs }, voucher, ledger.most(cap, atSeconds));
+    if (!isAhead) await opened;
+    // Told to whoever waits for it.
+    opened.catch(() => {});
     return {
       covered, sessionId: book.sessionId, taskId, mode: book.authorization.mode as ModeValue, modeName: book.modeName, promptSalt, inputCommit: covered.order.promptCommit,
+      opened,
       exposure: () => ledger.exposure(nowSeconds()),
       charged: (charge) => ledger.charge(taskId, charge),
       release: () => ledger.release(taskId),
     };
+  }
+
+  /** Resolves when the order's row is durable; an order without a row reserves nothing. */
+  async #write(book: SessionBook, task: OpenedTask, voucher: SignedVoucher | null, most: TokenAmount): Promise<void> {
+    const { clock, journal } = this.#world;
+    const { nonceCorrections } = book;
+    this.#rowsWaiting += 1;
+    try {
+      await journal.openTask(task, voucher, most);
+      book.headStart.written(clock.monotonicMs());
+      if (voucher) book.ledger.journaledCap(voucher.voucher.cumulativeCap);
+    } catch (error) {
+      book.ledger.release(task.taskId);
+      book.headStart.refused(clock.monotonicMs());
+      if (isNonceTaken(error)) book.correctNonce(task.order.nonce, BigInt(error.details.next as string), nonceCorrections);
+      throw error;
+    } finally {
+      this.#rowsWaiting -= 1;
+    }
   }
 
   /** keccak256(salt || body) over megabytes: through native code and without a list of numbers in between. */
@@ -345,5 +324,7 @@ export class Sessions {
     throw new TidelaneError("This session is not registered here: POST its authorization to /tidelane/v1/sessions first.", { code: "unknown_session", details: { sessionId } });
   }
 }
+
+const isNonceTaken = (error: unknown): error is TidelaneError => error instanceof TidelaneError && error.code === "nonce_taken";
 
 const wrongKey = (what: string): TidelaneError => new TidelaneError(`${what} is not signed by the session key.`, { code: "wrong_key" });

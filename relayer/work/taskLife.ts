@@ -5,6 +5,8 @@
 //     └──── with a cause ──┘
 //
 // The reservation becomes a charge in one place only, right after the receipt is durable, and is released on every other path.
+// The first attempt may go ahead of the task's row (headStart.ts); whoever reads the events holds the first one back until the row
+// is durable, and so does this before it journals an end or makes another attempt.
 // An answer that breaks off in the middle ends with a typed error and costs nothing; going on elsewhere would begin where
 // `interrupted` is thrown.
 import { chargeDown } from "../../protocol/fees.ts";
@@ -25,7 +27,7 @@ import type { Reception } from "./reception.ts";
 import type { Waiting } from "./place.ts";
 import type { Wish } from "./hall.ts";
 import type { Booking, Choice, Outcome } from "./routingRequest.ts";
-import type { Cover } from "./sessions.ts";
+import type { Cover } from "./cover.ts";
 
 export const ATTEMPTS_MAX = 3;
 /**
@@ -65,6 +67,9 @@ export class TaskLife {
   readonly #rejectedBy: Booking[] = [];
   #isFinished = false;
   #nodeId = 0;
+  #attempt: Attempt | null = null;
+  /** Set when the journal refused the task: then it never was one. */
+  #refusal: { readonly error: unknown } | null = null;
 
   /** @param onOver called once, when nothing is left to do */
   constructor(world: TaskWorld, plan: Plan, cover: Cover, onOver: () => void) {
@@ -72,6 +77,10 @@ export class TaskLife {
     this.#plan = plan;
     this.#cover = cover;
     this.#onOver = onOver;
+    cover.opened.catch((error: unknown) => {
+      this.#refusal = { error };
+      this.#attempt?.withdraw();
+    });
   }
 
   /** Of the latest attempt. */
@@ -85,8 +94,9 @@ export class TaskLife {
     try {
       for (let attempt = 0, spared = 0, failure: AttemptFailed | null = null; ; attempt++) {
         const earlier: AttemptFailed | null = failure;
-        failure = yield* this.#attempt(first + attempt, earlier);
+        failure = yield* this.#try(first + attempt, earlier);
         if (!failure) return;
+        await this.#cover.opened;
         if (this.#isSpared(failure) && spared < SPARED_MAX) spared++;
         if (attempt + 1 - spared >= ATTEMPTS_MAX || isFinal(failure, earlier) || this.#plan.request.signal.aborted) throw attemptsFailed(failure, attempt + 1);
       }
@@ -108,7 +118,7 @@ export class TaskLife {
   }
 
   /** @returns null when the task has ended well, or why another attempt is due. @throws TidelaneError where none may follow. */
-  async *#attempt(number: number, earlier: AttemptFailed | null): AsyncGenerator<TaskEvent, AttemptFailed | null> {
+  async *#try(number: number, earlier: AttemptFailed | null): AsyncGenerator<TaskEvent, AttemptFailed | null> {
     const choice = yield* this.#choose(number, earlier);
     this.#nodeId = choice.nodeId;
     let outcome: Outcome = "unsent";
@@ -116,7 +126,8 @@ export class TaskLife {
     let signed: SignedAssignment | null = null;
     try {
       signed = await this.#assign(choice, number);
-      const attempt = this.#dispatch(choice, signed);
+      if (this.#refusal) throw this.#refusal.error;
+      const attempt = (this.#attempt = this.#dispatch(choice, signed));
       outcome = "failed";
       try {
         const held: OutputEvent[] = [];
@@ -143,6 +154,8 @@ export class TaskLife {
         return error;
       }
     } finally {
+      // The reader left because the journal refused the task: that is not the node's fault.
+      if (this.#refusal && outcome === "failed") outcome = "cancelled";
       choice.booking.release(outcome);
       if (signed && cause !== null) this.#ended.push({ ...this.#recordOf(choice, signed), signed: null, cause });
       this.#world.metrics.count("attempts_total", { outcome });
@@ -197,6 +210,7 @@ export class TaskLife {
     const { fee, inputTokens, outputTokens } = record.receipt.body;
     const charge = chargeDown(fee, record.assignment.feeBps);
     const attempt: SignedAttempt = { record, receiptHash, charge, ack: await this.#ack(receiptHash) };
+    await this.#cover.opened;
     await this.#world.journal.finishTask(this.#cover.taskId, "finished", [...this.#ended, { ...this.#recordOf(choice, signed), signed: attempt, cause: null }]).catch(refusedReceipt);
     this.#cover.charged(charge);
     this.#isFinished = true;
@@ -223,9 +237,14 @@ export class TaskLife {
     return { taskId: this.#cover.taskId, assignmentHash: signed.hash, nodeId: choice.nodeId, decision: choice.decision, assignment: assignmentToJson(signed) };
   }
 
+  /** What never was journaled has no end to be journaled. */
+  #isOpened(): Promise<boolean> {
+    return this.#cover.opened.then(() => true, () => false);
+  }
+
   async #abandon(): Promise<void> {
     try {
-      await this.#world.journal.finishTask(this.#cover.taskId, "failed", this.#ended);
+      if (await this.#isOpened()) await this.#world.journal.finishTask(this.#cover.taskId, "failed", this.#ended);
     } catch (error) {
       // It stays open in the journal, which ends such tasks by itself after a while; nothing is owed for it.
       this.#world.log.error({ taskId: this.#cover.taskId, error: (error as Error).message }, "a failed task could not be journaled");

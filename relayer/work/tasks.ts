@@ -1,8 +1,10 @@
 // Where tasks begin and are counted; what happens to one in between stands in taskLife.ts.
+import { TidelaneError } from "../../protocol/errors.ts";
 import { shuttingDown } from "./taskErrors.ts";
 import { estimatedMaxFee, leastFee, planOf, type TaskRequest } from "./taskPlan.ts";
 import { TaskLife, type TaskEvent, type TaskWorld } from "./taskLife.ts";
 import type { Hash, TokenAmount } from "../../protocol/units.ts";
+import type { Cover } from "./cover.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Reception } from "./reception.ts";
 import type { Sessions } from "./sessions.ts";
@@ -52,6 +54,17 @@ export class Tasks {
    *   no_node, saturated, price_above_maximum, input_refused, payment_refused, generation_failed, journal_unavailable, shutting_down
    */
   async start(request: TaskRequest): Promise<RunningTask> {
+    try {
+      return await this.#begin(request);
+    } catch (error) {
+      if (!(error instanceof TidelaneError && error.code === "nonce_taken")) throw error;
+      // Its row came after another process's of the same nonce, and the node was told to stop. The next order waits for its row first.
+      this.#world.metrics.count("tasks_withdrawn_total");
+      return await this.#begin(request);
+    }
+  }
+
+  async #begin(request: TaskRequest): Promise<RunningTask> {
     if (this.#isStopping) throw shuttingDown();
     const plan = planOf(request, this.#world.fleet, this.#world.tokens);
     this.#running += 1;
@@ -65,7 +78,7 @@ export class Tasks {
       const running = (life = new TaskLife(this.#world, plan, cover, () => this.#ended()));
       const exposure = cover.exposure();
       const events = running.run();
-      const first = await events.next();
+      const first = await firstOnceOpened(events, cover);
       return {
         taskId: cover.taskId, sessionId: cover.sessionId, mode: cover.modeName, exposure, model: plan.model.name, events: putBack(first, events), isWaiting: first.value?.type === "waiting",
         get nodeId() { return running.nodeId; },
@@ -87,6 +100,18 @@ export class Tasks {
     this.#running -= 1;
     if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+/** Nothing of an answer leaves before its task is durable. @throws what the journal says of a task that it does not take */
+async function firstOnceOpened<T>(events: AsyncGenerator<T>, { opened }: Pick<Cover, "opened">): Promise<IteratorResult<T>> {
+  const first = await events.next();
+  try {
+    await opened;
+  } catch (error) {
+    await events.return(undefined);
+    throw error;
+  }
+  return first;
 }
 
 /** The same events with the first one before them again. Leaving early ends the generator, whether or not the first was read. */

@@ -7,8 +7,10 @@ export const journalErrors = {
     new TidelaneError("The database cannot be reached; try again shortly.", { code: "journal_unavailable", retryable: true, cause }),
   replayed: (taskId: Hash) =>
     new TidelaneError("This order was already used. Sign a new order with another nonce.", { code: "order_replayed", details: { taskId } }),
-  nonceTaken: (sessionId: Hash, nonce: bigint) =>
-    new TidelaneError("Another process used this nonce of the session; read the session again.", { code: "nonce_taken", retryable: true, details: { sessionId, nonce: String(nonce) } }),
+  nonceTaken: (sessionId: Hash, nonce: bigint, next: bigint) =>
+    new TidelaneError(`The session's next nonce is ${next}, not ${nonce}: another process used it, or one before it was never journaled.`, {
+      code: "nonce_taken", retryable: true, details: { sessionId, nonce: String(nonce), next: String(next) },
+    }),
   ordersElsewhere: (sessionId: Hash, needed: bigint, most: bigint) =>
     new TidelaneError(`Charges and orders in flight, those of this relayer's other processes included, need ${needed}; ${most} is covered. Wait until some have ended.`, {
       code: "orders_elsewhere", retryable: true, details: { sessionId, needed: String(needed), most: String(most) },

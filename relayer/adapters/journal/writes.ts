@@ -39,7 +39,7 @@ export async function openTasks(db: NodePgDatabase, openings: readonly Opening[]
     const session = progress.get(task.sessionId);
     if (!session) return journalErrors.unknownSession(task.sessionId);
     if (known.has(task.taskId)) return journalErrors.replayed(task.taskId);
-    if (voucher === null && task.order.nonce !== session.nextNonce) return journalErrors.nonceTaken(task.sessionId, task.order.nonce);
+    if (voucher === null && task.order.nonce !== session.nextNonce) return journalErrors.nonceTaken(task.sessionId, task.order.nonce, session.nextNonce);
     const owed = session.owed + task.order.maxFee;
     if (most !== undefined && owed > most) return journalErrors.ordersElsewhere(task.sessionId, owed, most);
     session.owed = owed;

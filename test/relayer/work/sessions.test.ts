@@ -1,7 +1,8 @@
 // Who pays: each way to be covered, each way not to be, and what holds while the chain or the database is away.
 import { expect } from "chai";
 import { bytesToHex } from "viem/utils";
-import { Sessions, type Cover, type CoverRequest } from "../../../relayer/work/sessions.ts";
+import { Sessions } from "../../../relayer/work/sessions.ts";
+import type { Cover, CoverRequest } from "../../../relayer/work/cover.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
 import { saltedCommit } from "../../../protocol/ids.ts";

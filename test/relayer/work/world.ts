@@ -25,7 +25,7 @@ import type { Waiting } from "../../../relayer/work/place.ts";
 import type { FleetModel } from "../../../relayer/work/fleet.ts";
 import type { ChooseRequest, Choice, Outcome, Unavailable } from "../../../relayer/work/routingRequest.ts";
 import type { TaskRequest } from "../../../relayer/work/taskPlan.ts";
-import type { Cover, CoverRequest } from "../../../relayer/work/sessions.ts";
+import type { Cover, CoverRequest } from "../../../relayer/work/cover.ts";
 import type { Deployment } from "../../../relayer/ports/chain.ts";
 import { domain, honestRecord, node as nodeSigner, relayer as relayerSigner } from "../../protocol/honest.ts";
 
@@ -127,6 +127,8 @@ export const answers = (...texts: string[]): Script => async function* (attempt)
 
 export interface TestWorld {
   readonly tasks: Tasks;
+  /** The same nodes with other parts around them. */
+  readonly tasksWith: (parts: Partial<TasksWorld>) => Tasks;
   readonly journal: MemoryJournal;
   readonly nodes: ScriptedNode[];
   readonly chosen: ChooseRequest[];
@@ -156,7 +158,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
   const journal = new MemoryJournal();
   const limits = { startMsMax: 10_000, firstTokenMsMax: 10_000, gapMsMax: 10_000, cancelMsMax: 10_000, outputBytesMax: 1_000_000 };
   const steps: string[] = [];
-  const world: Omit<TestWorld, "tasks"> = {
+  const world: Omit<TestWorld, "tasks" | "tasksWith"> = {
     journal, nodes: scripts.map((script, i) => new ScriptedNode(7 + i, script)), chosen: [], outcomes: [], contradicted: [], requests: [], cancels: [], acks: [], covers: [], tabs: new Tabs(), steps, unavailable: null, waiting: [], isSoonFree: false, opening: Promise.resolve(), orderSeconds: 600, limits,
   };
   const finish = journal.finishTask.bind(journal);
@@ -207,7 +209,7 @@ export async function worldOf(...scripts: Script[]): Promise<TestWorld> {
     },
     sessions: { cover: (request) => coverOf(request, tested) },
   };
-  const tested: TestWorld = { ...world, tasks: new Tasks(base) };
+  const tested: TestWorld = { ...world, tasks: new Tasks(base), tasksWith: (parts) => new Tasks({ ...base, ...parts }) };
   return tested;
 }
 
@@ -241,7 +243,7 @@ async function coverOf(request: CoverRequest, world: TestWorld): Promise<Cover> 
   world.opening = world.opening.then(() => world.journal.openTask({ taskId, sessionId: record.order.sessionId, order: record.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs }, null));
   await world.opening;
   return {
-    covered, sessionId: record.order.sessionId, taskId, mode: Mode.ALLOWANCE, modeName: "allowance", promptSalt, inputCommit: record.order.promptCommit, exposure: () => 900_000n,
+    covered, sessionId: record.order.sessionId, taskId, mode: Mode.ALLOWANCE, modeName: "allowance", promptSalt, inputCommit: record.order.promptCommit, opened: Promise.resolve(), exposure: () => 900_000n,
     charged: (charge) => { world.steps.push("charged"); state.charged ??= charge; },
     release: () => { if (state.charged === null) state.released = true; },
   };
