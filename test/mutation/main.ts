@@ -1,6 +1,7 @@
 // Mutation testing of the money paths: is there a test for each thing that the contracts could do wrong?
 // usage: npm run test:mutation [-- --sample <n>] [--seed <s>] [--file <part of a path>] [--json]
 //        Results are kept in .tidelane/mutation.json: killed mutants stay killed while their file is the same.
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -20,6 +21,13 @@ const NOT_RUN = "typeHashesFitTheStructs|allOrNothing";
 const KEPT = join(root, ".tidelane", "mutation.json");
 const KILLED_BPS_LEAST = 9_500;
 const SAVED_EVERY = 20;
+/** A mutant that loops may record calls without end; the original needs less than half of this. */
+const MEMORY_BYTES_MAX = 5e9;
+const GAVE_OUT = "memory";
+/** The exit code that asks for another process, which goes on behind the mutant that used up this one. */
+const GO_ON = 75;
+/** Set in the processes that do the work: `first`, then `next`. */
+const part = process.env["MUTATION_PART"];
 
 /** What is kept of a run: by whom each mutant was killed, null where by nobody. */
 interface Kept {
@@ -34,7 +42,7 @@ async function main(): Promise<void> {
   const sources = readSources();
   const { mutants, output } = mutate(sources, FILES);
   const runner = await suiteRunner(output, NOT_RUN);
-  await requireGreen(runner);
+  if (part === "first") await requireGreen(runner);
   const wanted = mutants.filter(({ file }) => file.includes(values.file));
   const chosen = values.sample ? drawn(wanted, Number(values.sample), values.seed) : wanted;
   const kept = load(sources);
@@ -52,15 +60,22 @@ async function requireGreen(runner: SuiteRunner): Promise<void> {
 
 async function run(runner: SuiteRunner, mutants: readonly Mutant[], kept: Kept): Promise<Record<string, string | null>> {
   const order = new Order(runner.suites);
-  let done = 0;
+  let [done, key] = [0, ""];
+  const watch = setInterval(() => {
+    if (process.memoryUsage.rss() < MEMORY_BYTES_MAX) return;
+    kept.killers[key] = GAVE_OUT;
+    save(kept);
+    process.exit(GO_ON);
+  }, 200);
   for (const mutant of mutants) {
-    const key = keyOf(mutant);
+    key = keyOf(mutant);
     kept.killers[key] ??= await killerOf(runner, mutant, order);
     if (++done % SAVED_EVERY === 0 || done === mutants.length) {
       save(kept);
       console.log(`${done} of ${mutants.length}, ${mutants.slice(0, done).filter((one) => !kept.killers[keyOf(one)]).length} survive`);
     }
   }
+  clearInterval(watch);
   return kept.killers;
 }
 
@@ -132,4 +147,15 @@ function report(mutants: readonly Mutant[], killers: Record<string, string | nul
   process.exitCode = killedBps >= KILLED_BPS_LEAST ? 0 : 1;
 }
 
-await main();
+/** One process after the other, until one comes to the end. */
+function supervise(): void {
+  for (let next = "first"; ; next = "next") {
+    const { status } = spawnSync(process.execPath, process.argv.slice(1), { stdio: "inherit", env: { ...process.env, MUTATION_PART: next } });
+    if (status === GO_ON) continue;
+    process.exitCode = status ?? 1;
+    return;
+  }
+}
+
+if (part === undefined) supervise();
+else await main();
