@@ -125,7 +125,7 @@ export class Tidelane implements Policy {
 
   #errandOf(job: Job): Errand<Job> {
     return {
-      key: job, payer: String(job.payer), arrivalMs: job.arrivalMs, inputTokens: job.inputTokens, maxOutTokens: job.maxOutTokens, ttftTargetMs: job.ttftTargetMs,
+      key: job, payer: String(job.payer), conversation: "", arrivalMs: job.arrivalMs, inputTokens: job.inputTokens, maxOutTokens: job.maxOutTokens, ttftTargetMs: job.ttftTargetMs,
       tpotTargetMs: job.tpotTargetMs, bestTtftMs: this.#desk.bestTtftMs(job), isPatient: this.#variant.allWait,
       waitMsMax: Infinity, dueMs: null, weight: 1, ...(this.#variant.knowsLengths ? { foretoldOutTokens: job.outputTokens } : {}),
     };

@@ -6,6 +6,8 @@ import type { Millis, Tokens } from "../../protocol/units.ts";
 export interface Errand<Key> {
   readonly key: Key;
   readonly payer: string;
+  /** Of the payer's, whose conversations share its part; empty for none. */
+  readonly conversation: string;
   readonly arrivalMs: Millis;
   readonly inputTokens: Tokens;
   readonly maxOutTokens: Tokens;

@@ -1,28 +1,15 @@
-// Who is next: payers by how much they were served (VTC), and within a payer the earliest deadline.
+// Who is next: payers by how much they were served (VTC), and within a payer whoever its line says.
 //
 // A payer's counter grows with what it is served: 1 per input and 2 per output token (Sheng et al., "Fairness in Serving Large Language
 // Models", OSDI'24). The least counter is next. Who comes back after a pause is lifted to the least of those present, so that nobody
 // saves up a claim by staying away. Work-conserving: as long as anybody waits, somebody is next.
+import { PayerLine, type Ahead, type Waiting } from "./payerLine.ts";
 import type { Millis } from "../../protocol/units.ts";
-
-export interface Waiting<Item> {
-  readonly item: Item;
-  readonly payer: string;
-  /** Served tokens that starting it is charged with; what it turns out to cost more is charged later. */
-  readonly cost: number;
-  readonly deadlineMs: Millis;
-  readonly sinceMs: Millis;
-  /** Order of arrival: the tie-break among equal deadlines. */
-  readonly order: number;
-}
 
 interface Payer<Item> {
   readonly name: string;
   counter: number;
-  /** By deadline, then by arrival. */
-  readonly waiting: Waiting<Item>[];
-  /** Of all of them. */
-  cost: number;
+  readonly line: PayerLine<Item>;
   /** Place in the heap; -1 where nothing waits. */
   place: number;
 }
@@ -44,16 +31,14 @@ export class FairQueue<Item> {
   }
 
   sizeOf(payer: string): number {
-    return this.#payers.get(payer)?.waiting.length ?? 0;
+    return this.#payers.get(payer)?.line.size ?? 0;
   }
 
-  push(item: Item, payer: string, cost: number, deadlineMs: Millis, nowMs: Millis): Waiting<Item> {
-    const entry = { item, payer, cost, deadlineMs, sinceMs: nowMs, order: this.#arrivals++ };
+  /** @param conversation of the payer's; without one it shares the place of all that have none */
+  push(item: Item, payer: string, cost: number, deadlineMs: Millis, nowMs: Millis, conversation = ""): Waiting<Item> {
+    const entry = { item, payer, conversation, cost, deadlineMs, sinceMs: nowMs, order: this.#arrivals++ };
     const owner = this.#payerOf(payer);
-    let place = owner.waiting.length;
-    while (place > 0 && isBefore(entry, owner.waiting[place - 1]!)) place--;
-    owner.waiting.splice(place, 0, entry);
-    owner.cost += cost;
+    owner.line.push(entry);
     this.#size++;
     if (owner.place >= 0) {
       this.#settle(owner.place);
@@ -65,20 +50,21 @@ export class FairQueue<Item> {
     return entry;
   }
 
-  /** How many would start before the next one that this payer pushes, if each took its cost. */
-  aheadOfNext(payer: string): number {
+  /** How many would start before the next one that this payer pushes of a conversation, if each took its cost. */
+  aheadOfNext(payer: string, conversation = ""): number {
     const owner = this.#payers.get(payer);
     const least = this.#heap[0]?.counter ?? this.#floor;
-    const own = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, least);
-    return this.#startingBefore(own + (owner?.cost ?? 0), owner ?? null);
+    const counter = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, least);
+    const own = owner?.line.aheadOf(conversation) ?? NOBODY;
+    return own.count + this.#startingBefore(counter + own.cost, owner ?? null);
   }
 
   /** Everybody, in the order in which they would start if each took its cost. */
   inOrder(): Waiting<Item>[] {
     const virtual: { entry: Waiting<Item>; counter: number }[] = [];
-    for (const { waiting, counter } of this.#heap) {
+    for (const { line, counter } of this.#heap) {
       let before = counter;
-      for (const entry of waiting) {
+      for (const entry of line.inTurn()) {
         virtual.push({ entry, counter: before });
         before += entry.cost;
       }
@@ -86,10 +72,10 @@ export class FairQueue<Item> {
     return virtual.sort((one, other) => one.counter - other.counter || one.entry.order - other.entry.order).map(({ entry }) => entry);
   }
 
-  /** Those of other payers that start below a counter, and all of the payer's own. */
+  /** Those of other payers that start below a counter. */
   #startingBefore(counter: number, owner: Payer<Item> | null): number {
     let count = 0;
-    for (const payer of this.#heap) count += payer === owner ? payer.waiting.length : startingBelow(payer, counter);
+    for (const payer of this.#heap) if (payer !== owner) count += startingBelow(payer, counter);
     return count;
   }
 
@@ -97,17 +83,17 @@ export class FairQueue<Item> {
   first(count: number): Waiting<Item>[] {
     const popped: Payer<Item>[] = [];
     while (popped.length < count && this.#heap.length > 0) popped.push(this.#pop());
-    const virtual = popped.map((payer) => ({ payer, counter: payer.counter, next: 0 }));
+    const virtual = popped.map(({ line, counter }) => turnsOf(line, counter));
     const found: Waiting<Item>[] = [];
     while (found.length < count) {
       let best: (typeof virtual)[number] | null = null;
       for (const one of virtual) {
-        if (one.next < one.payer.waiting.length && (best === null || one.counter < best.counter)) best = one;
+        if (one.next !== undefined && (best === null || one.counter < best.counter)) best = one;
       }
       if (best === null) break;
-      const entry = best.payer.waiting[best.next++]!;
-      best.counter += entry.cost;
-      found.push(entry);
+      found.push(best.next!);
+      best.counter += best.next!.cost;
+      best.next = best.turns.next().value;
     }
     for (const payer of popped) {
       payer.place = this.#heap.push(payer) - 1;
@@ -118,7 +104,9 @@ export class FairQueue<Item> {
 
   /** Takes one out that starts now: its payer is charged. */
   start(entry: Waiting<Item>): void {
-    this.#floor = Math.max(this.#floor, this.#payers.get(entry.payer)!.counter);
+    const { counter, line } = this.#payers.get(entry.payer)!;
+    this.#floor = Math.max(this.#floor, counter);
+    line.started(entry);
     this.remove(entry);
     this.charge(entry.payer, entry.cost);
   }
@@ -126,12 +114,9 @@ export class FairQueue<Item> {
   /** Takes one out that will not start. @returns false where it was not in the queue any more */
   remove(entry: Waiting<Item>): boolean {
     const owner = this.#payers.get(entry.payer);
-    const place = owner?.waiting.indexOf(entry) ?? -1;
-    if (!owner || place < 0) return false;
-    owner.waiting.splice(place, 1);
-    owner.cost = owner.waiting.length === 0 ? 0 : owner.cost - entry.cost;
+    if (!owner?.line.remove(entry)) return false;
     this.#size--;
-    if (owner.waiting.length === 0) this.#leave(owner);
+    if (owner.line.size === 0) this.#leave(owner);
     else this.#settle(owner.place);
     return true;
   }
@@ -147,7 +132,7 @@ export class FairQueue<Item> {
     const known = this.#payers.get(name);
     if (known) return known;
     if (this.#payers.size >= PAYERS_MAX) this.#forget();
-    const payer = { name, counter: 0, waiting: [], cost: 0, place: -1 };
+    const payer = { name, counter: 0, line: new PayerLine<Item>(), place: -1 };
     this.#payers.set(name, payer);
     return payer;
   }
@@ -187,7 +172,7 @@ export class FairQueue<Item> {
   }
 
   #isAhead(one: Payer<Item>, other: Payer<Item>): boolean {
-    return one.counter < other.counter || (one.counter === other.counter && one.waiting[0]!.order < other.waiting[0]!.order);
+    return one.counter < other.counter || (one.counter === other.counter && one.line.first!.order < other.line.first!.order);
   }
 
   /** Moves the payer at a place up or down to where it belongs. */
@@ -214,18 +199,28 @@ export class FairQueue<Item> {
   }
 }
 
+const NOBODY: Ahead = { count: 0, cost: 0 };
+
+/** A payer's line as it would go on from a counter. */
+function turnsOf<Item>(line: PayerLine<Item>, counter: number): { counter: number; readonly turns: Generator<Waiting<Item>, undefined>; next: Waiting<Item> | undefined } {
+  const turns = line.inTurn();
+  return { counter, turns, next: turns.next().value };
+}
+
 /** Lines up to this length are counted, longer ones are reckoned by their mean: whoever stands behind so many waits anyway. */
 const COUNTED_MAX = 256;
 
 /** Of one payer's line, how many start while its counter is below another. */
-function startingBelow({ waiting, counter, cost }: Payer<unknown>, limit: number): number {
+function startingBelow({ line, counter }: Payer<unknown>, limit: number): number {
+  const { size, cost } = line;
   if (counter > limit) return 0;
-  if (counter + cost <= limit) return waiting.length;
-  if (waiting.length > COUNTED_MAX) return Math.min(waiting.length, Math.ceil((waiting.length * (limit - counter)) / cost));
+  if (counter + cost <= limit) return size;
+  if (size > COUNTED_MAX) return Math.min(size, Math.ceil((size * (limit - counter)) / cost));
   let [count, before] = [0, counter];
-  while (count < waiting.length && before <= limit) before += waiting[count++]!.cost;
+  for (const entry of line.inTurn()) {
+    if (before > limit) break;
+    before += entry.cost;
+    count++;
+  }
   return count;
 }
-
-const isBefore = <Item>(one: Waiting<Item>, other: Waiting<Item>): boolean =>
-  one.deadlineMs < other.deadlineMs || (one.deadlineMs === other.deadlineMs && one.order < other.order);

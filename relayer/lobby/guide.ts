@@ -13,7 +13,7 @@ import { Market } from "./market.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
 import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
-import type { Waiting } from "./fairQueue.ts";
+import type { Waiting } from "./payerLine.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
@@ -219,10 +219,10 @@ export class Guide<Key> {
   }
 
   #assess(errand: Errand<Key>): Admitted<Key> {
-    const { payer, inputTokens, maxOutTokens, arrivalMs, bestTtftMs, waitMsMax, dueMs, weight } = errand;
+    const { payer, conversation, inputTokens, maxOutTokens, arrivalMs, bestTtftMs, waitMsMax, dueMs, weight } = errand;
     const expectedOutTokens = Math.round(Math.min(maxOutTokens, errand.foretoldOutTokens ?? this.floor.mix.expectedOutTokens(inputTokens)));
     return {
-      errand, payer, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
+      errand, payer, conversation, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
       // The time after which even an idle node would be too late.
       latestStartMs: errand.isPatient ? Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
       fits: this.#market.wasteOf(inputTokens, expectedOutTokens, errand.ttftTargetMs),

@@ -6,13 +6,16 @@
 //     └─ deferrable ─▶ waits for the ebb, or until its own deadline asks for a place in the queue
 //
 // Who waits as long as it takes gets a booking: the announced start and two seconds. Whoever comes later stands behind it.
-import { FairQueue, type Waiting } from "./fairQueue.ts";
+import { FairQueue } from "./fairQueue.ts";
 import { THINNING, Thinning, type ThinningParameters } from "./thinning.ts";
 import type { MarketParameters } from "./market.ts";
+import type { Waiting } from "./payerLine.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 export interface LobbyRequest {
   readonly payer: string;
+  /** Of the payer's, whose conversations share its part; empty for none. */
+  readonly conversation: string;
   readonly inputTokens: Tokens;
   readonly expectedOutTokens: Tokens;
   /** Latest start with which its target can still be met on the best node; Infinity for those who said that they will wait. */
@@ -124,10 +127,10 @@ export class Lobby<Request extends LobbyRequest> {
     if (request.dueMs !== null) return this.#defer(request, request.dueMs, nowMs);
     if (nowMs > request.latestStartMs) return refused("too_late");
     if (request.latestStartMs !== Infinity && !this.#thinning.admits(request.payer, workOf(request), nowMs)) return refused("thinned");
-    const ahead = this.#queue.aheadOfNext(request.payer);
+    const ahead = this.#queue.aheadOfNext(request.payer, request.conversation);
     const waitMs = this.expectedWaitMs(nowMs, ahead);
     if (request.latestStartMs === Infinity && waitMs > request.waitMsMax) return refused("wait_too_long");
-    const entry = this.#queue.push(request, request.payer, costOf(request), deadlineOf(request, nowMs + waitMs), nowMs);
+    const entry = this.#queue.push(request, request.payer, costOf(request), deadlineOf(request, nowMs + waitMs), nowMs, request.conversation);
     if (this.#thinning.isModest(request.payer)) this.#modest.add(entry);
     return { admitted: true, entry, position: ahead + 1, expectedStartMs: nowMs + waitMs };
   }
@@ -139,7 +142,7 @@ export class Lobby<Request extends LobbyRequest> {
   }
 
   #defer(request: Request, dueMs: Millis, nowMs: Millis): Verdict<Request> {
-    const entry = this.#deferred.push(request, request.payer, costOf(request), dueMs, nowMs);
+    const entry = this.#deferred.push(request, request.payer, costOf(request), dueMs, nowMs, request.conversation);
     return { admitted: true, entry, position: this.#queue.size + this.#deferred.size, expectedStartMs: dueMs };
   }
 
@@ -148,10 +151,10 @@ export class Lobby<Request extends LobbyRequest> {
     if (this.#deferred.size === 0) return [];
     const horizonMs = nowMs + this.expectedWaitMs(nowMs) + DUE_MARGIN_MS;
     return this.#deferred.inOrder().filter((entry) => entry.deadlineMs <= horizonMs && this.#deferred.remove(entry))
-      .map((entry) => this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs));
+      .map((entry) => this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs, entry.conversation));
   }
 
-  /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room. @param deadlineMs its place among its payer's */
+  /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room, nor kept back for what its conversation was served. @param deadlineMs its place among its payer's */
   again(request: Request, deadlineMs: Millis, nowMs: Millis): Waiting<Request> {
     return this.#queue.push(request, request.payer, costOf(request), deadlineMs, nowMs);
   }

@@ -221,7 +221,7 @@ export class Hall {
     const { request, wish } = guest;
     const bestTtftMs = this.bestTtftMs(request.inputTokens);
     return {
-      key: guest, payer: wish.payer, arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
+      key: guest, payer: wish.payer, conversation: request.conversationKey ?? "", arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
       ttftTargetMs: ttftTargetMs(bestTtftMs), tpotTargetMs: tpotTargetMs(this.#bestTpotMs(request.inputTokens)), isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
       dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
     };

@@ -1,7 +1,8 @@
 // Who is next: virtual token counters between payers, deadlines within one.
 import { expect } from "chai";
 import fc from "fast-check";
-import { FairQueue, type Waiting } from "../../../relayer/lobby/fairQueue.ts";
+import { FairQueue } from "../../../relayer/lobby/fairQueue.ts";
+import type { Waiting } from "../../../relayer/lobby/payerLine.ts";
 
 const drain = (queue: FairQueue<string>, count = Infinity): string[] => {
   const order: string[] = [];
@@ -94,6 +95,23 @@ describe("the fair queue", () => {
       expect(queue.size).to.equal(held.length);
       expect(queue.first(100).map((one) => one.item).sort((a, b) => a - b)).to.deep.equal(held.map((one) => one.item).sort((a, b) => a - b));
     }));
+  });
+
+  it("gives payers their parts however many conversations they have", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 20; i++) queue.push("many", "many", 100, 0, 0, `chat ${i}`);
+    for (let i = 0; i < 20; i++) queue.push("one", "one", 100, 0, 0, "batch");
+    expect(drain(queue, 20).filter((item) => item === "many").length).to.equal(10);
+  });
+
+  it("foretells who of a payer's own stands before a conversation's next", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 10; i++) queue.push(`batch${i}`, "p", 100, i, 0, "batch");
+    queue.push("other", "q", 150, 0, 0);
+    expect([queue.aheadOfNext("p", "batch"), queue.aheadOfNext("p", "chat")]).to.deep.equal([11, 2]);
+    queue.push("chat", "p", 100, 99, 0, "chat");
+    expect(queue.inOrder().map((one) => one.item).indexOf("chat")).to.equal(2);
+    expect(drain(queue, 3)).to.deep.equal(["batch0", "other", "chat"]);
   });
 
   it("knows of a second removal that there is nothing to remove", () => {

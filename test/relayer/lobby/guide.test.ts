@@ -29,7 +29,7 @@ class World {
 
   errand(key: string, more: Partial<Errand<string>> = {}): Errand<string> {
     return {
-      key, payer: "p", arrivalMs: this.nowMs, inputTokens: 100, maxOutTokens: 50, ttftTargetMs: 2_000, tpotTargetMs: 100, bestTtftMs: 50, isPatient: true, waitMsMax: Infinity, dueMs: null,
+      key, payer: "p", conversation: "", arrivalMs: this.nowMs, inputTokens: 100, maxOutTokens: 50, ttftTargetMs: 2_000, tpotTargetMs: 100, bestTtftMs: 50, isPatient: true, waitMsMax: Infinity, dueMs: null,
       weight: 1, ...more,
     };
   }

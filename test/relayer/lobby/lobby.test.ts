@@ -7,7 +7,7 @@ interface Request extends LobbyRequest {
 }
 
 const request = (name: string, more: Partial<LobbyRequest> = {}): Request =>
-  ({ name, payer: "p", inputTokens: 100, expectedOutTokens: 50, latestStartMs: 1e9, waitMsMax: Infinity, dueMs: null, weight: 1, ...more });
+  ({ name, payer: "p", conversation: "", inputTokens: 100, expectedOutTokens: 50, latestStartMs: 1e9, waitMsMax: Infinity, dueMs: null, weight: 1, ...more });
 
 describe("the lobby", () => {
   it("starts whoever finds a place, in fair order", () => {

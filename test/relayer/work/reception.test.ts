@@ -283,26 +283,6 @@ describe("the reception", () => {
     expect(retried.choice).to.not.equal(null);
   });
 
-  it("shares a full fleet evenly between one who asks for much and others who ask for little", async () => {
-    const rig = new ReceptionRig();
-    await rig.nodes.join(1, { slots: 1 });
-    const busy = rig.ask({ payer: "greedy" });
-    const greedy = Array.from({ length: 10 }, () => rig.ask({ payer: "greedy" }));
-    await settled();
-    const modest = ["a", "b"].map((payer) => rig.ask({ payer }));
-    await settled();
-    const order: string[] = [];
-    for (let running: Asked | undefined = busy; running; ) {
-      rig.finish(running);
-      await settled();
-      running = [...greedy, ...modest].find(({ choice }) => choice !== null && !order.includes(choice.decisionHash));
-      if (running) order.push(running.choice!.decisionHash);
-    }
-    const places = modest.map(({ choice }) => order.indexOf(choice!.decisionHash));
-    expect(order).to.have.length(12);
-    expect(Math.max(...places)).to.be.below(4);
-  });
-
   describe("whatever is claimed", () => {
     it("an empty fleet is told from a full one", async () => {
       const rig = new ReceptionRig();
