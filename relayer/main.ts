@@ -108,7 +108,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   await settlement.takeLead();
   const tabs = await loadTabs(journal, crypto);
   const tide = new Tide({ ...shared, relayerId: identity.relayerId, reader: boardReaderOf(world) });
-  const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds, tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
+  const shares = new EpochShares(journal, systemDice.bytes32());
+  const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds: shares.whileAlive(seeds), tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const reception = new Reception({ ...shared, fleet });
   const overload = new Overload({ ...shared, vitals: systemVitals(), queueAgeMs: () => reception.overdueMs, onStep: (step) => reception.overload(step) });
   const links = new LinkServer({ ...shared, events: reception, processes: config.processes });
@@ -124,12 +125,14 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
     routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });
   await resendAcks(journal, links);
+  // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
+  const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
+  const board = boardOf(world, seeds, fleet, shares, maySpeak);
+  await board.alive();
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
   const stop = new AbortController();
-  // From a journal that is not the chain's, nothing is said on the board either: seeds of the true one would be given up.
-  const maySpeak = (): boolean => settlement.isLeading && historyCheck(watch).ok && settlementCheck(settlement).ok;
-  const loops = [boardOf(world, seeds, fleet, maySpeak), overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [board, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -198,13 +201,12 @@ async function keepTable(records: DiskRecords, root: `0x${string}`, text: string
 
 const boardReaderOf = ({ chain, config }: World): BoardReader & TideReader => createBoardReader(config.rpcUrls, chain.deployment.addresses.SaturationBoard!);
 
-function boardOf(world: World, seeds: SeedKeeper, fleet: Fleet, isLeading: () => boolean): Board {
-  const { chain, config, ...shared } = world;
+function boardOf(world: World, seeds: SeedKeeper, fleet: Fleet, shares: EpochShares, isLeading: () => boolean): Board {
+  const { chain, config, ...rest } = world;
   const address = chain.deployment.addresses.SaturationBoard!;
   return new Board({
-    ...shared, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
-    reader: boardReaderOf(world), submit: (call) => chain.submit(call), attested: fleet, isLeading,
-    shares: new EpochShares(shared.journal, systemDice.bytes32()),
+    ...rest, clock: systemClock, relayerId: config.relayerId, address, epochSeconds: chain.deployment.epochSeconds, seeds,
+    reader: boardReaderOf(world), submit: (call) => chain.submit(call), attested: fleet, isLeading, shares,
   });
 }
 

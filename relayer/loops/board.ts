@@ -23,6 +23,9 @@ import type { RecordStore } from "../ports/journal.ts";
 /** The chain's clock may lag; an epoch counts as over this much after its end. */
 const GRACE_MS: Millis = 2_000;
 const TICK_MS_MAX: Millis = 5_000;
+/** A round may take long, on a slow chain; that this process lives is said in time all the same. */
+const ALIVE_EVERY_MS: Millis = 1_000;
+const ALIVE_AHEAD_MS: Millis = 5_000;
 /** As SaturationBoard's POOLS_MAX and SEED_STEPS_MAX. */
 const POOLS_MAX = 64;
 const REVEAL_EPOCHS_MAX = 4_096;
@@ -67,6 +70,25 @@ export class Board {
 
   /** Runs until aborted; nothing that goes wrong in a round ends it. */
   async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#rounds(signal), this.#stayAlive(signal)]);
+  }
+
+  /** Says that this process lives, in this epoch and soon; before that it makes no choices. @throws `journal_unavailable` */
+  async alive(): Promise<void> {
+    const { clock, epochSeconds, shares } = this.#options;
+    const nowMs = clock.nowMs();
+    await shares.noteAlive(epochAt(nowMs, epochSeconds), epochAt(nowMs + ALIVE_AHEAD_MS, epochSeconds));
+  }
+
+  async #stayAlive(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    while (!signal.aborted) {
+      await this.alive().catch((error: Error) => log.debug({ error: error.message }, "the journal was not told that this process lives"));
+      await clock.sleep(ALIVE_EVERY_MS, signal);
+    }
+  }
+
+  async #rounds(signal: AbortSignal): Promise<void> {
     const { clock, epochSeconds, log, metrics } = this.#options;
     while (!signal.aborted) {
       try {
@@ -98,9 +120,8 @@ export class Board {
   /** Says that this process lives, and puts its part of every epoch that is over, also where that is nothing. */
   async #share(epoch: number): Promise<void> {
     const { clock, epochSeconds, shares } = this.#options;
-    const now = epochAt(clock.nowMs(), epochSeconds);
-    await shares.noteAlive(now, epochAt(clock.nowMs() + TICK_MS_MAX, epochSeconds));
-    this.#nextToShare ??= now;
+    await this.alive();
+    this.#nextToShare ??= epochAt(clock.nowMs(), epochSeconds);
     for (let over = Math.max(this.#nextToShare, epoch - EPOCHS_KEPT); over < epoch; over++) {
       const own = this.#unshared.find((one) => one.epoch === over);
       await shares.put(over, own?.held ?? [], own?.tableRoot ?? null);

@@ -4,9 +4,11 @@
 //   who leads:      all that were alive in e have put theirs ◀───────┘──▶ commitEpoch(e)
 //
 // A process that dies takes its part along, and assignments that it signed may name attestations that nobody else holds. A board
-// without them could be contested (F12), so that epoch is not committed at all.
+// without them could be contested (F12), so that epoch is not committed at all. One that is cut off from the journal cannot say that
+// it lives in the next epoch, which the others will commit without it: it makes no choices in it until it has said so.
 import { attestationFromJson, attestationToJson, type SignedAttestation } from "../../protocol/link.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
+import type { EpochSeeds } from "./fleet.ts";
 import type { HeldAttestation } from "./epochAttestations.ts";
 import type { Hash } from "../../protocol/units.ts";
 import type { Journal } from "../ports/journal.ts";
@@ -41,7 +43,8 @@ type Alive = Readonly<Record<string, readonly [number, number]>>;
 export class EpochShares {
   readonly #journal: Pick<Journal, "getFact" | "replaceFact">;
   readonly #processId: string;
-  #aliveUntil = -1;
+  /** First and last epoch in which the journal holds this process to live. */
+  #alive: readonly [number, number] | null = null;
 
   /** @param processId never used before: a restarted process is another one */
   constructor(journal: Pick<Journal, "getFact" | "replaceFact">, processId: string) {
@@ -51,13 +54,23 @@ export class EpochShares {
 
   /** @param now the epoch by the clock @param until the last one in which this process may live before it says so again */
   async noteAlive(now: number, until: number): Promise<void> {
-    if (until <= this.#aliveUntil) return;
+    if (this.#alive && until <= this.#alive[1]) return;
+    let [first, last] = [now, until];
     await this.#change(ALIVE_FACT, (text) => {
       const known = Object.entries(JSON.parse(text ?? "{}") as Alive).filter(([, [, last]]) => last >= now - EPOCHS_KEPT);
-      const [first] = known.find(([id]) => id === this.#processId)?.[1] ?? [now];
-      return JSON.stringify({ ...Object.fromEntries(known), [this.#processId]: [first, until] });
+      // Nothing that was said is taken back, in whatever order two calls end.
+      const [since, before] = known.find(([id]) => id === this.#processId)?.[1] ?? [now, until];
+      [first, last] = [since, Math.max(before, until)];
+      return JSON.stringify({ ...Object.fromEntries(known), [this.#processId]: [first, last] });
     });
-    this.#aliveUntil = until;
+    this.#alive = [first, last];
+  }
+
+  /** The same seeds, and none for an epoch in which the journal does not hold this process to live. */
+  whileAlive(seeds: EpochSeeds): EpochSeeds {
+    return {
+      seedOf: (epoch) => (this.#alive && epoch >= this.#alive[0] && epoch <= this.#alive[1] ? seeds.seedOf(epoch) : null),
+    };
   }
 
   /** This process's part of an epoch that is over, once. */

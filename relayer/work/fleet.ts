@@ -30,7 +30,7 @@ import type { ChainNode, Deployment } from "../ports/chain.ts";
 
 export type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Outcome, Unavailable, UnavailableReason } from "./routingRequest.ts";
 
-/** Epoch seeds of the relayer's hash chain; null where the epoch lies outside the chain. */
+/** Epoch seeds of the relayer's hash chain; null where the epoch lies outside the chain, or this process may not choose in it. */
 export interface EpochSeeds {
   seedOf(epoch: number): Hash | null;
 }
@@ -222,7 +222,8 @@ export class Fleet implements NodeLinkEvents {
     if (!shard) return null;
     const nowMs = this.#options.clock.monotonicMs();
     const task = this.#taskOf(request, picture, nowMs);
-    const { epoch, seed } = this.#epochSeed();
+    const atMs = this.#options.clock.nowMs();
+    const { epoch, seed } = this.#epochSeed(atMs);
     const draw = drawOf(seed, request, this.#options.crypto.keccak256);
     const gate = (row: number): number => {
       const { nodeId } = shard.rows[row]!;
@@ -235,15 +236,14 @@ export class Fleet implements NodeLinkEvents {
     const decision = decisionText({
       processId: this.#options.processId, sequence, tableRoot: picture.table.root, epoch, draw, drawnFor: request, cause: request.cause, task,
     }, shard, this.#scratch, row);
-    return this.#choice(request, picture, shard.rows[row]!.nodeId, decision, sequence, task);
+    return this.#choice(request, picture, shard.rows[row]!.nodeId, decision, sequence, task, atMs);
   }
 
-  #choice(request: ChooseRequest, picture: Picture, nodeId: number, decision: string, sequence: number, task: DecideTask): Choice {
-    const { crypto, deployment, clock, metrics } = this.#options;
+  #choice(request: ChooseRequest, picture: Picture, nodeId: number, decision: string, sequence: number, task: DecideTask, atMs: Millis): Choice {
+    const { crypto, deployment, metrics } = this.#options;
     const node = this.#nodes.get(nodeId)!;
     const state = picture.stateOf.get(nodeId)!;
     // The board must hold what assignments of this epoch name, also where the node attested it just before the epoch began.
-    const atMs = clock.nowMs();
     this.#epochs.hold(epochAt(atMs, deployment.epochSeconds), { state, slotsMax: node.slotsMax });
     metrics.count("choices_total", { attempt: request.attempt === 0 ? "first" : "later" });
     return {
@@ -312,12 +312,12 @@ export class Fleet implements NodeLinkEvents {
     this.#nodes.get(nodeId)?.score("silent", clock.monotonicMs());
   }
 
-  #epochSeed(): { readonly epoch: number; readonly seed: Hash } {
-    const { clock, deployment, seeds } = this.#options;
-    const epoch = epochAt(clock.nowMs(), deployment.epochSeconds);
+  #epochSeed(atMs: Millis): { readonly epoch: number; readonly seed: Hash } {
+    const { deployment, seeds } = this.#options;
+    const epoch = epochAt(atMs, deployment.epochSeconds);
     if (this.#seed?.epoch === epoch) return this.#seed;
     const seed = seeds.seedOf(epoch);
-    if (seed === null) throw new TidelaneError("No routing seed is committed for this epoch; the board loop commits one within an epoch.", { code: "no_seed", retryable: true, details: { epoch } });
+    if (seed === null) throw new TidelaneError("No routing seed may be used in this epoch: none is committed yet, or the journal does not know yet that this process works in it. Try again shortly.", { code: "no_seed", retryable: true, details: { epoch } });
     return (this.#seed = { epoch, seed });
   }
 

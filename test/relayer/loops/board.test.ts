@@ -7,6 +7,7 @@ import { Board } from "../../../relayer/loops/board.ts";
 import { AttestedState } from "../../../relayer/work/attestedState.ts";
 import { EpochShares } from "../../../relayer/work/epochShares.ts";
 import { SeedKeeper } from "../../../relayer/work/seedKeeper.ts";
+import { until } from "../until.ts";
 import { factsIn } from "../work/factsIn.ts";
 import { epochRoot, leavesOf } from "../../../relayer/routing/pool.ts";
 import { provesSeed } from "../../../relayer/routing/seeds.ts";
@@ -178,6 +179,22 @@ describe("the board loop", () => {
     expect(rig.chain.of("commitEpoch").map((args) => args[1])).to.deep.equal([BigInt(FIRST), BigInt(FIRST + 2)]);
     const dataOf = (i: number): { tables: Hash[] } => JSON.parse(rig.records.get(rig.chain.of("commitEpoch")[i]![4] as Hash)!) as { tables: Hash[] };
     expect([dataOf(0).tables, dataOf(1).tables]).to.deep.equal([[], [rig.fleet.tables.at(-1)!.root]]);
+  });
+
+  it("says that its process lives, now and for the next seconds, while its rounds wait for the chain", async () => {
+    const rig = new BoardRig();
+    await rig.goTo(FIRST);
+    const stop = new AbortController();
+    const never = new Promise<never>(() => undefined);
+    rig.chain.reader.seeds = () => never;
+    const alive = (): unknown => Object.values(JSON.parse(rig.facts.get("board_processes") ?? "{}") as object)[0];
+    rig.fleet.clock.sleep = () => new Promise((wake) => setImmediate(wake));
+    void rig.board.run(stop.signal);
+    await until(() => alive() !== undefined);
+    expect(alive()).to.deep.equal([FIRST, FIRST]);
+    rig.fleet.clock.pass((EPOCH_SECONDS - 3) * 1_000 - 4_000);
+    await until(() => (alive() as number[])[1] === FIRST + 1);
+    stop.abort();
   });
 
   it("says nothing twice", async () => {
@@ -387,8 +404,9 @@ describe("the board loop", () => {
     rig.chain.isDown = true;
     const stop = new AbortController();
     let rounds = 0;
-    rig.fleet.clock.sleep = async () => {
-      if (++rounds === 3) stop.abort();
+    rig.fleet.clock.sleep = async (ms) => {
+      // That it lives is said more often.
+      if (ms > 1_000 && ++rounds === 3) stop.abort();
     };
     await rig.board.run(stop.signal);
     expect(rounds).to.equal(3);

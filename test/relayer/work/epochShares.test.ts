@@ -5,9 +5,11 @@ import type { HeldAttestation } from "../../../relayer/work/epochAttestations.ts
 import type { Hash } from "../../../protocol/units.ts";
 import { codeOf } from "../loops/settleRig.ts";
 import { factsIn } from "./factsIn.ts";
-import { FleetRig, signer } from "./fleetRig.ts";
+import { journalErrors } from "../../../relayer/adapters/journal/errors.ts";
+import { EPOCH_SECONDS, FleetRig, signer, START_MS } from "./fleetRig.ts";
 
 const TABLE: Hash = `0x${"7a".repeat(32)}`;
+const SEED: Hash = `0x${"5e".repeat(32)}`;
 const OTHER_TABLE: Hash = `0x${"7b".repeat(32)}`;
 
 describe("epochs of several processes", () => {
@@ -61,6 +63,44 @@ describe("epochs of several processes", () => {
     await one.put(10, [await held(1, 6n)], OTHER_TABLE);
     const whole = await one.whole(10);
     expect([whole!.held[0]!.signed.attestation.seq, whole!.tables]).to.deep.equal([5n, [TABLE]]);
+  });
+
+  it("are chosen in only by those of whom the journal knows that they live in them", async () => {
+    let isCut = false;
+    const plain = factsIn(facts);
+    const cut = new EpochShares({
+      getFact: async (name) => { if (isCut) throw journalErrors.unavailable(null); return plain.getFact(name); }, replaceFact: plain.replaceFact,
+    }, "cut");
+    rig = new FleetRig({ seeds: cut.whileAlive({ seedOf: () => SEED }) });
+    const first = START_MS / 1_000 / EPOCH_SECONDS;
+    const inEpoch = async (epoch: number): Promise<string> => {
+      rig.clock.pass(epoch * EPOCH_SECONDS * 1_000 - rig.clock.nowMs());
+      await rig.join(1);
+      return codeOf(rig.chosen());
+    };
+    expect(await inEpoch(first)).to.equal("no_seed");
+    await cut.noteAlive(first, first + 1);
+    expect([await inEpoch(first), await inEpoch(first + 1)]).to.deep.equal(["none", "none"]);
+    isCut = true;
+    expect(await codeOf(cut.noteAlive(first + 1, first + 2))).to.equal("journal_unavailable");
+    expect(await inEpoch(first + 2)).to.equal("no_seed");
+    // The others wait for its part of the epochs in which it chose, and not for the one in which it could not.
+    const one = process("one");
+    await one.noteAlive(first, first + 2);
+    for (let epoch = first; epoch <= first + 2; epoch++) await one.put(epoch, [], TABLE);
+    expect([await one.whole(first), await one.whole(first + 1), (await one.whole(first + 2))?.tables]).to.deep.equal([null, null, [TABLE]]);
+    isCut = false;
+    await cut.noteAlive(first + 3, first + 3);
+    expect([await inEpoch(first + 3), await inEpoch(first - 1)]).to.deep.equal(["none", "no_seed"]);
+  });
+
+  it("take back nothing that was said of who lives in them, in whatever order two words of it arrive", async () => {
+    const one = process("one");
+    const both = [one.noteAlive(10, 12), one.noteAlive(10, 11)];
+    await Promise.all(both);
+    expect(JSON.parse(facts.get("board_processes")!)).to.deep.equal({ one: [10, 12] });
+    const seeds = one.whileAlive({ seedOf: () => SEED });
+    expect([9, 10, 12, 13].map((epoch) => seeds.seedOf(epoch))).to.deep.equal([null, SEED, SEED, null]);
   });
 
   it("take a bounded room in the journal, however many there were", async () => {

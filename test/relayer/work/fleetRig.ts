@@ -33,7 +33,7 @@ export class ManualClock implements Clock {
   monoMs = 5_000;
   nowMs = (): Millis => this.wallMs;
   monotonicMs = (): Millis => this.monoMs;
-  sleep = (): Promise<void> => Promise.resolve();
+  sleep: Clock["sleep"] = () => Promise.resolve();
   pass(ms: Millis): void {
     this.wallMs += ms;
     this.monoMs += ms;
