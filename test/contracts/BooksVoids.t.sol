@@ -10,7 +10,7 @@ import {Item} from "../../contracts/libraries/Items.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
 import {Accusations} from "./support/Accusations.sol";
-import {Log, vm} from "./support/Vm.sol";
+import {Log, countOf, vm} from "./support/Vm.sol";
 
 /// @notice What proofs take and give back, to the unit: nothing twice, nothing beyond what was charged, and each of it reported.
 contract BooksVoidsTest is Accusations {
@@ -24,9 +24,12 @@ contract BooksVoidsTest is Accusations {
         _seal(record);
         Posted memory posted = _postRows(_rows(record));
         uint96 charge = uint96(posted.bySession[0].leaf.charge);
-        bytes32 key = _keyOfLeaf(posted, 0);
+        bytes32 leafHash = receipts.leafHash(posted.bySession[0].leaf);
+        bytes32 key = keccak256(abi.encode("F4", relayerId, uint64(1), leafHash));
         bytes memory call = _f4(posted, 0);
         _announce(call);
+        vm.expectEmit(fraudProofs);
+        emit IFraudProofs.LeafVoided(relayerId, 1, leafHash);
         vm.expectEmit(address(escrow));
         emit IEscrow.CreditVoided(relayerId, nodeId, key, FEE + 1);
         vm.expectEmit(address(escrow));
@@ -53,8 +56,8 @@ contract BooksVoidsTest is Accusations {
         vm.recordLogs();
         _prove(call);
         Log[] memory logs = vm.getRecordedLogs();
-        vm.assertEq(_count(logs, IEscrow.ChargeVoided.selector), 0, "of charges");
-        vm.assertEq(_count(logs, IEscrow.CreditVoided.selector), 0, "of credits");
+        vm.assertEq(countOf(logs, IEscrow.ChargeVoided.selector), 0, "of charges");
+        vm.assertEq(countOf(logs, IEscrow.CreditVoided.selector), 0, "of credits");
     }
 
     // ---- the least amount
@@ -66,8 +69,8 @@ contract BooksVoidsTest is Accusations {
         vm.recordLogs();
         _prove(call);
         Log[] memory logs = vm.getRecordedLogs();
-        vm.assertEq(_count(logs, IEscrow.CreditVoided.selector), 1, "the tab alone");
-        vm.assertEq(_count(logs, IBondVault.Slashed.selector), 1, "for the penalty alone");
+        vm.assertEq(countOf(logs, IEscrow.CreditVoided.selector), 1, "the tab alone");
+        vm.assertEq(countOf(logs, IBondVault.Slashed.selector), 1, "for the penalty alone");
         vm.assertEq(escrow.tabOf(relayerId, nodeId).voidedEarned, 1, "from the tab");
         vm.assertEq(escrow.sessionOf(sessionId).voidedCharge, 1, "to the lock");
         _assertPenalty(MINIMUM_PENALTY, payer, 0);
@@ -131,6 +134,30 @@ contract BooksVoidsTest is Accusations {
         _assertPenalty(BOND, address(0), 0);
     }
 
+    // ---- demands
+
+    function test_F9_everyAnswerEarnsItsBond() public {
+        Posted memory posted = _postRows(_tasks(2));
+        for (uint32 i = 0; i < 2; ++i) {
+            _challenge(1, i);
+            Row memory row = posted.bySession[i];
+            proofs.answerData(relayerId, 1, row.leaf, _sessionProof(posted, i), row.record);
+        }
+        vm.assertEq(proofs.owedTo(pay, relayerOwner), 2 * CHALLENGE_BOND, "both");
+    }
+
+    /// @dev The bond of a demand goes back once, or the others' would be paid out with it.
+    function test_F9_aDemandIsOverWhenItWasCondemned() public {
+        _postRows(_tasks(1));
+        _condemn(1);
+        uint256 owed = proofs.owedTo(pay, challenger);
+        vm.expectRevert(
+            abi.encodeWithSelector(IFraudProofs.NoOpenChallenge.selector, relayerId, uint64(1), uint32(0))
+        );
+        proofs.condemn(relayerId, 1, 0);
+        vm.assertEq(proofs.owedTo(pay, challenger), owed, "once");
+    }
+
     // ---- a condemned batch
 
     /// @dev The pot first holds the fees alone. Both sessions were charged before: what is given back in two parts is the batch's
@@ -177,7 +204,7 @@ contract BooksVoidsTest is Accusations {
         _condemn(4);
         vm.recordLogs();
         proofs.voidEntries(posted.header, true, _whole(debits));
-        vm.assertEq(_count(vm.getRecordedLogs(), IEscrow.ChargeVoided.selector), 1, "one is reported");
+        vm.assertEq(countOf(vm.getRecordedLogs(), IEscrow.ChargeVoided.selector), 1, "one is reported");
         vm.assertEq(escrow.sessionOf(own[2].hash()).voidedCharge, 3 * (CHARGE - FEE), "the third, as far as the fees reach");
     }
 
@@ -221,23 +248,17 @@ contract BooksVoidsTest is Accusations {
         credits[0] = Item(bytes32(uint256(nodeId)), posted.header.totalCredit);
     }
 
-    function _keyOfLeaf(Posted memory posted, uint256 index) private view returns (bytes32) {
-        return keccak256(
-            abi.encode("F4", relayerId, posted.header.batchId, receipts.leafHash(posted.bySession[index].leaf))
-        );
-    }
-
-    function _condemn(uint64 batchId) private {
+    function _challenge(uint64 batchId, uint32 index) private {
         pay.mint(challenger, CHALLENGE_BOND);
         vm.startPrank(challenger);
         pay.approve(fraudProofs, CHALLENGE_BOND);
-        proofs.challengeData(relayerId, batchId, 0);
+        proofs.challengeData(relayerId, batchId, index);
         vm.stopPrank();
-        vm.warp(block.timestamp + W + 1);
-        proofs.condemn(relayerId, batchId, 0);
     }
 
-    function _count(Log[] memory logs, bytes32 topic) private pure returns (uint256 count) {
-        for (uint256 i = 0; i < logs.length; ++i) if (logs[i].topics[0] == topic) ++count;
+    function _condemn(uint64 batchId) private {
+        _challenge(batchId, 0);
+        vm.warp(block.timestamp + W + 1);
+        proofs.condemn(relayerId, batchId, 0);
     }
 }

@@ -39,3 +39,10 @@ interface Vm {
 }
 
 Vm constant vm = Vm(0x7109709ECfa91a80626fF3989D68f67F5b1DD12D);
+
+/// @notice How many of these are of that event.
+function countOf(Log[] memory logs, bytes32 topic) pure returns (uint256 count) {
+    for (uint256 i = 0; i < logs.length; ++i) {
+        if (logs[i].topics[0] == topic) ++count;
+    }
+}
