@@ -195,6 +195,42 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "on its own chain what is built anew is what was built at deployment",
   },
   {
+    file: "settlement/Forces.sol",
+    before: "uint256(force.openedAt) + _window()",
+    after: "uint256(force.openedAt + _window())",
+    reason: "what is open was opened W after 1970 at least, so that this is at most twice the time of a block",
+  },
+  {
+    file: "fraud/Penalties.sol",
+    before: "return 0;",
+    after: "",
+    reason: "in _beyond, where zero is what the named result starts as",
+  },
+  {
+    file: "fraud/Penalties.sol",
+    before: "uint256(bond.active) + bond.unbonding",
+    after: "uint256(bond.active + bond.unbonding)",
+    reason: "the vault keeps the sum of all bonds of a kind within 96 bits",
+  },
+  {
+    file: "fraud/Penalties.sol",
+    before: "penalty < verdict.penaltyLeast",
+    after: "penalty <= verdict.penaltyLeast",
+    reason: "where they are equal, either is the answer",
+  },
+  {
+    file: "fraud/Penalties.sol",
+    before: "toHarmed != 0",
+    after: "true",
+    reason: "to owe nothing more changes nothing and reports nothing",
+  },
+  {
+    file: "fraud/DataChallenges.sol",
+    before: "WHOLE_BPS",
+    after: "WHOLE_BPS + 1",
+    reason: "the penalty is held to the whole bond",
+  },
+  {
     file: "fraud/Judge.sol",
     before: "uint256(epoch.closedAt) + CLOSED_WINDOWS * windowSeconds",
     after: "uint256(epoch.closedAt + CLOSED_WINDOWS * windowSeconds)",
