@@ -23,6 +23,7 @@ import { systemVitals } from "./adapters/vitals.ts";
 import { buildApp } from "./api/app.ts";
 import { auditRouter } from "./api/audit.ts";
 import { ReadinessProbe } from "./api/readiness.ts";
+import { Claims } from "./api/claims.ts";
 import { Responses } from "./api/responses.ts";
 import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
@@ -119,8 +120,9 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tasks = new Tasks(tasksWorld);
   const readiness = new ReadinessProbe({ ...shared, fleet, isStopping: () => signal.aborted });
   const shownBatches = keptFor(STATUS_KEPT_MS, () => batchesShown(journal));
+  const claims = new Claims(shared);
   const app = buildApp({
-    ...shared, tasks, fleet, lobby: reception, responses: new Responses(shared), sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), historyCheck(watch), settlementCheck(settlement)],
+    ...shared, tasks, fleet, lobby: reception, claims, responses: new Responses({ ...shared, claims }), sessions, tabs, payToken: payTokenOf(chain), readiness: async () => [...await readiness.checks(), historyCheck(watch), settlementCheck(settlement)],
     status: async () => ({ tasks: { running: tasks.running }, batches: await shownBatches(), settlement: settlement.status() }),
     routers: [auditRouter({ ...shared, records })], staticDirectory: config.webDir,
   });
@@ -132,7 +134,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
   const stop = new AbortController();
-  const loops = [board, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [board, claims, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);

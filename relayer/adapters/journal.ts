@@ -250,9 +250,14 @@ export class PostgresJournal implements Journal {
     await this.#database.query(async (db) => { await (response === null ? db.delete(idempotency).where(row) : db.update(idempotency).set({ response }).where(row)); });
   }
 
-  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null> {
-    const [known] = await this.#database.query((db) => db.select({ response: idempotency.response }).from(idempotency).where(and(eq(idempotency.scope, scope), eq(idempotency.key, key))));
+  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null; claimedAtMs: Millis } | null> {
+    const [known] = await this.#database.query((db) => db.select({ response: idempotency.response, claimedAtMs: idempotency.claimedAtMs }).from(idempotency).where(and(eq(idempotency.scope, scope), eq(idempotency.key, key))));
     return known ?? null;
+  }
+
+  async renewClaims(claims: readonly { readonly scope: Hash; readonly key: string }[], nowMs: Millis): Promise<void> {
+    const named = sql`(${idempotency.scope}, ${idempotency.key}) in (select * from unnest(${sql.param(claims.map(({ scope }) => scope))}::text[], ${sql.param(claims.map(({ key }) => key))}::text[]))`;
+    await this.#database.query((db) => db.update(idempotency).set({ claimedAtMs: Math.floor(nowMs) }).where(and(named, isNull(idempotency.response))));
   }
 
   async forgetResponses(nowMs: Millis): Promise<number> {

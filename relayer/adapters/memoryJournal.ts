@@ -205,10 +205,18 @@ export class MemoryJournal implements Journal {
     return null;
   }
 
-  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null> {
+  async keptResponse(scope: Hash, key: string): Promise<{ response: string | null; claimedAtMs: Millis } | null> {
     this.#requireUp();
     const known = this.#idempotency.get(`${scope}:${key}`);
-    return known ? { response: known.response } : null;
+    return known ? { response: known.response, claimedAtMs: known.claimedAtMs } : null;
+  }
+
+  async renewClaims(claims: readonly { readonly scope: Hash; readonly key: string }[], nowMs: Millis): Promise<void> {
+    this.#requireUp();
+    for (const { scope, key } of claims) {
+      const known = this.#idempotency.get(`${scope}:${key}`);
+      if (known?.response === null) this.#idempotency.set(`${scope}:${key}`, { ...known, claimedAtMs: nowMs });
+    }
   }
 
   async forgetResponses(nowMs: Millis): Promise<number> {

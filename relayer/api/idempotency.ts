@@ -4,6 +4,7 @@
 //                   └─▶ failed   ─▶ freed: nothing was charged, the next one is a first again
 //   while claimed ─▶ 409
 //
+// A claim is renewed while its process works on the answer, however long that takes; see claims.ts.
 // A streamed answer is kept as its events and replayed at once. One that was cut short because its client left is not kept.
 import type { Request, Response } from "express";
 import { digest } from "../../protocol/typedData.ts";
@@ -20,7 +21,7 @@ export const KEPT_BYTES_MAX = 1_048_576;
 /** What is kept of a stream while the relayer itself is short of room. */
 export const KEPT_BYTES_LEAN = 65_536;
 
-/** A claim counts for a quarter of an hour: whoever waits under a key must be done before it is anybody's again, and an answer takes minutes. */
+/** With the journal away no claim is renewed, and one counts for a quarter of an hour: whoever waits under a key must be done before it is anybody's again, and an answer takes minutes. */
 export const KEYED_WAIT_MS_MAX: Millis = 300_000;
 
 interface Kept {
@@ -59,9 +60,10 @@ export async function claimKey(services: ApiServices, request: Request, response
     replay(response, JSON.parse(earlier.response) as Kept);
     return null;
   }
+  const letGo = services.claims.hold(scope, key);
   const complete = (kept: string | null): Promise<void> => journal.completeIdempotency(scope, key, kept).catch((error: Error) => {
     log.warn({ error: error.message }, "an idempotency key could not be kept; its claim expires");
-  });
+  }).finally(letGo);
   return {
     keep: (answered, body, isStream) => complete(body === null || body.length > KEPT_BYTES_MAX ? null : JSON.stringify({ headers: tidelaneHeaders(answered), isStream, body } satisfies Kept)),
     free: () => complete(null),

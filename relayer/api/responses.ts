@@ -4,10 +4,12 @@
 //
 // Who knows the address may read it: it holds 32 random bytes. Kept in memory, bounded in count, bytes and time; what is done stands in
 // the journal too, so that it outlives this process. What was not done when the process ended is lost, was not charged, and is told so.
+// The relayer's other processes know from the journal what is done, and what is being made; where it stands in the line only this one.
 import type { Request, Response } from "express";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ZERO_HASH, type Hash, type Millis } from "../../protocol/units.ts";
 import { tellable } from "./errors.ts";
+import type { Claims } from "./claims.ts";
 import type { Clock, Crypto, Dice, Log } from "../ports/world.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Waiting } from "../work/place.ts";
@@ -36,6 +38,7 @@ export interface ResponsesWorld {
   readonly dice: Dice;
   readonly log: Log;
   readonly journal: Pick<Journal, "claimIdempotency" | "completeIdempotency" | "keptResponse">;
+  readonly claims: Pick<Claims, "hold" | "isLost">;
 }
 
 /** What becomes of an answer that is fetched later. */
@@ -63,6 +66,7 @@ export class Responses {
     const kept: Kept = { waiting, body: null, error: null, overAtMs: Infinity };
     this.#kept.set(id, kept);
     await this.#world.journal.claimIdempotency(this.#scope(), id, ZERO_HASH, this.#world.clock.nowMs()).catch((error: unknown) => this.#unkept(error));
+    const letGo = this.#world.claims.hold(this.#scope(), id);
     return {
       id,
       tell: (now) => { kept.waiting = now; },
@@ -70,9 +74,11 @@ export class Responses {
         kept.body = body;
         kept.overAtMs = this.#world.clock.monotonicMs();
         this.#bytes += body.length;
+        letGo();
         await this.#world.journal.completeIdempotency(this.#scope(), id, body).catch((error: unknown) => this.#unkept(error));
       },
       failed: (error, requestId) => {
+        letGo();
         kept.error = tellable(error, this.#world.log, requestId);
         kept.overAtMs = this.#world.clock.monotonicMs();
       },
@@ -93,7 +99,8 @@ export class Responses {
     const stored = await this.#world.journal.keptResponse(this.#scope(), id);
     if (!stored) throw noSuch();
     if (stored.response === null) {
-      throw new TidelaneError("The process that worked on this response has ended before it was done, or another process works on it. Nothing was charged for what was not done; ask again.", { code: "response_lost", retryable: true });
+      if (!this.#world.claims.isLost(stored.claimedAtMs)) return sendLater(response, id, null);
+      throw new TidelaneError("This response failed, or the process that worked on it has ended before it was done. Nothing was charged for what was not done; ask again.", { code: "response_lost", retryable: true });
     }
     sendDone(response, stored.response);
   }

@@ -6,6 +6,7 @@ import type { Deployment } from "../ports/chain.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Fleet } from "../work/fleet.ts";
 import type { Reception } from "../work/reception.ts";
+import type { Claims } from "./claims.ts";
 import type { Responses } from "./responses.ts";
 import type { Sessions } from "../work/sessions.ts";
 import type { Tabs } from "../work/tabs.ts";
@@ -26,6 +27,8 @@ export interface ApiServices {
   readonly lobby: Pick<Reception, "status" | "isLean">;
   /** Answers that are fetched later. */
   readonly responses: Pick<Responses, "begin" | "send">;
+  /** What this process works on, under somebody's key or at an address. */
+  readonly claims: Pick<Claims, "hold">;
   readonly tabs: Pick<Tabs, "last">;
   readonly journal: Pick<Journal, "claimIdempotency" | "completeIdempotency">;
   readonly deployment: Deployment;

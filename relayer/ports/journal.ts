@@ -161,7 +161,9 @@ export interface Journal {
   claimIdempotency(scope: Hash, key: string, requestHash: Hash, nowMs: Millis): Promise<{ requestHash: Hash; response: string | null } | null>;
   completeIdempotency(scope: Hash, key: string, response: string | null): Promise<void>;
   /** What stands under a key, claiming nothing; null where nothing does, a null response while it is not complete. */
-  keptResponse(scope: Hash, key: string): Promise<{ response: string | null } | null>;
+  keptResponse(scope: Hash, key: string): Promise<{ response: string | null; claimedAtMs: Millis } | null>;
+  /** Those of the claims that are not complete count from now on. */
+  renewClaims(claims: readonly { readonly scope: Hash; readonly key: string }[], nowMs: Millis): Promise<void>;
   /** Lets go of the responses, and claims, that nobody can ask for any more: a day after they were claimed. @returns how many */
   forgetResponses(nowMs: Millis): Promise<number>;
   /** Small facts that must outlive a restart: the deployment, the chain's last seen block, the seed chain. */

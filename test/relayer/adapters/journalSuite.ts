@@ -319,10 +319,10 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.claimIdempotency(hash(1), "k", hash(2), 1_000)).to.equal(null);
     expect(await journal.claimIdempotency(hash(1), "k", hash(3), 1_001)).to.deep.equal({ requestHash: hash(2), response: null });
     expect(await journal.claimIdempotency(hash(8), "k", hash(3), 1_001)).to.equal(null);
-    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null });
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null, claimedAtMs: 1_000 });
     expect(await journal.keptResponse(hash(1), "another")).to.equal(null);
     await journal.completeIdempotency(hash(1), "k", "{\"a\":1}");
-    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: "{\"a\":1}" });
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: "{\"a\":1}", claimedAtMs: 1_000 });
     expect(await journal.claimIdempotency(hash(1), "k", hash(2), 2_000)).to.deep.equal({ requestHash: hash(2), response: "{\"a\":1}" });
     await journal.completeIdempotency(hash(8), "k", null);
     expect(await journal.claimIdempotency(hash(8), "k", hash(4), 3_000)).to.equal(null);
@@ -331,7 +331,20 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.forgetResponses(3_000 + 16 * 60_000 + 24 * 3_600_000)).to.equal(0);
     expect(await journal.forgetResponses(3_001 + 16 * 60_000 + 24 * 3_600_000)).to.equal(1);
     expect(await journal.keptResponse(hash(8), "k")).to.equal(null);
-    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null });
+    expect(await journal.keptResponse(hash(1), "k")).to.deep.equal({ response: null, claimedAtMs: 1_000 + 25 * 3_600_000 });
+  });
+
+  it("counts claims that are renewed from then on, and what is complete from when it was claimed", async () => {
+    const [minute, one, two] = [60_000, { scope: hash(1), key: "one" }, { scope: hash(2), key: "two" }];
+    for (const { scope, key } of [one, two, { scope: hash(1), key: "two" }]) await journal.claimIdempotency(scope, key, hash(3), minute);
+    await journal.completeIdempotency(two.scope, two.key, "{}");
+    await journal.renewClaims([one, two, { scope: hash(9), key: "none" }], 10 * minute);
+    expect(await journal.keptResponse(one.scope, one.key)).to.deep.equal({ response: null, claimedAtMs: 10 * minute });
+    expect(await journal.keptResponse(two.scope, two.key)).to.deep.equal({ response: "{}", claimedAtMs: minute });
+    expect(await journal.keptResponse(hash(1), "two")).to.deep.equal({ response: null, claimedAtMs: minute });
+    expect(await journal.keptResponse(hash(9), "none")).to.equal(null);
+    expect(await journal.claimIdempotency(one.scope, one.key, hash(3), 20 * minute)).to.deep.equal({ requestHash: hash(3), response: null });
+    expect(await journal.claimIdempotency(hash(1), "two", hash(3), 20 * minute)).to.equal(null);
   });
 
   it("keeps small facts", async () => {

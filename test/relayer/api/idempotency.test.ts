@@ -3,6 +3,7 @@ import { expect } from "chai";
 import { paymentToHeader } from "../../../protocol/payment.ts";
 import { signerOfKey, signStruct } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { domain, honestRecord } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
 import { chat, end, post, says, startApi, type TestApi } from "./server.ts";
@@ -53,6 +54,29 @@ describe("Idempotency-Key", () => {
     expect(await codeOf(second)).to.equal("idempotency_in_flight");
     proceed();
     expect((await first).status).to.equal(200);
+  });
+
+  it("refuses it as long as the first one runs, and no longer", async () => {
+    let lateMs = 0;
+    const late = await startApi({ clock: { ...systemClock, nowMs: () => systemClock.nowMs() + lateMs } });
+    let proceed = (): void => {};
+    late.script = async function* () { await new Promise<void>((resolve) => (proceed = resolve)); yield end(0); };
+    const again = (): Promise<Response> => post(late, "/v1/chat/completions", chat(), { "idempotency-key": "long" });
+    const first = again();
+    await until(() => late.asked.length === 1);
+    for (const minutes of [10, 20]) {
+      lateMs = minutes * 60_000;
+      await late.claims.renew();
+    }
+    lateMs = 30 * 60_000;
+    expect((await again()).status).to.equal(409);
+    proceed();
+    expect((await first).status).to.equal(200);
+    const renewed: number[] = [];
+    late.journal.renewClaims = async (claims) => void renewed.push(claims.length);
+    await late.claims.renew();
+    expect(renewed, "nothing runs any more").to.deep.equal([]);
+    await late.close();
   });
 
   it("keeps nothing of what failed, before or in the middle: nothing was charged for it", async () => {

@@ -9,6 +9,7 @@ import { silentLog } from "../../../relayer/adapters/log.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { systemDice } from "../../../relayer/adapters/dice.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { Claims } from "../../../relayer/api/claims.ts";
 import { Responses } from "../../../relayer/api/responses.ts";
 import type { ApiServices, Readiness } from "../../../relayer/api/services.ts";
 import type { SignedReceipt } from "../../../relayer/work/tabs.ts";
@@ -22,6 +23,7 @@ export type TaskScript = (request: TaskRequest) => AsyncGenerator<TaskEvent>;
 export interface TestApi {
   readonly url: string;
   readonly journal: MemoryJournal;
+  readonly claims: Claims;
   /** Requests that reached the task service. */
   readonly asked: TaskRequest[];
   readonly tabs: Map<number, SignedReceipt>;
@@ -46,6 +48,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
   const tabs = new Map<number, SignedReceipt>();
   const journal = new MemoryJournal();
   const known = [model, embedder];
+  const claims = new Claims({ clock: over.clock ?? systemClock, log: silentLog, journal });
   const app = buildApp({
     tasks: {
       async start(request) {
@@ -62,7 +65,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
       status: () => ({ nodes: [], attested: 0, tableRoot: null }),
     },
     lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm", lanes: { decode: LANE, prep: LANE, switches: 0 } }) },
-    responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal }),
+    claims, responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal, claims }),
     sessions: {
       register: async () => ({ sessionId: TASK, mode: "allowance", apiKey: "tl_new" }),
       describe: async () => { throw new TidelaneError("This session is not registered here.", { code: "unknown_session" }); },
@@ -76,7 +79,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
   const server = http.createServer(app);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const api: TestApi = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, journal, asked, tabs, readiness: [], script: says("Once", " upon"), refusal: null,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, journal, claims, asked, tabs, readiness: [], script: says("Once", " upon"), refusal: null,
     close: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -1,13 +1,19 @@
 // What a client sees of a wait: comments in an open stream, an address for what takes long, and errors that say what would help.
 import { expect } from "chai";
 import { chat, end, LANE, post, says, startApi, type TaskScript, type TestApi } from "./server.ts";
+import { Claims } from "../../../relayer/api/claims.ts";
+import { Responses } from "../../../relayer/api/responses.ts";
+import { createNativeCrypto } from "../../../relayer/adapters/crypto.ts";
+import { systemDice } from "../../../relayer/adapters/dice.ts";
+import { silentLog } from "../../../relayer/adapters/log.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { cannotWait } from "../../../relayer/work/taskErrors.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Clock } from "../../../relayer/ports/world.ts";
 
+let lateMs = 0;
 /** Fifty seconds pass in a moment. */
-const hasty: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms > 10_000 ? 30 : ms, signal) };
+const hasty: Clock = { ...systemClock, nowMs: () => systemClock.nowMs() + lateMs, sleep: (ms, signal) => systemClock.sleep(ms > 10_000 ? 30 : ms, signal) };
 
 /** Waits for its turn, then says two words. */
 function turn(): { script: TaskScript; go: () => void } {
@@ -24,6 +30,12 @@ function turn(): { script: TaskScript; go: () => void } {
       yield end(2);
     },
   };
+}
+
+/** One more process of the relayer, on the same journal. */
+async function otherProcess({ journal }: TestApi): Promise<TestApi> {
+  const claims = new Claims({ clock: hasty, log: silentLog, journal });
+  return await startApi({ claims, responses: new Responses({ clock: hasty, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal, claims }) });
 }
 
 describe("waiting over HTTP", () => {
@@ -101,7 +113,7 @@ describe("waiting over HTTP", () => {
     expect((await poll()).status, "it may be fetched again").to.equal(200);
   });
 
-  it("keeps what was done across a restart, and says so of what was not", async () => {
+  it("tells of what another process has done, or works on, and says so of what ended with its process", async () => {
     const [done, undone] = [turn(), turn()];
     api.script = done.script;
     const ids: string[] = [];
@@ -111,15 +123,20 @@ describe("waiting over HTTP", () => {
     }
     done.go();
     for (let i = 0; i < 200 && (await fetch(`${api.url}/tidelane/v1/responses/${ids[0]}`)).status === 202; i++) await systemClock.sleep(10);
-    const { Responses } = await import("../../../relayer/api/responses.ts");
-    const { createNativeCrypto } = await import("../../../relayer/adapters/crypto.ts");
-    const { systemDice } = await import("../../../relayer/adapters/dice.ts");
-    const { silentLog } = await import("../../../relayer/adapters/log.ts");
-    const restarted = await startApi({ responses: new Responses({ clock: systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal: api.journal }) });
-    const statuses = await Promise.all(ids.map(async (id) => (await fetch(`${restarted.url}/tidelane/v1/responses/${id}`)).status));
-    expect(statuses).to.deep.equal([200, 410]);
-    undone.go();
-    await restarted.close();
+    const other = await otherProcess(api);
+    const statuses = async (): Promise<number[]> => await Promise.all(ids.map(async (id) => (await fetch(`${other.url}/tidelane/v1/responses/${id}`)).status));
+    try {
+      expect(await statuses(), "which works on").to.deep.equal([200, 202]);
+      lateMs = 31_000;
+      await api.claims.renew();
+      expect(await statuses(), "and says so").to.deep.equal([200, 202]);
+      lateMs = 62_000;
+      expect(await statuses(), "which has ended").to.deep.equal([200, 410]);
+    } finally {
+      lateMs = 0;
+      undone.go();
+      await other.close();
+    }
   });
 
   it("tells a failed answer's error at its address, and knows no other address", async () => {
