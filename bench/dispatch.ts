@@ -3,7 +3,7 @@
 //   npm run bench:dispatch -- --json [--rate N] [--seconds N] [--nodes N] [--journal both|postgres|memory]
 //
 // The relayer's own parts as main.ts puts them together: sessions, lobby, fleet, tasks and the journal on a Postgres server of its own,
-// which writes a task down before it is sent. Chain and nodes are stood in for. Requests come at even distances; the time counts from
+// which writes a task down beside its dispatch. Chain and nodes are stood in for. Requests come at even distances; the time counts from
 // when the loop hands a request in, so what the load generator does before that is not in it. One JSON object on the last line: the
 // figures with Postgres, and under `inMemory` those with a journal that writes nothing, which are the relayer's own time.
 import { mkdtempSync, rmSync } from "node:fs";
