@@ -34,7 +34,7 @@ export interface Addresses {
 
 export const CONTRACT_NAMES = [
   "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "SaturationBoard", "TaskReceipts",
-  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs", "InferenceGateway", "DepositBoxes",
+  "NodeJudge", "LeafJudge", "TreeJudge", "RelayerJudge", "FraudProofs", "TransferProofs", "InferenceGateway", "DepositBoxes",
 ] as const;
 
 const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;
@@ -86,6 +86,7 @@ export function moduleParameters(parameters: Parameters, deployer: Address, firs
     challengeBond: parameters.challengeBond,
     minimumPenalty: parameters.minimumPenalty,
     fraudProofs: at(9),
+    transferProofs: at(10),
     inferenceGateway: ZERO_ADDRESS,
     batchSettlement: at(2),
     saturationBoard: at(3),

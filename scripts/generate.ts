@@ -21,7 +21,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const out = join(root, "protocol", "generated");
 const contracts = [
   "TideToken", "NodeRegistry", "RelayerRegistry", "BondVault", "Escrow", "BatchSettlement", "TaskReceipts", "SaturationBoard", "FraudProofs",
-  "InferenceGateway", "DepositBoxes", "StructHashes",
+  "InferenceGateway", "DepositBoxes", "TransferProofs", "StructHashes",
 ];
 const header = "// Generated from the Solidity sources by `npm run generate`. Do not edit.\n";
 

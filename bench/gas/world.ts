@@ -189,8 +189,8 @@ async function deployAll(chain: GasChain, owner: Address): Promise<Record<string
   const RelayerRegistry = await create(chain, owner, "registry/RelayerRegistry", ["address"], [settlement]);
   const BondVault = await create(chain, owner, "BondVault", ["address", "address", "address", "address", "address", "uint48", "uint96"],
     [token, token, NodeRegistry, RelayerRegistry, at(10n), WINDOW_SECONDS, 100_000_000n]);
-  const Escrow = await create(chain, owner, "Escrow", [...Array<string>(9).fill("address"), "uint48", "uint8"],
-    [token, NodeRegistry, RelayerRegistry, BondVault, settlement, at(5n), at(10n), zero, owner, WINDOW_SECONDS, 5]);
+  const Escrow = await create(chain, owner, "Escrow", [...Array<string>(10).fill("address"), "uint48", "uint8"],
+    [token, NodeRegistry, RelayerRegistry, BondVault, settlement, at(5n), at(10n), zero, at(11n), owner, WINDOW_SECONDS, 5]);
   const BatchSettlement = await create(chain, owner, "BatchSettlement", ["address"], [Escrow]);
   const SaturationBoard = await create(chain, owner, "SaturationBoard", ["address", "uint48"], [BatchSettlement, EPOCH_SECONDS]);
   const judge = (name: string, types: readonly string[], values: readonly unknown[]): Promise<Address> => create(chain, owner, `fraud/${name}`, types, values);
@@ -200,7 +200,8 @@ async function deployAll(chain: GasChain, owner: Address): Promise<Record<string
   const RelayerJudge = await judge("RelayerJudge", ["address", "address"], [BatchSettlement, SaturationBoard]);
   const FraudProofs = await create(chain, owner, "FraudProofs", [...Array<string>(5).fill("address"), "uint96"],
     [BatchSettlement, NodeJudge, LeafJudge, TreeJudge, RelayerJudge, 2_000_000n]);
-  return { token, NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, FraudProofs };
+  const TransferProofs = await create(chain, owner, "deposits/TransferProofs", ["address"], [Escrow]);
+  return { token, NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, FraudProofs, TransferProofs };
 }
 
 /** The constructor's static arguments, flat: a struct of static members is laid out like its members. */

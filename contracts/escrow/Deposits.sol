@@ -53,6 +53,16 @@ abstract contract Deposits is EscrowBase {
             payer, address(this), amount, validAfter, validBefore, nonce, v, r, s
         );
         _received(payer, payer, amount, before);
+        // The token's events are those of a transfer that nobody credited; this one says that it was.
+        emit AuthorizationDeposited(payer, nonce);
+    }
+
+    /// @inheritdoc IEscrow
+    function creditArrived(address payer, uint96 amount) external override nonReentrant {
+        if (msg.sender != transferProofs) revert NotTransferProofs(msg.sender);
+        _beforeReceiving(payer, amount);
+        _trackArrived(amount);
+        _credit(payer, payer, amount);
     }
 
     /// @inheritdoc IEscrow
@@ -79,11 +89,22 @@ abstract contract Deposits is EscrowBase {
         uint256 received = payToken.balanceOf(address(this)) - before;
         if (received != amount) revert WrongAmountReceived(amount, received);
         _track(amount);
+        _credit(payer, from, amount);
+    }
+
+    function _credit(address payer, address from, uint96 amount) private {
         freeBalanceOf[payer] += amount;
         emit Deposited(payer, from, amount);
     }
 
-    function _track(uint96 amount) internal {
+    /// @dev Of tokens that came without a call: no book takes what another one holds.
+    function _trackArrived(uint96 amount) internal {
+        _track(amount);
+        uint256 held = payToken.balanceOf(address(this));
+        if (trackedBalance > held) revert NotFunded(trackedBalance, held);
+    }
+
+    function _track(uint96 amount) private {
         uint256 tracked = trackedBalance + amount;
         // All books together stay in 96 bits, so no single one can leave them.
         if (tracked > type(uint96).max) revert AmountTooLarge(tracked, type(uint96).max);

@@ -20,6 +20,7 @@ struct EscrowWiring {
     ISaturationBoard saturationBoard;
     address fraudProofs;
     address inferenceGateway;
+    address transferProofs;
     address guardian;
     uint48 windowSeconds;
     uint8 leverage;
@@ -40,6 +41,8 @@ abstract contract EscrowBase is IEscrow, TidelaneDomain, ReentrancyGuardTransien
     address public immutable fraudProofs;
     /// @notice May credit nodes for contract requests; zero in a deployment without the gateway.
     address public immutable inferenceGateway;
+    /// @notice May credit payers out of what lies here beyond the books; zero in a deployment that credits no such tokens.
+    address public immutable override transferProofs;
     /// @notice May pause new sessions and nothing else; zero where nobody may.
     address public immutable guardian;
     /// @notice W, in seconds.
@@ -65,6 +68,7 @@ abstract contract EscrowBase is IEscrow, TidelaneDomain, ReentrancyGuardTransien
         saturationBoard = wiring.saturationBoard;
         fraudProofs = wiring.fraudProofs;
         inferenceGateway = wiring.inferenceGateway;
+        transferProofs = wiring.transferProofs;
         guardian = wiring.guardian;
         windowSeconds = wiring.windowSeconds;
         leverage = wiring.leverage;

@@ -137,9 +137,7 @@ abstract contract Tabs is Deposits {
 
     /// @inheritdoc IEscrow
     function fundTab(uint32 relayerId, uint32 nodeId, uint96 amount) external override onlyBatchSettlement {
-        _track(amount);
-        uint256 held = payToken.balanceOf(address(this));
-        if (trackedBalance > held) revert NotFunded(trackedBalance, held);
+        _trackArrived(amount);
         tabs[relayerId][nodeId].forcedEarned += amount;
     }
 

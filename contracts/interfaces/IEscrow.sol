@@ -56,6 +56,10 @@ interface IEscrow {
     /// @param from who paid.
     /// @param amount in the pay token's smallest unit.
     event Deposited(address indexed payer, address indexed from, uint96 amount);
+    /// @notice A deposit used up this ERC-3009 authorization: its transfer to the Escrow is credited.
+    /// @param payer who signed it.
+    /// @param nonce as signed.
+    event AuthorizationDeposited(address indexed payer, bytes32 indexed nonce);
     /// @notice A payer took out of its free balance.
     /// @param payer whose balance it was.
     /// @param to who receives it.
@@ -151,10 +155,13 @@ interface IEscrow {
     /// @notice Only FraudProofs voids.
     /// @param caller who tried.
     error NotFraudProofs(address caller);
-    /// @notice The tokens that a tab was to be funded with are not there.
+    /// @notice The tokens that a tab or a payer was to be credited with are not there.
     /// @param tracked what the books come to.
     /// @param held what the Escrow holds.
     error NotFunded(uint256 tracked, uint256 held);
+    /// @notice Only TransferProofs credits what came without a call.
+    /// @param caller who tried.
+    error NotTransferProofs(address caller);
     /// @notice Only the guardian pauses and resumes.
     /// @param caller who tried.
     error NotGuardian(address caller);
@@ -357,6 +364,12 @@ interface IEscrow {
         bytes32 s
     ) external;
 
+    /// @notice Credits `payer` with tokens that lie here and in no book. TransferProofs only, after it has seen that they are
+    /// the payer's; what the books hold is out of its reach.
+    /// @param payer who is credited.
+    /// @param amount in the pay token's smallest unit.
+    function creditArrived(address payer, uint96 amount) external;
+
     /// @notice Pays out of the caller's free balance.
     /// @param amount in the pay token's smallest unit.
     /// @param to who receives it.
@@ -508,6 +521,9 @@ interface IEscrow {
     /// @notice All books together.
     /// @return the sum of all books, never above the token balance.
     function trackedBalance() external view returns (uint256);
+    /// @notice Who may call creditArrived.
+    /// @return zero where nobody may.
+    function transferProofs() external view returns (address);
     /// @notice The end of the last pause; new sessions are paused before it.
     /// @return unix seconds; 0 where there never was one.
     function newSessionsPausedUntil() external view returns (uint48);

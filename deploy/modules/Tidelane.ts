@@ -2,12 +2,13 @@
 //
 //   1  NodeRegistry, RelayerRegistry  and, on local and test networks, two tokens
 //   2  BondVault
-//   3  Escrow                         told where 4 and 5 will be
+//   3  Escrow                         told where 4, 5, 7 and 8 will be
 //   4  BatchSettlement                checks that it is where 3 and the registries expect it
 //   5  SaturationBoard                checks the same
 //   6  TaskReceipts, the four judges
 //   7  FraudProofs                    checks that it is where 2 and 3 expect it
-//   8  InferenceGateway, DepositBoxes nobody needs to be told of them: the one keeps its own money, the other none
+//   8  TransferProofs                 checks that it is where 3 expects it
+//   9  InferenceGateway, DepositBoxes nobody needs to be told of them: the one keeps its own money, the other none
 //
 // Contracts name each other in immutables, so some must be told an address before it exists: deploy/plan.ts works it out from
 // the deployer's next nonce, and every contract that was foretold refuses to be created anywhere else.
@@ -39,8 +40,8 @@ function contracts(m: Builder, payToken: ArgumentType, stakeToken: ArgumentType,
   );
   const Escrow = m.contract("Escrow", [{
     payToken, nodeRegistry: NodeRegistry, relayerRegistry: RelayerRegistry, bondVault: BondVault, batchSettlement, saturationBoard,
-    fraudProofs, inferenceGateway: m.getParameter("inferenceGateway"), guardian: m.getParameter("guardian"), windowSeconds,
-    leverage: m.getParameter("leverage"),
+    fraudProofs, inferenceGateway: m.getParameter("inferenceGateway"), transferProofs: m.getParameter("transferProofs"),
+    guardian: m.getParameter("guardian"), windowSeconds, leverage: m.getParameter("leverage"),
   }]);
   const BatchSettlement = m.contract("BatchSettlement", [Escrow]);
   const SaturationBoard = m.contract("SaturationBoard", [BatchSettlement, m.getParameter("epochSeconds")]);
@@ -53,11 +54,12 @@ function contracts(m: Builder, payToken: ArgumentType, stakeToken: ArgumentType,
   const FraudProofs = m.contract(
     "FraudProofs", [BatchSettlement, NodeJudge, LeafJudge, TreeJudge, RelayerJudge, m.getParameter("challengeBond")], { after: [TaskReceipts] },
   );
-  const InferenceGateway = m.contract("InferenceGateway", [BatchSettlement, SaturationBoard, m.getParameter("minimumPenalty")], { after: [FraudProofs] });
-  const DepositBoxes = m.contract("DepositBoxes", [Escrow], { after: [InferenceGateway] });
+  const TransferProofs = m.contract("TransferProofs", [Escrow], { after: [FraudProofs] });
+  const InferenceGateway = m.contract("InferenceGateway", [BatchSettlement, SaturationBoard, m.getParameter("minimumPenalty")], { after: [TransferProofs] });
+  const DepositBoxes = m.contract("DepositBoxes", [Escrow], { after: [TransferProofs] });
   return {
     NodeRegistry, RelayerRegistry, BondVault, Escrow, BatchSettlement, SaturationBoard, TaskReceipts,
-    NodeJudge, LeafJudge, TreeJudge, RelayerJudge, FraudProofs, InferenceGateway, DepositBoxes,
+    NodeJudge, LeafJudge, TreeJudge, RelayerJudge, FraudProofs, TransferProofs, InferenceGateway, DepositBoxes,
   };
 }
 

@@ -34,6 +34,7 @@ contract BooksEscrowTest is Batches {
             saturationBoard: ISaturationBoard(address(0xE2)),
             fraudProofs: address(0xE3),
             inferenceGateway: address(0xE4),
+            transferProofs: address(0xE6),
             guardian: address(0xE5),
             windowSeconds: 7,
             leverage: 3
@@ -43,8 +44,8 @@ contract BooksEscrowTest is Batches {
             keccak256(
                 abi.encode(
                     own.payToken(), own.nodeRegistry(), own.relayerRegistry(), own.bondVault(), own.batchSettlement(),
-                    own.saturationBoard(), own.fraudProofs(), own.inferenceGateway(), own.guardian(), own.windowSeconds(),
-                    own.leverage()
+                    own.saturationBoard(), own.fraudProofs(), own.inferenceGateway(), own.transferProofs(), own.guardian(),
+                    own.windowSeconds(), own.leverage()
                 )
             ),
             keccak256(abi.encode(wiring)),
@@ -69,6 +70,7 @@ contract BooksEscrowTest is Batches {
                     saturationBoard: ISaturationBoard(address(0)),
                     fraudProofs: fraudProofs,
                     inferenceGateway: address(0),
+                    transferProofs: address(0),
                     guardian: guardian,
                     windowSeconds: W,
                     leverage: LEVERAGE

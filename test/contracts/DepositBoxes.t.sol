@@ -273,6 +273,7 @@ contract DepositBoxesTest is World {
             saturationBoard: board,
             fraudProofs: address(0),
             inferenceGateway: address(0),
+            transferProofs: address(0),
             guardian: guardian,
             windowSeconds: W,
             leverage: LEVERAGE

@@ -129,6 +129,8 @@ contract DepositsTest is World {
     function test_authorizationCreditsItsSigner() public {
         _give(payer, AMOUNT);
         (uint8 v, bytes32 r, bytes32 s) = _receiveAuthorization("nonce");
+        vm.expectEmit(address(escrow));
+        emit IEscrow.AuthorizationDeposited(payer, "nonce");
         vm.prank(stranger);
         escrow.depositWithAuthorization(payer, AMOUNT, 0, START + 1, "nonce", v, r, s);
         vm.assertEq(escrow.freeBalanceOf(payer), 1_000e6 + AMOUNT, "free balance");
@@ -245,6 +247,7 @@ contract DepositsTest is World {
             saturationBoard: board,
             fraudProofs: address(0),
             inferenceGateway: address(0),
+            transferProofs: address(0),
             guardian: guardian,
             windowSeconds: W,
             leverage: LEVERAGE

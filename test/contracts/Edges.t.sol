@@ -74,6 +74,7 @@ contract EdgesTest is World {
                 saturationBoard: SaturationBoard(address(0)),
                 fraudProofs: vm.computeCreateAddress(address(this), nonce + 5),
                 inferenceGateway: address(0),
+                transferProofs: address(0),
                 guardian: guardian,
                 windowSeconds: W,
                 leverage: LEVERAGE

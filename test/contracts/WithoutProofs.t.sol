@@ -33,6 +33,7 @@ contract WithoutProofsTest is Attempts {
                 saturationBoard: SaturationBoard(address(0)),
                 fraudProofs: address(0),
                 inferenceGateway: address(0),
+                transferProofs: address(0),
                 guardian: address(0),
                 windowSeconds: W,
                 leverage: LEVERAGE

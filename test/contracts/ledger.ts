@@ -247,7 +247,7 @@ async function deploy(worldSeed: number) {
   const vault = await ethers.deployContract("BondVault", [token, token, nodes, relayers, FRAUD_PROOFS, W, 1n]);
   const escrow = await ethers.deployContract("Escrow", [{
     payToken: token, nodeRegistry: nodes, relayerRegistry: relayers, bondVault: vault, batchSettlement: SETTLEMENT, saturationBoard: ethers.ZeroAddress,
-    fraudProofs: FRAUD_PROOFS, inferenceGateway: ethers.ZeroAddress, guardian: ethers.ZeroAddress, windowSeconds: W, leverage: LEVERAGE,
+    fraudProofs: FRAUD_PROOFS, inferenceGateway: ethers.ZeroAddress, transferProofs: ethers.ZeroAddress, guardian: ethers.ZeroAddress, windowSeconds: W, leverage: LEVERAGE,
   }]);
   const escrowAddress = await escrow.getAddress();
   const domain: Domain = { chainId: Number((await ethers.provider.getNetwork()).chainId), verifyingContract: SETTLEMENT! };

@@ -140,7 +140,7 @@ async function deployWorld() {
   const vault = await ethers.deployContract("BondVault", [token, token, nodes, relayers, ethers.ZeroAddress, W, 1n]);
   const escrow = await ethers.deployContract("Escrow", [{
     payToken: token, nodeRegistry: nodes, relayerRegistry: relayers, bondVault: vault, batchSettlement: at(4), saturationBoard: at(5),
-    fraudProofs: ethers.ZeroAddress, inferenceGateway: ethers.ZeroAddress, guardian: ethers.ZeroAddress, windowSeconds: W, leverage: 5,
+    fraudProofs: ethers.ZeroAddress, inferenceGateway: ethers.ZeroAddress, transferProofs: ethers.ZeroAddress, guardian: ethers.ZeroAddress, windowSeconds: W, leverage: 5,
   }]);
   const settlement = await ethers.deployContract("BatchSettlement", [escrow]);
   await ethers.deployContract("SaturationBoard", [settlement, 300]);

@@ -83,6 +83,7 @@ describe("a deployment against its parameter file", function () {
   for (const [contract, immutable, wired] of [
     ["BondVault", "fraudProofs", "FraudProofs"], ["Escrow", "bondVault", "BondVault"], ["BatchSettlement", "escrow", "Escrow"], ["Escrow", "saturationBoard", "SaturationBoard"],
     ["FraudProofs", "leafJudge", "LeafJudge"], ["InferenceGateway", "nodeRegistry", "NodeRegistry"], ["TaskReceipts", "batchSettlement", "BatchSettlement"], ["DepositBoxes", "escrow", "Escrow"],
+    ["Escrow", "transferProofs", "TransferProofs"], ["TransferProofs", "escrow", "Escrow"],
   ] as const) {
     it(`names ${contract}.${immutable} where another contract is wired in, in one place or in all`, async () => {
       // A PUSH32 of the immutable's word.

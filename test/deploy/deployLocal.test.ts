@@ -22,8 +22,8 @@ import type { Address, Hex } from "../../protocol/units.ts";
 // The well-known first account of every local test chain: public, never for real money.
 const deployerKey: Hex = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const deployer = privateKeyToAddress(deployerKey);
-/** Two tokens and fourteen contracts, one transaction each. */
-const TRANSACTIONS = 16;
+/** Two tokens and fifteen contracts, one transaction each. */
+const TRANSACTIONS = 17;
 
 describe("deployLocal", function () {
   this.timeout(90_000);

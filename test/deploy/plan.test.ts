@@ -55,6 +55,7 @@ describe("deployment parameters", () => {
     expect(own["saturationBoard"]).to.equal(getContractAddress({ from, nonce: 7n + 7n }));
     // After the board come TaskReceipts and four judges.
     expect(own["fraudProofs"]).to.equal(getContractAddress({ from, nonce: 7n + 13n }));
+    expect(own["transferProofs"]).to.equal(getContractAddress({ from, nonce: 7n + 14n }));
     const tokens = { payToken: from, stakeToken: from };
     const others = moduleParameters(parseParameters({ ...good, tokens }), from, 7);
     expect(others["batchSettlement"]).to.equal(getContractAddress({ from, nonce: 7n + 4n }));

@@ -16,6 +16,7 @@ interface Vm {
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function deal(address account, uint256 wei_) external;
     function eip712HashType(string calldata typeNameOrDefinition) external pure returns (bytes32);
+    function etch(address account, bytes calldata code) external;
     function expectEmit(address emitter) external;
     function expectRevert(bytes calldata revertData) external;
     function fee(uint256 basefee) external;
@@ -24,6 +25,7 @@ interface Vm {
     function prank(address sender) external;
     function recordLogs() external;
     function roll(uint256 blockNumber) external;
+    function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function startPrank(address sender) external;
     function stopPrank() external;

@@ -115,6 +115,7 @@ abstract contract World {
                 saturationBoard: _feesWaitForSeeds() ? SaturationBoard(foretoldBoard) : SaturationBoard(address(0)),
                 fraudProofs: fraudProofs,
                 inferenceGateway: address(0),
+                transferProofs: address(0),
                 guardian: guardian,
                 windowSeconds: W,
                 leverage: LEVERAGE
