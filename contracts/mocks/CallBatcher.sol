@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.27;
 
-/// @title Many static calls in one
-/// @notice Lets a test compare thousands of random inputs without a round trip for each. Deployed in tests only.
+/// @title Many calls in one
+/// @notice Lets a test compare thousands of random inputs without a round trip for each, or put several calls into one
+/// transaction. Deployed in tests only.
 contract CallBatcher {
     error CallFailed(uint256 index, bytes reason);
 
@@ -12,6 +13,14 @@ contract CallBatcher {
             (bool ok, bytes memory result) = target.staticcall(calls[i]);
             if (!ok) revert CallFailed(i, result);
             results[i] = result;
+        }
+    }
+
+    /// @notice The same in earnest.
+    function send(address[] calldata targets, bytes[] calldata calls) external {
+        for (uint256 i = 0; i < calls.length; ++i) {
+            (bool ok, bytes memory result) = targets[i].call(calls[i]);
+            if (!ok) revert CallFailed(i, result);
         }
     }
 }
