@@ -15,7 +15,7 @@ import { TidelaneError } from "../protocol/errors.ts";
 import { addClaims } from "./payerClaims.ts";
 import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
 import { ownerKeyOf, placeOf, relayerOf, sessionFileOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
-import type { OwnerChain } from "../client/ports.ts";
+import type { CreditedTransfer, OwnerChain } from "../client/ports.ts";
 import type { Address, Hash } from "../protocol/units.ts";
 
 type Options = PlaceOptions & OutputOptions;
@@ -48,6 +48,9 @@ export function payerCommand(): Command {
     .action((options: Options & { payer?: string }) => run(options, () => depositAddress(options)));
   owned("collect", "credit what was sent to a deposit address").option("--payer <address>", "whose (default: the owner's)")
     .action((options: Options & { payer?: string }) => run(options, () => collect(options)));
+  owned("prove-transfer", "credit what a signed transfer (x402, ERC-3009) brought to the Escrow itself, to its signer")
+    .requiredOption("--transaction <hash>", "the transaction that submitted it, whoever sent it")
+    .action((options: Options & { transaction: string }) => run(options, () => proveTransfer(options)));
   owned("withdraw <amount>", "move free tokens out of the escrow").option("--to <address>", "where to (default: the owner)")
     .action((amount: string, options: Options & { to?: string }) => run(options, () => withdraw(amount, options)));
   sessioned(owned("open", "sign limits, lock a budget, open a session"))
@@ -112,6 +115,15 @@ async function collect(options: Options & { payer?: string }): Promise<Report> {
   const payer = addressOr(options.payer, chain.owner);
   const transaction = await step("waiting for the transaction to be mined", chain.collect(payer));
   return { json: { payer, transaction }, text: `What lay at the deposit address of ${payer} is in its free balance, by transaction ${transaction}.` };
+}
+
+async function proveTransfer(options: Options & { transaction: string }): Promise<Report> {
+  if (!/^0x[0-9a-fA-F]{64}$/.test(options.transaction)) throw new TidelaneError(`"${options.transaction}" is no transaction's hash.`, { code: "invalid_hash" });
+  const { chain, decimals, symbol } = await owned(options);
+  const transfers = await step("proving it, and waiting for the transaction to be mined", chain.creditTransfers(options.transaction.toLowerCase() as Hash));
+  if (transfers.length === 0) throw new TidelaneError("No authorization of that transaction moved tokens to the Escrow without a deposit. A plain transfer is nobody's deposit; what went to a deposit address: tidelane payer collect", { code: "nothing_to_credit" });
+  const line = ({ payer, amount, transaction }: CreditedTransfer): string => `${amountToText(amount, decimals)} ${symbol} of ${payer}: ${transaction === null ? "credited before" : `credited in transaction ${transaction}`}`;
+  return { json: { transfers }, text: transfers.map(line).join("\n") };
 }
 
 /** @throws `invalid_address` */

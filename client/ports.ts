@@ -53,6 +53,15 @@ export interface Owner {
   signAuthorization(domain: Domain, authorization: SpendingAuthorization): Promise<Hex>;
 }
 
+/** A transfer by ERC-3009 authorization that reached the Escrow itself. */
+export interface CreditedTransfer {
+  /** Who signed it, and is credited. */
+  readonly payer: Address;
+  readonly amount: TokenAmount;
+  /** Null where it had been credited before. */
+  readonly transaction: Hash | null;
+}
+
 /** What the owner sends to the chain itself. Every call resolves when it is mined. @throws `transaction_reverted` with the contract's reason */
 export interface OwnerChain {
   readonly owner: Address;
@@ -67,6 +76,8 @@ export interface OwnerChain {
   boxOf(payer: Address): Promise<Address>;
   /** Credits a payer with what lies in its box. */
   collect(payer: Address): Promise<Hash>;
+  /** Credits each signer with what a transaction's transfers by authorization brought to the Escrow itself; none where it brought none. */
+  creditTransfers(transaction: Hash): Promise<readonly CreditedTransfer[]>;
   withdraw(amount: TokenAmount, to: Address): Promise<Hash>;
   openSession(authorization: SpendingAuthorization, signature: Signature | Hex): Promise<Hash>;
   topUp(sessionId: Hash, amount: TokenAmount): Promise<Hash>;

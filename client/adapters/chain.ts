@@ -7,17 +7,19 @@ import { EscrowAbi } from "../../protocol/generated/abi/Escrow.ts";
 import { InferenceGatewayAbi } from "../../protocol/generated/abi/InferenceGateway.ts";
 import { NodeRegistryAbi } from "../../protocol/generated/abi/NodeRegistry.ts";
 import { RelayerRegistryAbi } from "../../protocol/generated/abi/RelayerRegistry.ts";
+import { TransferProofsAbi } from "../../protocol/generated/abi/TransferProofs.ts";
 import { digest, type Domain } from "../../protocol/typedData.ts";
 import { signerOfKey } from "../../protocol/signing.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Address, Hash, Hex } from "../../protocol/units.ts";
 import type { Owner, OwnerChain, PayerChain } from "../ports.ts";
 import { permitFor } from "./permit.ts";
+import { creditTransfers } from "./transfers.ts";
 
 export interface ChainAccess {
   readonly rpcUrls: readonly string[];
   readonly chainId: number;
-  /** By name: BatchSettlement, Escrow, NodeRegistry, RelayerRegistry, payToken; DepositBoxes for deposits by transfer. */
+  /** By name: BatchSettlement, Escrow, NodeRegistry, RelayerRegistry, payToken; DepositBoxes and TransferProofs for deposits by transfer. */
   readonly contracts: Readonly<Record<string, Address>>;
 }
 
@@ -28,7 +30,7 @@ export const tokenAbi = parseAbi([
   "function symbol() view returns (string)", "function approve(address,uint256) returns (bool)",
 ]);
 /** Lets viem name the contracts' own errors, wherever in a call they were raised. */
-const everyError = [...EscrowAbi, ...DepositBoxesAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi, ...InferenceGatewayAbi].filter((item) => item.type === "error") as unknown as Abi;
+const everyError = [...EscrowAbi, ...DepositBoxesAbi, ...TransferProofsAbi, ...BatchSettlementAbi, ...NodeRegistryAbi, ...RelayerRegistryAbi, ...InferenceGatewayAbi].filter((item) => item.type === "error") as unknown as Abi;
 
 export function payerChain(access: ChainAccess): PayerChain {
   const client = reader(access);
@@ -137,6 +139,7 @@ export function ownerChain(access: ChainAccess, privateKey: Hex): OwnerChain {
     },
     boxOf: (payer) => reached(async () => lower(await client.readContract({ address: contract(access, "DepositBoxes"), abi: DepositBoxesAbi, functionName: "boxOf", args: [payer] }))),
     collect: (payer) => send(contract(access, "DepositBoxes"), DepositBoxesAbi as unknown as Abi, "collect", [payer]),
+    creditTransfers: (transaction) => reached(() => creditTransfers({ client, transferProofs: contract(access, "TransferProofs"), payToken: token, escrow, send }, transaction)),
     withdraw: (amount, to) => send(escrow, EscrowAbi as unknown as Abi, "withdraw", [amount, to]),
     openSession: (authorization, signature) => send(escrow, EscrowAbi as unknown as Abi, "openSession", [authorization, signature]),
     topUp: (sessionId, amount) => send(escrow, EscrowAbi as unknown as Abi, "topUp", [sessionId, amount]),
