@@ -61,7 +61,7 @@ export const ENVIRONMENT = {
   TIDELANE_POSTER_KEY: "the key that posts batches and pays gas, 32 bytes in hex",
   TIDELANE_POSTER_KEY_FILE: "or a file that holds it",
   TIDELANE_PUBLIC_URL: "where anyone reaches this process: contracts are told to fetch answers over 4 KB there (default: none, and such answers are not delivered)",
-  TIDELANE_LEAST_LOCK: "least lock of a session that is opened at this relayer's gas, in the pay token's smallest unit; others open theirs themselves (default 100000)",
+  TIDELANE_LEAST_LOCK: "least lock of a session that is opened at this relayer's gas, and least transfer to the Escrow that is credited at it, in the pay token's smallest unit; others open and prove theirs themselves (default 100000)",
   TIDELANE_IPFS_GATEWAY: "http(s) URL of an IPFS gateway for contracts' prompts at ipfs:// URIs (default: none, and such requests are left to others)",
   TIDELANE_PROMPT_LOOPBACK: "`allow` fetches contracts' prompts from this machine too, for local networks and tests (default: public https only)",
   TIDELANE_PROCESSES: "URLs by which nodes reach this relayer's further processes, separated by commas (default: none)",

@@ -19,6 +19,7 @@ import { createLog } from "./adapters/log.ts";
 import { PrometheusMetrics } from "./adapters/metrics.ts";
 import { DiskRecords } from "./adapters/records.ts";
 import { tokenCounter } from "./adapters/tokens.ts";
+import { createTransferReader } from "./adapters/transferReader.ts";
 import { systemVitals } from "./adapters/vitals.ts";
 import { buildApp } from "./api/app.ts";
 import { auditRouter } from "./api/audit.ts";
@@ -34,6 +35,7 @@ import { Requests } from "./loops/requests.ts";
 import { Retention } from "./loops/retention.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Tide } from "./loops/tide.ts";
+import { Transfers } from "./loops/transfers.ts";
 import { Watch } from "./loops/watch.ts";
 import { epochAt } from "./routing/seeds.ts";
 import { answerContract } from "./work/contractTask.ts";
@@ -134,7 +136,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
   const stop = new AbortController();
-  const loops = [board, claims, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [board, claims, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak), ...transfersOf(world, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);
@@ -220,6 +222,13 @@ function forcesOf({ chain, config, ...shared }: World, isLeading: () => boolean)
 function demandsOf({ chain, config, ...shared }: World, isLeading: () => boolean): Demands[] {
   const address = chain.deployment.addresses.FraudProofs;
   return address ? [new Demands({ ...shared, clock: systemClock, chain, isLeading, address, reader: createDemandReader(config.rpcUrls, address) })] : [];
+}
+
+/** None where the addresses file names no such contract. What opening a session must lock is what a credit at this relayer's gas must bring. */
+function transfersOf({ chain, config, log, metrics }: World, isLeading: () => boolean): Transfers[] {
+  const { Escrow: escrow, TransferProofs: transferProofs, payToken } = chain.deployment.addresses;
+  if (!escrow || !transferProofs || !payToken) return [];
+  return [new Transfers({ log, metrics, clock: systemClock, chain, isLeading, address: transferProofs, least: config.leastLock, reader: createTransferReader(config.rpcUrls, { escrow, payToken, transferProofs }) })];
 }
 
 /** None where the deployment has no gateway. */

@@ -1,6 +1,7 @@
 // What single loops ask of single contracts.
 import type { TideMultiplier } from "../../protocol/tide.ts";
 import type { ContractRequest } from "../../protocol/requests.ts";
+import type { TransferProof } from "../../protocol/transferProof.ts";
 import type { Hash, Hex, Seconds } from "../../protocol/units.ts";
 
 /** A relayer's seed chain as SaturationBoard knows it; epochs 0 and zero hashes where there is none. */
@@ -62,6 +63,20 @@ export interface DemandReader {
   demanded(relayerId: number, fromBlock: bigint, toBlock: bigint): Promise<readonly Demand[]>;
   /** Whether it still waits for an answer. */
   isOpen(relayerId: number, demand: Pick<Demand, "batchId" | "index">): Promise<boolean>;
+}
+
+/** A transaction that moved tokens to the Escrow, by a deposit or without one. */
+export interface SeenTransfer {
+  readonly transaction: Hash;
+  readonly blockNumber: bigint;
+}
+
+/** What the loop of transfers asks of the pay token and of TransferProofs. Each throws retryable `chain_unreachable`. */
+export interface TransferReader {
+  /** In these blocks, both included, in their order, each transaction once. */
+  arrived(fromBlock: bigint, toBlock: bigint): Promise<readonly SeenTransfer[]>;
+  /** Of the transfers by authorization that it brought, those that nobody credited. @throws `block_unproven` besides */
+  proofs(transaction: Hash): Promise<readonly TransferProof[]>;
 }
 
 /** Where prompts by URI are fetched; within limits of size and time. @throws `prompt_refused`, retryable `prompt_unavailable` */

@@ -8,11 +8,12 @@ import { NodeRegistryAbi } from "../../../protocol/generated/abi/NodeRegistry.ts
 import { RelayerRegistryAbi } from "../../../protocol/generated/abi/RelayerRegistry.ts";
 import { SaturationBoardAbi } from "../../../protocol/generated/abi/SaturationBoard.ts";
 import { TideTokenAbi } from "../../../protocol/generated/abi/TideToken.ts";
+import { TransferProofsAbi } from "../../../protocol/generated/abi/TransferProofs.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import type { Hash, Hex } from "../../../protocol/units.ts";
 
 /** Errors travel through calls between contracts, so any contract's may come back from any call. */
-const errors: Abi = [BatchSettlementAbi, EscrowAbi, BondVaultAbi, NodeRegistryAbi, RelayerRegistryAbi, SaturationBoardAbi, InferenceGatewayAbi, TideTokenAbi]
+const errors: Abi = [BatchSettlementAbi, EscrowAbi, BondVaultAbi, NodeRegistryAbi, RelayerRegistryAbi, SaturationBoardAbi, InferenceGatewayAbi, TransferProofsAbi, TideTokenAbi]
   .flatMap((abi) => (abi as Abi).filter((item) => item.type === "error"));
 
 /** A revert becomes `call_reverted` with the contract's error in words; everything else is the chain not answering. */

@@ -1,0 +1,121 @@
+// Credits transfers by authorization that somebody submitted to the Escrow itself: proven to TransferProofs, at the relayer's gas.
+//
+//   seen ── some blocks deep ──▶ proven ─┬─ large enough ─▶ credited ─┐
+//                                        └─ too small ────────────────┴─▶ forgotten
+//
+// Anyone may prove them, and their payer can; this loop only spares it the trouble while the chain remembers the block. So
+// nothing is kept over a restart: the blocks that a proof may still be of are read again. What the contract refuses for good, or
+// what another was quicker with, is let go.
+import { encodeFunctionData } from "viem/utils";
+import { TransferProofsAbi } from "../../protocol/generated/abi/TransferProofs.ts";
+import { TidelaneError } from "../../protocol/errors.ts";
+import type { TransferProof } from "../../protocol/transferProof.ts";
+import type { Address, Hash, Millis, TokenAmount } from "../../protocol/units.ts";
+import type { Clock, Log, Metrics } from "../ports/world.ts";
+import type { Chain } from "../ports/chain.ts";
+import type { TransferReader } from "../ports/readers.ts";
+import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
+import { forEach } from "./each.ts";
+
+export interface TransfersOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly chain: Pick<Chain, "head" | "submit">;
+  readonly reader: TransferReader;
+  /** TransferProofs'. */
+  readonly address: Address;
+  /** Smaller ones are left to whoever wants to pay for them. */
+  readonly least: TokenAmount;
+  /** Only the process that sends the relayer's transactions proves. */
+  readonly isLeading: () => boolean;
+}
+
+/** What EIP-2935 remembers, less some for the proof to be mined. */
+const REMEMBERED_BLOCKS = 8_000n;
+/** A proof of a block that is replaced fails at the poster's cost. */
+const DEEP_BLOCKS = 4n;
+const WAITING_MAX = 1_024;
+/** Calldata at the poster's cost; an honest receipt's proof has a few kilobytes. */
+const PROOF_BYTES_MAX = 32_768;
+const ROUND_MS: Millis = 5_000;
+
+export class Transfers {
+  readonly #world: TransfersOptions;
+  /** Transactions in which tokens came to the Escrow, and their blocks, until they are too old to be read again. */
+  readonly #seen = new Map<Hash, bigint>();
+  readonly #waiting = new Map<Hash, bigint>();
+  #nextBlock: bigint | null = null;
+
+  constructor(world: TransfersOptions) {
+    this.#world = world;
+  }
+
+  /** Runs until aborted; nothing that goes wrong in a round ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, metrics } = this.#world;
+    while (!signal.aborted) {
+      try {
+        await this.round();
+      } catch (error) {
+        metrics.count("transfer_rounds_failed_total");
+        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "transfers to the Escrow are looked at again in the next round");
+      }
+      await clock.sleep(ROUND_MS, signal);
+    }
+  }
+
+  /** Reads on, and credits what is deep enough. */
+  async round(): Promise<void> {
+    const { chain, metrics, isLeading } = this.#world;
+    if (!isLeading()) return;
+    const { number } = await chain.head();
+    await this.#readOn(number);
+    const deep = [...this.#waiting].filter(([, block]) => block + DEEP_BLOCKS <= number);
+    await forEach(deep, async ([transaction, block]) => {
+      if (block + REMEMBERED_BLOCKS > number) await this.#creditAll(transaction);
+      this.#waiting.delete(transaction);
+    });
+    for (const [transaction, block] of this.#seen) if (block + 2n * REORG_BLOCKS < this.#nextBlock!) this.#seen.delete(transaction);
+    metrics.gauge("transfers_waiting", this.#waiting.size);
+  }
+
+  async #readOn(head: bigint): Promise<void> {
+    this.#nextBlock ??= atLeastZero(head - REMEMBERED_BLOCKS);
+    for (const { from, to } of blockRanges(this.#nextBlock, head)) {
+      for (const { transaction, blockNumber } of await this.#world.reader.arrived(from, to)) {
+        // A transaction that a reorganisation moved to another block is looked at again.
+        if (this.#seen.get(transaction) === blockNumber) continue;
+        if (this.#waiting.size >= WAITING_MAX) {
+          this.#nextBlock = blockNumber;
+          return;
+        }
+        this.#seen.set(transaction, blockNumber);
+        this.#waiting.set(transaction, blockNumber);
+      }
+    }
+    this.#nextBlock = head + 1n;
+  }
+
+  /** @throws retryable errors only: what is refused for good is told, and let go */
+  async #creditAll(transaction: Hash): Promise<void> {
+    const { log, metrics, reader } = this.#world;
+    try {
+      for (const proof of await reader.proofs(transaction)) await this.#credit(transaction, proof);
+    } catch (error) {
+      if (!(error instanceof TidelaneError) || error.retryable) throw error;
+      metrics.count("transfers_total", { outcome: "refused" });
+      log.warn({ transaction, code: error.code, error: error.message }, "a transfer to the Escrow could not be credited; its payer can try: tidelane payer prove-transfer");
+    }
+  }
+
+  async #credit(transaction: Hash, { payer, amount, header, proof, transactionIndex, logPosition }: TransferProof): Promise<void> {
+    const { chain, log, metrics, address, least } = this.#world;
+    const bytes = proof.reduce((sum, node) => sum + (node.length - 2) / 2, 0);
+    if (amount < least || bytes > PROOF_BYTES_MAX) return metrics.count("transfers_total", { outcome: "left" });
+    const data = encodeFunctionData({ abi: TransferProofsAbi, functionName: "creditTransfer", args: [header, proof, BigInt(transactionIndex), BigInt(logPosition)] });
+    const sent = await chain.submit({ to: address, data });
+    metrics.count("transfers_total", { outcome: "credited" });
+    log.info({ payer, amount: String(amount), transaction, creditedIn: sent.hash, gasUsed: String(sent.gasUsed) }, "a signed transfer to the Escrow is credited to its signer");
+  }
+}
