@@ -3,11 +3,12 @@ pragma solidity ^0.8.27;
 
 import {Verdict} from "../../contracts/fraud/Evidence.sol";
 import {BoardEntry, EpochCommitment} from "../../contracts/interfaces/IBoardEvidence.sol";
-import {IFraudErrors} from "../../contracts/interfaces/IFraudProofs.sol";
+import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {SumProof} from "../../contracts/libraries/MerkleSum.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {SaturationAttestation} from "../../contracts/types/SaturationAttestation.sol";
 import {Judged} from "./support/Judged.sol";
+import {vm} from "./support/Vm.sol";
 
 /// @notice F12: the whole verdict on a board, and neighbours, bounds and boards that were invented.
 contract JudgedBoardsTest is Judged {
@@ -137,13 +138,98 @@ contract JudgedBoardsTest is Judged {
         }
     }
 
+    // ---- what the relayer relied on
+
+    /// @dev One of the six things that make an assignment this relayer's word for that attestation in that epoch is not so.
+    function test_F12_whatIsReliedOnIsOfThisRelayerNodeAndEpoch() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _three();
+        _commit(commitment, entries);
+        for (uint256 i = 0; i < 7; ++i) {
+            SaturationAttestation memory later = _later(attestation);
+            if (i == 0) later.relayerId = 1;
+            if (i == 1) later.observedAtMs -= 1;
+            Assignment memory relied = _reliedOn(later);
+            if (i == 2) relied.relayerId = 1;
+            if (i == 3) relied.nodeId = 1;
+            if (i == 4) relied.attestationHash = attestation.hash();
+            if (i == 5) relied.issuedAt += 1;
+            bytes memory call = _f12Stale(commitment, entries[1], attestation, later, relied, SIGNER_KEY);
+            if (i < 6) _expectRefused(call, IFraudErrors.NotTheSame.selector);
+            else _expectVerdict(call, _onBoard(commitment, MODEL_B, nodeId));
+        }
+    }
+
+    /// @dev A key that counts still speaks for W after its closing: what it is dated into after that is nobody's word.
+    function test_F12_datedAfterTheKeysTime() public {
+        _rotateSigner();
+        (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation) = _three(uint64(W / EPOCH));
+        _commit(commitment, entries);
+        SaturationAttestation memory later = _later(attestation);
+        _expectRefused(
+            _f12Stale(commitment, entries[1], attestation, later, _reliedOn(later), SIGNER_KEY),
+            abi.encodeWithSelector(IFraudErrors.KeyEpochOver.selector, relayerId, uint32(1), uint48(START))
+        );
+    }
+
+    /// @dev A node offers what no assignment of the relayer ever named.
+    function test_F12_anOmissionThatNobodyReliedOn() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory omitted, bytes memory offers) = _without();
+        Assignment memory relied = _reliedOn(omitted);
+        bytes memory call = abi.encodeCall(
+            IFraudProofs.proveOmittedBoardLeaf,
+            (commitment, MODEL_B, omitted, offers, relied, _sign(HOT_KEY, relied.hash()), _pair(entries[0], entries[1]), SALT)
+        );
+        _expectRefused(call, abi.encodeWithSelector(IFraudErrors.NotSigned.selector, vm.addr(SIGNER_KEY), relied.hash()));
+    }
+
     // ---- pools
+
+    function test_F12_aPoolOfABoardThatNeverWas() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _three();
+        _commit(commitment, entries);
+        bytes32 onBoard = keccak256(abi.encode(commitment));
+        commitment.pools[0].slots = 9;
+        _expectRefused(
+            _f12Pool(commitment, _pair(entries[0], entries[2]), true, true),
+            abi.encodeWithSelector(IFraudErrors.CommitmentOfOtherEpoch.selector, onBoard, keccak256(abi.encode(commitment)))
+        );
+    }
 
     function test_F12_verdictOnAPool() public {
         (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _three();
         commitment.pools[0].slots = 9;
         _commit(commitment, entries);
         _expectVerdict(_f12Pool(commitment, _pair(entries[0], entries[2]), true, true), _onBoard(commitment, MODEL_B, 0));
+    }
+
+    /// @dev The first model of a board, one between two, the last, and one that has no leaf: by a slot, or by a basis point of one.
+    function test_F12_poolsAtEveryPlaceOfABoard() public {
+        for (uint64 i = 0; i < 12; ++i) {
+            (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _three(i);
+            bytes32 modelId = bytes32(uint256(MODEL_A) + i % 4);
+            uint32 empty = i % 4 == 3 ? 1 : 0;
+            commitment.pools[0].modelId = modelId;
+            // As it is, a slot more, and a part of a slot more. A pool of none is never committed.
+            if (empty == 1) (commitment.pools[0].slots, commitment.pools[0].slotBps) = (1, i < 8 ? 0 : 1);
+            else if (i >= 8) commitment.pools[0].slotBps += 1;
+            else if (i >= 4) commitment.pools[0].slots += 1;
+            _commit(commitment, entries);
+            BoardEntry[] memory bounds = i % 4 == 1 ? _pair(entries[0], entries[2]) : _one(entries[i % 4 == 3 ? 2 : 1]);
+            bytes memory call = _f12Pool(commitment, bounds, true, i % 4 != 0);
+            if (i < 4 && empty == 0) _expectRefused(call, IFraudErrors.NothingWrong.selector);
+            else _expectVerdict(call, _onBoard(commitment, modelId, 0));
+        }
+    }
+
+    /// @dev A leaf of the model itself is no neighbour of it, on either side.
+    function test_F12_aPoolsOwnLeafIsNoNeighbour() public {
+        (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _three();
+        commitment.pools[0].slots = 9;
+        _commit(commitment, entries);
+        _expectRefused(_f12Pool(commitment, _pair(entries[1], entries[2]), true, true), NEIGHBOURS);
+        _expectRefused(_f12Pool(commitment, _pair(entries[0], entries[1]), true, true), NEIGHBOURS);
+        _expectRefused(_f12Pool(commitment, _one(entries[0]), true, false), NEIGHBOURS);
+        _expectRefused(_f12Pool(commitment, _one(entries[2]), true, true), NEIGHBOURS);
     }
 
     /// @dev Bounds of which one is no leaf of the board, on either side.
@@ -180,14 +266,18 @@ contract JudgedBoardsTest is Judged {
 
     // ---- helpers
 
+    function _three() private view returns (EpochCommitment memory, BoardEntry[] memory, SaturationAttestation memory) {
+        return _three(0);
+    }
+
     /// @dev Three leaves, a model each, of the node; a pool for the second.
-    function _three()
+    function _three(uint64 i)
         private
         view
         returns (EpochCommitment memory commitment, BoardEntry[] memory entries, SaturationAttestation memory attestation)
     {
         BoardEntry[] memory four;
-        (commitment, four, attestation) = _board(0);
+        (commitment, four, attestation) = _board(i);
         entries = new BoardEntry[](3);
         (entries[0], entries[1], entries[2]) = (four[0], four[1], four[3]);
         commitment.leafCount = 3;

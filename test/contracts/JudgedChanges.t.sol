@@ -111,13 +111,24 @@ contract JudgedChangesTest is JudgedTrees {
 
     // ---- tasks
 
+    /// @dev Two tasks of two subtasks each: what stands left of the second is none of its charges.
     function test_F5_verdictOnATask() public {
-        Posted memory posted = _twoSubtasks(2 * CHARGE - 7);
-        bytes32 taskId = posted.bySession[0].record.order.hash();
-        Verdict memory expected = _onRelayer(abi.encode("F5 task", relayerId, uint64(1), taskId), 1_000);
-        (expected.batchId, expected.sessionId, expected.harmed) = (1, sessionId, payer);
-        (expected.extra, expected.excess, expected.refund) = (7, 7, 7);
-        _expectUntilMature(_f5Task(posted, 0, 1), expected);
+        Row[] memory rows = new Row[](4);
+        for (uint256 i = 0; i < 4; i += 2) {
+            Record memory record = _attempt();
+            (record.order.maxFee, record.assignment.shareCap) = (2 * CHARGE - 7, 2 * CHARGE - 7);
+            _seal(record);
+            (rows[i], rows[i + 1]) = (_row(record), _row(_again(record, nodeId, 1, 0)));
+        }
+        Posted memory posted = _postRows(rows);
+        for (uint256 i = 0; i < 4; i += 2) {
+            vm.warp(START);
+            bytes32 taskId = posted.bySession[i].record.order.hash();
+            Verdict memory expected = _onRelayer(abi.encode("F5 task", relayerId, uint64(1), taskId), 1_000);
+            (expected.batchId, expected.sessionId, expected.harmed) = (1, sessionId, payer);
+            (expected.extra, expected.excess, expected.refund) = (7, 7, 7);
+            _expectUntilMature(_task(posted, i, _around(posted, Tree.SESSION, i, i + 1)), expected);
+        }
     }
 
     function test_F5_bothLeavesOfATaskStandInTheTree() public {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.27;
 
 import {IKeyRing, KeyEpoch} from "../../contracts/interfaces/IKeyRing.sol";
 import {Fault, Keys, Record, Records} from "../../contracts/libraries/Records.sol";
+import {Signatures} from "../../contracts/libraries/Signatures.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {TaskReceipt} from "../../contracts/types/TaskReceipt.sol";
 import {Judged} from "./support/Judged.sol";
@@ -36,6 +37,10 @@ contract RecordsWindow {
 
     function isSigned(address key, bytes32 structHash, bytes calldata signature, Keys calldata keys) external pure returns (bool) {
         return Records.isSigned(key, structHash, signature, keys);
+    }
+
+    function recoverCompact(bytes32 digest, bytes32 r, bytes32 vs) external pure returns (address) {
+        return Signatures.recoverCompact(digest, r, vs);
     }
 }
 
@@ -236,6 +241,16 @@ contract JudgedRecordsTest is Judged {
         vm.assertFalse(window.isSigned(vm.addr(SIGNER_KEY), structHash, _sign(HOT_KEY, structHash), _keys()), "by another");
         vm.assertFalse(window.isSigned(address(0), structHash, "", _keys()), "nobody");
         vm.assertFalse(window.isSigned(address(0), structHash, new bytes(65), _keys()), "nobody");
+    }
+
+    /// @dev Some key has signed every digest with r = 1 and whichever s: half the group order is the last that is read.
+    function test_theGreatestS() public view {
+        uint256 half = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+        bytes32 digest = keccak256("digest");
+        address signer = ecrecover(digest, 28, bytes32(uint256(1)), bytes32(half));
+        vm.assertTrue(signer != address(0), "a key");
+        vm.assertEq(window.recoverCompact(digest, bytes32(uint256(1)), bytes32(half | 1 << 255)), signer, "low");
+        vm.assertEq(window.recoverCompact(digest, bytes32(uint256(1)), bytes32(half + 1 | 1 << 255)), address(0), "high");
     }
 
     // ---- helpers

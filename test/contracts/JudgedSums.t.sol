@@ -5,7 +5,9 @@ import {BadSum, Entry} from "../../contracts/fraud/Evidence.sol";
 import {IFraudErrors, IFraudProofs} from "../../contracts/interfaces/IFraudProofs.sol";
 import {Tree} from "../../contracts/interfaces/ITaskReceipts.sol";
 import {SumProof} from "../../contracts/libraries/MerkleSum.sol";
+import {MathHarness} from "../../contracts/mocks/MathHarness.sol";
 import {JudgedTrees} from "./support/JudgedTrees.sol";
+import {vm} from "./support/Vm.sol";
 
 /// @notice F6, and what every proof from a tree asks: paths of the tree's shape that reach the root and the batch's total.
 contract JudgedSumsTest is JudgedTrees {
@@ -40,10 +42,12 @@ contract JudgedSumsTest is JudgedTrees {
     /// @dev A place of a level above the leaves whose index its level does not have leads to the same node by the same turns.
     function test_F6_anIndexThatItsLevelDoesNotHave() public {
         Row[] memory rows = _sorted(_tasks(4), Tree.SESSION);
-        (bytes32 root, BadSum memory badSum) = _bumped(rows, Tree.SESSION, 1, 1, 1);
-        Posted memory posted = _postRoot(rows, Tree.SESSION, root, 1);
-        badSum.index += 2;
-        _expectRefused(_f6(posted, Tree.SESSION, badSum), IFraudErrors.WrongNeighbours.selector);
+        for (uint256 i = 0; i < 2; ++i) {
+            (bytes32 root, BadSum memory badSum) = _bumped(rows, Tree.SESSION, 1, i, 1);
+            Posted memory posted = _postRoot(rows, Tree.SESSION, root, 1);
+            badSum.index += 2;
+            _expectRefused(_f6(posted, Tree.SESSION, badSum), IFraudErrors.WrongNeighbours.selector);
+        }
     }
 
     /// @dev Two children whose sums together leave 128 bits are more than any parent names.
@@ -82,6 +86,23 @@ contract JudgedSumsTest is JudgedTrees {
             Tree tree = i == 0 ? Tree.SESSION : Tree.TAB;
             bytes memory call = abi.encodeCall(IFraudProofs.proveDisorder, (relayerId, 1, tree, broken, broken, SALT));
             _expectNotThere(call, batchHash, receipts.leafHash(row.leaf), 0);
+        }
+    }
+
+    /// @dev As many hashes and as many sums as the tree has levels; sums up to the last of 128 bits, and no further.
+    function test_theShapeOfAPath() public {
+        MathHarness math = new MathHarness();
+        for (uint256 i = 0; i < 6; ++i) {
+            SumProof memory path = SumProof(4, new bytes32[](2 + i % 3), new uint128[](i < 3 ? 3 : 2 + i % 3));
+            if (i >= 3) path.hashes = new bytes32[](3);
+            (bool fits,,,) = math.verifyProof("leaf", 1, path, 5);
+            vm.assertTrue(fits == (i % 3 == 1), "its shape");
+        }
+        for (uint128 over = 0; over < 2; ++over) {
+            SumProof memory path = SumProof(0, new bytes32[](2), new uint128[](2));
+            path.sums[1] = type(uint128).max - 5 + over;
+            (bool fits,,,) = math.verifyProof("leaf", 5, path, 3);
+            vm.assertTrue(fits == (over == 0), "128 bits");
         }
     }
 
