@@ -1,7 +1,7 @@
 // Credits transfers by authorization that somebody submitted to the Escrow itself: proven to TransferProofs, at the relayer's gas.
 //
 //   seen ── some blocks deep ──▶ proven ─┬─ large enough ─▶ credited ─┐
-//                                        └─ too small ────────────────┴─▶ forgotten
+//                                        └─ too small ────────────────┴─▶ forgotten          (so many an hour; the others wait)
 //
 // Anyone may prove them, and their payer can; this loop only spares it the trouble while the chain remembers the block. So
 // nothing is kept over a restart: the blocks that a proof may still be of are read again. What the contract refuses for good, or
@@ -38,6 +38,9 @@ const DEEP_BLOCKS = 4n;
 const WAITING_MAX = 1_024;
 /** Calldata at the poster's cost; an honest receipt's proof has a few kilobytes. */
 const PROOF_BYTES_MAX = 32_768;
+/** Who sends itself many small ones pays less gas for each than the poster does: beyond these, they wait. */
+const CREDITS_PER_HOUR_MAX = 20;
+const HOUR_MS: Millis = 3_600_000;
 const ROUND_MS: Millis = 5_000;
 
 export class Transfers {
@@ -46,6 +49,7 @@ export class Transfers {
   readonly #seen = new Map<Hash, bigint>();
   readonly #waiting = new Map<Hash, bigint>();
   #nextBlock: bigint | null = null;
+  #hour = { endsAtMs: 0, credits: 0 };
 
   constructor(world: TransfersOptions) {
     this.#world = world;
@@ -73,8 +77,8 @@ export class Transfers {
     await this.#readOn(number);
     const deep = [...this.#waiting].filter(([, block]) => block + DEEP_BLOCKS <= number);
     await forEach(deep, async ([transaction, block]) => {
-      if (block + REMEMBERED_BLOCKS > number) await this.#creditAll(transaction);
-      this.#waiting.delete(transaction);
+      const isOver = block + REMEMBERED_BLOCKS <= number || await this.#creditAll(transaction);
+      if (isOver) this.#waiting.delete(transaction);
     });
     for (const [transaction, block] of this.#seen) if (block + 2n * REORG_BLOCKS < this.#nextBlock!) this.#seen.delete(transaction);
     metrics.gauge("transfers_waiting", this.#waiting.size);
@@ -97,16 +101,27 @@ export class Transfers {
     this.#nextBlock = head + 1n;
   }
 
-  /** @throws retryable errors only: what is refused for good is told, and let go */
-  async #creditAll(transaction: Hash): Promise<void> {
+  /** @returns whether nothing of it is left to do. @throws retryable errors only: what is refused for good is told, and let go */
+  async #creditAll(transaction: Hash): Promise<boolean> {
     const { log, metrics, reader } = this.#world;
+    if (this.#isHourSpent()) return false;
     try {
-      for (const proof of await reader.proofs(transaction)) await this.#credit(transaction, proof);
+      for (const proof of await reader.proofs(transaction)) {
+        if (this.#isHourSpent()) return false;
+        await this.#credit(transaction, proof);
+      }
     } catch (error) {
       if (!(error instanceof TidelaneError) || error.retryable) throw error;
       metrics.count("transfers_total", { outcome: "refused" });
       log.warn({ transaction, code: error.code, error: error.message }, "a transfer to the Escrow could not be credited; its payer can try: tidelane payer prove-transfer");
     }
+    return true;
+  }
+
+  #isHourSpent(): boolean {
+    const nowMs = this.#world.clock.monotonicMs();
+    if (nowMs >= this.#hour.endsAtMs) this.#hour = { endsAtMs: nowMs + HOUR_MS, credits: 0 };
+    return this.#hour.credits >= CREDITS_PER_HOUR_MAX;
   }
 
   async #credit(transaction: Hash, { payer, amount, header, proof, transactionIndex, logPosition }: TransferProof): Promise<void> {
@@ -114,6 +129,7 @@ export class Transfers {
     const bytes = proof.reduce((sum, node) => sum + (node.length - 2) / 2, 0);
     if (amount < least || bytes > PROOF_BYTES_MAX) return metrics.count("transfers_total", { outcome: "left" });
     const data = encodeFunctionData({ abi: TransferProofsAbi, functionName: "creditTransfer", args: [header, proof, BigInt(transactionIndex), BigInt(logPosition)] });
+    this.#hour.credits++;
     const sent = await chain.submit({ to: address, data });
     metrics.count("transfers_total", { outcome: "credited" });
     log.info({ payer, amount: String(amount), transaction, creditedIn: sent.hash, gasUsed: String(sent.gasUsed) }, "a signed transfer to the Escrow is credited to its signer");

@@ -23,6 +23,8 @@ class Script {
   /** Log positions of what was sent: each transfer has its own. */
   readonly sent: number[] = [];
   readonly warned: string[] = [];
+  left = 0;
+  nowMs = 0;
   isLeading = true;
   failure: TidelaneError | null = null;
   readonly loop: Transfers;
@@ -30,7 +32,8 @@ class Script {
   constructor() {
     const log: TransfersOptions["log"] = { debug: () => {}, info: () => {}, error: () => {}, warn: (_fields, message) => void this.warned.push(message) };
     this.loop = new Transfers({
-      clock, log, metrics, address, least: LEAST, isLeading: () => this.isLeading,
+      log, address, clock: { ...clock, monotonicMs: () => this.nowMs },
+      metrics: { ...metrics, count: (_name, labels) => { if (labels?.["outcome"] === "left") this.left++; } }, least: LEAST, isLeading: () => this.isLeading,
       chain: {
         head: async () => ({ number: this.head, timestampSeconds: 0, hash: hash(0) }),
         submit: async ({ to, data }) => this.#submit(to, data),
@@ -120,12 +123,21 @@ describe("transfers to the Escrow itself", () => {
     expect(script.sent, "not tried again").to.deep.equal([]);
   });
 
-  it("beyond what can wait at once are taken up afterwards, none lost", async () => {
+  it("beyond what can wait at once are taken up afterwards, none lost and none twice", async () => {
     const script = new Script();
-    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i));
+    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i), 1n);
     for (let round = 0; round < 3; round++) await script.loop.round();
-    expect(new Set(script.sent).size).to.equal(1_500);
-    expect(script.sent).to.have.length(1_500);
+    expect([script.left, script.sent]).to.deep.equal([1_500, []]);
+  });
+
+  it("are paid for so many times an hour, the others in the next one", async () => {
+    const script = new Script();
+    for (let i = 0; i < 25; i++) script.add(i, script.head - DEEP);
+    for (let round = 0; round < 3; round++) await script.loop.round();
+    expect(script.sent).to.deep.equal(Array.from({ length: 20 }, (_, i) => i));
+    script.nowMs += 3_600_000;
+    await script.loop.round();
+    expect(script.sent).to.deep.equal(Array.from({ length: 25 }, (_, i) => i));
   });
 
   it("are looked at until told to stop, whatever a round ends with", async () => {
