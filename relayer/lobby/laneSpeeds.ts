@@ -27,8 +27,12 @@ export function laneSpeeds(id: number, model: NodeModel, decode: readonly InputC
 /** Prompts come unevenly: of a node's time so much can be used as leaves each of them room to wait for one other. */
 const useOf = (readsMs: Millis, targetMs: Millis): number => (targetMs > 0 ? Math.max(0, 1 - readsMs / targetMs) : 0);
 
-/** A node with half of its slots in use. */
-const half = ({ slots }: NodeModel, one: InputClass): { running: number; contextTokens: Tokens } => ({ running: slots / 2, contextTokens: (slots / 2) * (one.inputTokens + one.outTokens / 2) });
+/** A node with half of what it can have at once, by slots and by memory. */
+function half({ slots, kvTokens }: NodeModel, one: InputClass): { running: number; contextTokens: Tokens } {
+  const each = one.inputTokens + one.outTokens / 2;
+  const running = Math.min(slots, kvTokens / Math.max(1, each)) / 2;
+  return { running, contextTokens: running * each };
+}
 
 const sumOf = (classes: readonly InputClass[], of: (one: InputClass) => number): number => classes.reduce((sum, one) => sum + one.share * of(one), 0);
 const meanOf = (classes: readonly InputClass[], of: (one: InputClass) => number): number => sumOf(classes, of) / Math.max(1e-9, sumOf(classes, () => 1));

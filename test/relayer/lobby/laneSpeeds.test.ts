@@ -35,6 +35,13 @@ describe("lane speeds", () => {
     expect(speedsOf(modelOf(1), [], [])).to.include({ decodeSpeed: 0, prepSpeed: 0 });
   });
 
+  it("do not take a node for fuller than its memory lets it be: long prompts leave most of its slots empty", () => {
+    const long = classesOf(200, [20_000]);
+    const model = { ...modelOf(0.25, 60_000), slots: 512 };
+    const { decodeSpeed } = laneSpeeds(7, model, long, long, () => 10_000);
+    expect(decodeSpeed).to.be.above(0.9 * laneSpeeds(7, { ...model, slots: 4 }, long, long, () => 10_000).decodeSpeed).and.above(0.1);
+  });
+
   it("count by the work: who can only read the short ones is worth less than their number", () => {
     const slow = modelOf(6);
     const shortOnly = speedsOf(slow, decode, classesOf(1, [200]));
