@@ -29,6 +29,7 @@ export class FrontDesk {
   readonly #own: OwnLoad[];
   readonly #attested: (Attested & { atMs: number })[];
   readonly #kinds: readonly NodeProfile[];
+  #openKinds: readonly NodeProfile[];
   readonly #holders = new Map<number, Holder>();
   readonly #expected = new Map<number, number>();
   readonly #scores: { bps: number; atMs: number }[];
@@ -42,7 +43,7 @@ export class FrontDesk {
     this.#floor = floor;
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
     this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idleSnapshot(0), this.#own[node]!), atMs: 0 }));
-    this.#kinds = [...new Set(world.profiles)];
+    this.#kinds = this.#openKinds = [...new Set(world.profiles)];
     this.#scores = world.profiles.map(() => ({ bps: SCORE_START_BPS, atMs: 0 }));
   }
 
@@ -94,9 +95,14 @@ export class FrontDesk {
     return holder?.node === node ? commonTokens(holder, job) : 0;
   }
 
-  /** First token on the node that would be quickest if it were idle. */
+  /** Nodes were opened or closed: who can be read by none that is open is not to wait for one. */
+  divided(): void {
+    this.#openKinds = [...new Set(this.#world.profiles.filter((_, node) => this.#floor.models[node]!.slots > 0))];
+  }
+
+  /** First token on the open node that would be quickest if it were idle. */
   bestTtftMs(job: Job): number {
-    return this.#kinds.reduce((least, kind) => Math.min(least, job.inputTokens + job.maxOutTokens <= kind.kvTokens ? idleTtftMs(kind, job.inputTokens) : Infinity), Infinity);
+    return this.#openKinds.reduce((least, kind) => Math.min(least, job.inputTokens + job.maxOutTokens <= kind.kvTokens ? idleTtftMs(kind, job.inputTokens) : Infinity), Infinity);
   }
 
   bestTtftOf(inputTokens: number): number {

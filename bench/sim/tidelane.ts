@@ -75,6 +75,7 @@ export class Tidelane implements Policy {
   open(node: number, isOpen: boolean): void {
     const model = modelOf(this.#world.profiles[node]!);
     this.#guide.floor.restate(node, isOpen ? model : { ...model, slots: 0 });
+    this.#desk.divided();
   }
 
   ttftTargetMs(inputTokens: number): number {

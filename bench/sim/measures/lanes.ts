@@ -2,6 +2,7 @@
 import { capacityCopies } from "../bounds.ts";
 import { constantLanes, laneOfJob, tidalLanes } from "../lanePolicy.ts";
 import { Random } from "../random.ts";
+import { workOfJob } from "../score.ts";
 import { simulate } from "../simulation.ts";
 import { TraceTargets } from "../targets.ts";
 import { tidelane } from "../tidelane.ts";
@@ -48,10 +49,16 @@ const AT = `${WAVES} waves, ${LOAD_MIN} to ${LOAD_MAX} x capacity`;
 interface Outcome {
   readonly goodput: number;
   readonly goodputOf: Readonly<Record<Lane, number>>;
+  /** Useful work over the work of all that was asked. */
+  readonly work: number;
+  /** Goodput of the largest quarter: a division can be good for the number of requests by leaving out the large. */
+  readonly largest: number;
 }
 
-const figures = (how: string, { goodput, goodputOf }: Outcome): Measure[] =>
-  [told(`goodput ${how}`, AT, goodput), told(`goodput of generation ${how}`, AT, goodputOf.decode), told(`goodput of preprocessing ${how}`, AT, goodputOf.prep)];
+const figures = (how: string, { goodput, goodputOf, work, largest }: Outcome): Measure[] => [
+  told(`goodput ${how}`, AT, goodput), told(`goodput of generation ${how}`, AT, goodputOf.decode), told(`goodput of preprocessing ${how}`, AT, goodputOf.prep),
+  told(`goodput of the largest quarter ${how}`, AT, largest), told(`useful part of the work asked for ${how}`, AT, work),
+];
 
 /** So many nodes of each kind preprocess. */
 type Division = ReadonlyMap<NodeProfile, number>;
@@ -95,13 +102,14 @@ class Sea {
       fleet: this.#fleet, arrivals, policy, seed: this.#seed, attestationAgeMs: MEAN_AGE_MS, targetsOf: (row) => this.#targets.of(row), maxOutTokensOf: this.#declared,
     });
     const counted = jobs.filter((job) => job.arrivalMs >= WARM_UP_MS && this.#targets.isFeasible[this.#arrivals.row[job.id]!] === 1);
-    return { goodput: goodPart(counted), goodputOf: { decode: goodPart(counted.filter((job) => laneOfJob(job) === "decode")), prep: goodPart(counted.filter((job) => laneOfJob(job) === "prep")) } };
+    return outcomeOf(counted);
   }
 
-  /** Weak kinds first, more and more of them; then up and down the hill, kind by kind. */
+  /** Each kind alone; weak kinds first, more and more of them; then up and down the hill, kind by kind. */
   bestConstant(): Outcome & { readonly prepNodes: ReadonlyMap<string, number> } {
     const byReading = [...this.#kinds].sort(([one], [other]) => other.b - one.b);
     let best = this.#better(null, new Map());
+    for (const [kind, count] of this.#kinds) best = this.#better(best, new Map([[kind, count]]));
     const filled = new Map<NodeProfile, number>();
     for (const [kind, count] of byReading) {
       for (const part of [0.5, 1]) best = this.#better(best, new Map(filled.set(kind, Math.round(part * count))));
@@ -156,4 +164,11 @@ class Sea {
   }
 }
 
+function outcomeOf(jobs: readonly Job[]): Outcome {
+  const of = (lane: Lane): number => goodPart(jobs.filter((job) => laneOfJob(job) === lane));
+  const bySize = [...jobs].sort((one, other) => workOfJob(one) - workOfJob(other));
+  return { goodput: goodPart(jobs), goodputOf: { decode: of("decode"), prep: of("prep") }, work: workIn(jobs.filter((job) => job.isGood)) / Math.max(1, workIn(jobs)), largest: goodPart(bySize.slice(Math.floor(0.75 * bySize.length))) };
+}
+
+const workIn = (jobs: readonly Job[]): number => jobs.reduce((sum, job) => sum + workOfJob(job), 0);
 const goodPart = (jobs: readonly Job[]): number => jobs.filter((job) => job.isGood).length / Math.max(1, jobs.length);

@@ -1,6 +1,7 @@
 // Lanes in the simulator: loads that rise and fall, nodes that keep to their lane, and changes that lose nobody.
 import { expect } from "chai";
 import { constantLanes, laneOfJob, tidalLanes } from "../../../bench/sim/lanePolicy.ts";
+import { arrivalsOf } from "./helpers.ts";
 import { fleetOf } from "../../../bench/sim/profiles.ts";
 import { Random } from "../../../bench/sim/random.ts";
 import { simulate } from "../../../bench/sim/simulation.ts";
@@ -51,6 +52,15 @@ describe("waves and lanes", function () {
     expect(sent.length).to.be.above(200);
     for (const job of sent) expect(job.node >= 4).to.equal(laneOfJob(job) === "prep");
     expect(new Set(sent.map(laneOfJob))).to.deep.equal(new Set(["decode", "prep"]));
+  });
+
+  it("a lane turns away at once what none of its nodes can read in time: its short prompts are served as if the long ones had not come", () => {
+    const arrivals = arrivalsOf(Array.from({ length: 600 }, (_, i) => ({ timeMs: 60 * i, inputTokens: i % 2 === 0 ? 3_000 : 300 })));
+    const { jobs } = simulate({
+      fleet, arrivals, policy: constantLanes((node) => (fleet.nodes[node]!.name === "3060" ? "prep" : "decode")), seed: 1, attestationAgeMs: 500, targetsOf: () => ({ ttftMs: 2_000, tpotMs: 100 }), maxOutTokensOf: () => 1,
+    });
+    const good = (inputTokens: number): number => jobs.filter((job) => job.inputTokens === inputTokens && job.isGood).length;
+    expect([good(3_000), good(300)]).to.deep.equal([0, 300]);
   });
 
   it("nodes change over with the tide, and nobody who was let in is lost by it", () => {
