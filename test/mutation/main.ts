@@ -5,7 +5,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { EQUIVALENT } from "./equivalent.ts";
+import { EQUIVALENT, type Equivalent } from "./equivalent.ts";
+import { EQUIVALENT_OF_JUDGES } from "./equivalentOfJudges.ts";
 import { hashOf, mutate, type Mutant } from "./schemata.ts";
 import { readSources, root, type Sources } from "./sources.ts";
 import { suiteRunner, type Suite, type SuiteRunner } from "./suites.ts";
@@ -134,7 +135,7 @@ function save(kept: Kept): void {
 
 function report(mutants: readonly Mutant[], killers: Record<string, string | null>, isJson: boolean): void {
   const survivors = mutants.filter((mutant) => !killers[keyOf(mutant)]);
-  const reasonOf = (mutant: Mutant): string | undefined => EQUIVALENT.find((one) => mutant.file.endsWith(one.file) && flat(mutant.before) === one.before && flat(mutant.after) === one.after)?.reason;
+  const reasonOf = (mutant: Mutant): string | undefined => [...EQUIVALENT, ...EQUIVALENT_OF_JUDGES].find((one) => isOf(one, mutant))?.reason;
   const equivalent = survivors.filter((mutant) => reasonOf(mutant) !== undefined);
   const alive = survivors.filter((mutant) => reasonOf(mutant) === undefined);
   for (const mutant of alive) console.log(`survives: ${mutant.file}:${mutant.line} ${mutant.operator}: ${flat(mutant.before)} -> ${flat(mutant.after) || "nothing"}`);
@@ -145,6 +146,11 @@ function report(mutants: readonly Mutant[], killers: Record<string, string | nul
     console.log(JSON.stringify({ mutants: mutants.length, killed: judged - alive.length, survived: alive.length, equivalent: equivalent.length, killedBps }));
   }
   process.exitCode = killedBps >= KILLED_BPS_LEAST ? 0 : 1;
+}
+
+function isOf({ file, before, after, within }: Equivalent, mutant: Mutant): boolean {
+  const isSame = mutant.file.endsWith(file) && flat(mutant.before) === before && flat(mutant.after) === after;
+  return isSame && (within === undefined || readFileSync(join(root, mutant.file), "utf8").split("\n")[mutant.line - 1]!.includes(within));
 }
 
 /** One process after the other, until one comes to the end. */
