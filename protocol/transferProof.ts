@@ -38,9 +38,9 @@ export interface RpcReceipt {
   readonly logs: readonly RpcLog[];
   readonly transactionIndex: Hex;
   readonly blockHash: Hash;
-  /** Of deposits from the layer below on the OP stack. */
-  readonly depositNonce?: Hex;
-  readonly depositReceiptVersion?: Hex;
+  /** Of deposits from the layer below on the OP stack; both stand in the trie where there is a version, neither where there is none. */
+  readonly depositNonce?: Hex | null;
+  readonly depositReceiptVersion?: Hex | null;
 }
 
 export type RpcBlock = Readonly<Record<string, unknown>> & { readonly hash: Hash; readonly number: Hex; readonly receiptsRoot: Hash; readonly transactions: readonly Hash[] };
@@ -117,7 +117,7 @@ export function headerOf(block: RpcBlock): Hex {
 
 /** As it stands in the trie (EIP-2718): RLP, behind the transaction's type where it has one. */
 export function encodedReceipt({ type = "0x0", status, cumulativeGasUsed, logsBloom, logs, depositNonce, depositReceiptVersion }: RpcReceipt): Hex {
-  const ofDeposit = [depositNonce, depositReceiptVersion].filter((field) => field !== undefined).map((field) => integer(BigInt(field)));
+  const ofDeposit = depositNonce && depositReceiptVersion ? [depositNonce, depositReceiptVersion].map((field) => integer(BigInt(field))) : [];
   const fields = toRlp([
     integer(BigInt(status)), integer(BigInt(cumulativeGasUsed)), logsBloom, logs.map((log) => [log.address, [...log.topics], log.data]), ...ofDeposit,
   ]);
