@@ -120,6 +120,22 @@ contract BooksEscrowTest is Batches {
         escrow.claimTab(relayerId, second);
     }
 
+    /// @dev Two whole periods without another fee: all that there was has matured, and the account says so.
+    function test_theAccountSaysWhichFeesHaveMatured() public {
+        _settle(sessionId, 1_100_000, 1_000_000);
+        vm.assertEq(escrow.relayerAccountOf(relayerId).feesMatured, 0, "not yet");
+        vm.warp(START + 14 * W);
+        vm.assertEq(escrow.relayerAccountOf(relayerId).feesMatured, 100_000, "all");
+    }
+
+    /// @dev The bond has fallen below what it should back: nothing more can be debited, and that can be read.
+    function test_aFallenBondBacksNothingMore() public {
+        _settle(sessionId, 1_100_000, 1_000_000);
+        vm.prank(fraudProofs);
+        vault.slash(Party.RELAYER, relayerId, ALL, stranger);
+        vm.assertEq(escrow.debitCapacityOf(relayerId), 0, "none");
+    }
+
     /// @dev What a proof opens is groups of 16 and what is left, whatever the length of the list.
     function test_aListIsHashedInGroupsOfSixteen() public pure {
         uint8[6] memory counts = [0, 1, 16, 17, 32, 40];
@@ -157,6 +173,7 @@ contract BooksEscrowTest is Batches {
     /// what was charged and forced in all no longer fits 96 bits, what is spent, earned and paid does.
     function test_totalsOfALifeMayLeave96Bits() public {
         _bond(Party.RELAYER, relayerId, HALF / 2);
+        vm.assertEq(escrow.debitCapacityOf(relayerId), 5 * (uint256(HALF / 2) + 10_000e6), "five times the bond");
         _fund(payer, ALL - 1_000e6);
         bytes32 id = _openSession(VOUCHER, escrow.freeBalanceOf(payer));
         _settle(id, HALF, HALF);

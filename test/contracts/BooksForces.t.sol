@@ -2,12 +2,10 @@
 pragma solidity ^0.8.27;
 
 import {IEscrow, Session} from "../../contracts/interfaces/IEscrow.sol";
-import {IForces} from "../../contracts/interfaces/IForces.sol";
+import {ForceState, IForces} from "../../contracts/interfaces/IForces.sol";
 import {Credit, Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
-import {HookToken} from "../../contracts/mocks/OddTokens.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
-import {TideToken} from "../../contracts/token/TideToken.sol";
 import {Ack} from "../../contracts/types/Ack.sol";
 import {BatchHeader} from "../../contracts/types/BatchHeader.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
@@ -85,8 +83,10 @@ contract BooksForcesTest is Accusations {
         vm.assertEq(pay.balanceOf(nodePayout), 1, "paid");
     }
 
+    /// @dev Node 2 at relayer 1: which number is whose shows in whose tab it arrives.
     function test_oneUnitIsPaidByTheBond() public {
-        Record memory record = _tiny(_attempt(), 1);
+        uint32 second = _addNode(0xB2);
+        Record memory record = _tiny(_attemptOf(second, authorization), 1);
         vm.prank(payer);
         escrow.closeSession(sessionId);
         vm.warp(START + 3 * W);
@@ -96,7 +96,7 @@ contract BooksForcesTest is Accusations {
         (uint96 fromLock, uint96 fromBond) = settlement.resolveForce(hash);
         vm.assertEq(fromLock, 0, "nothing is left there");
         vm.assertEq(fromBond, 1, "the bond");
-        vm.assertEq(escrow.claimTab(relayerId, nodeId), 1, "and it arrives");
+        vm.assertEq(escrow.claimTab(relayerId, second), 1, "and it arrives");
     }
 
     // ---- inputs
@@ -131,7 +131,21 @@ contract BooksForcesTest is Accusations {
         _expectPaid(second, 0, 400_000);
     }
 
-    // ---- batches that fell, and leaves
+    // ---- acks, batches that fell, and leaves
+
+    /// @dev Signed with the relayer's own key, and yet another's word.
+    function test_anAckInAnothersNameIsNone() public {
+        Record memory record = _attempt();
+        Ack memory ack = Ack(record.receipt.hash(), relayerId + 1, 1, uint48(START));
+        bytes memory acked = _sign(SIGNER_KEY, ack.hash());
+        vm.warp(START + W);
+        vm.expectRevert(
+            abi.encodeWithSelector(
+                IForces.AckOfOther.selector, ack.receiptHash, ack.receiptHash, relayerId, relayerId + 1
+            )
+        );
+        settlement.openForce(record, ack, acked, 0);
+    }
 
     /// @dev Node 2 at relayer 1, its second batch: which number is whose shows.
     function test_aForceNamesRelayerNodeAndBatch() public {
@@ -149,18 +163,37 @@ contract BooksForcesTest is Accusations {
         vm.assertEq(uint256(settlement.forceOf(ack.receiptHash).answeredBy), 2, "and it is kept");
     }
 
+    /// @dev Answered by a batch that fell, it may be opened once more: while it is open again, and when it is resolved, no further
+    /// time, or the node would be paid as often as it likes.
+    function test_anAnswerThatFellReopensOnce() public {
+        Record memory record = _attempt();
+        (Ack memory ack, bytes memory acked) = _ack(record);
+        Posted memory posted = _postRows(_rows(record));
+        vm.warp(START + W);
+        settlement.openForce(record, ack, acked, 0);
+        settlement.answerForce(ack.receiptHash, 1, posted.byTab[0].leaf, _tabProof(posted, 0));
+        _condemn();
+        settlement.openForce(record, ack, acked, 1);
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.expectRevert(
+                abi.encodeWithSelector(
+                    IForces.ForceExists.selector, ack.receiptHash, i == 0 ? ForceState.OPEN : ForceState.RESOLVED
+                )
+            );
+            settlement.openForce(record, ack, acked, 1);
+            if (i != 0) break;
+            vm.warp(block.timestamp + W + 1);
+            settlement.resolveForce(ack.receiptHash);
+        }
+        vm.assertEq(escrow.tabOf(relayerId, nodeId).forcedEarned, FEE, "once");
+    }
+
     /// @dev Condemned at once: the three windows from then end before the eight from the ack, which stay.
     function test_aBatchCondemnedEarlyShortensNoTime() public {
         Record memory record = _attempt();
         (Ack memory ack, bytes memory acked) = _ack(record);
         _postRows(_rows(record));
-        pay.mint(challenger, CHALLENGE_BOND);
-        vm.startPrank(challenger);
-        pay.approve(fraudProofs, CHALLENGE_BOND);
-        proofs.challengeData(relayerId, 1, 0);
-        vm.stopPrank();
-        vm.warp(START + W + 1);
-        proofs.condemn(relayerId, 1, 0);
+        _condemn();
         vm.warp(START + 8 * W);
         settlement.openForce(record, ack, acked, 1);
     }
@@ -183,6 +216,17 @@ contract BooksForcesTest is Accusations {
     }
 
     // ---- helpers
+
+    /// @dev The first batch, as soon as that can be.
+    function _condemn() private {
+        pay.mint(challenger, CHALLENGE_BOND);
+        vm.startPrank(challenger);
+        pay.approve(fraudProofs, CHALLENGE_BOND);
+        proofs.challengeData(relayerId, 1, 0);
+        vm.stopPrank();
+        vm.warp(block.timestamp + W + 1);
+        proofs.condemn(relayerId, 1, 0);
+    }
 
     /// @dev At 0.3 a million of tokens and no input: `fee` units, which the order pays once.
     function _tiny(Record memory record, uint96 fee) private view returns (Record memory) {
@@ -224,34 +268,5 @@ contract BooksForcesTest is Accusations {
         Session memory session = escrow.sessionOf(record.order.sessionId);
         vm.assertEq(session.reserved, 0, "nothing is held any more");
         vm.assertLe(uint256(session.charged) + session.forced, session.provenCap, "I2");
-    }
-}
-
-/// @notice While a force's tokens move, nobody opens another.
-contract BooksReentryTest is Accusations {
-    function _makeTokens() internal override {
-        pay = TideToken(address(new HookToken()));
-        stake = new TideToken("Test stake", "TIDE");
-    }
-
-    function test_noForceIsOpenedFromInside() public {
-        Record memory record = _attempt();
-        (Ack memory ack, bytes memory acked) = _ack(record);
-        Record memory other = _attempt();
-        vm.prank(payer);
-        escrow.closeSession(sessionId);
-        vm.warp(START + 3 * W);
-        escrow.releaseLock(sessionId);
-        bytes32 hash = settlement.openForce(record, ack, acked, 0);
-        vm.warp(START + 4 * W + 1);
-        (ack,) = _ack(other);
-        ack.ackedAt = uint48(START);
-        bytes memory door = abi.encodeCall(IForces.openForce, (other, ack, _sign(SIGNER_KEY, ack.hash()), 0));
-        HookToken(address(pay)).setHook(address(settlement), door);
-        settlement.resolveForce(hash);
-        bytes32 shut = keccak256(abi.encodeWithSignature("ReentrancyGuardReentrantCall()"));
-        vm.assertEq(keccak256(HookToken(address(pay)).answer()), shut, "shut");
-        (bool ok,) = address(settlement).call(door);
-        vm.assertTrue(ok, "from outside it opens");
     }
 }
