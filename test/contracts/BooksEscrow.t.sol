@@ -9,6 +9,7 @@ import {Credit, Debit, IBatchSettlement} from "../../contracts/interfaces/IBatch
 import {Party} from "../../contracts/interfaces/IBondVault.sol";
 import {IEscrow, Session} from "../../contracts/interfaces/IEscrow.sol";
 import {ISaturationBoard} from "../../contracts/interfaces/ISaturationBoard.sol";
+import {Fees} from "../../contracts/libraries/Fees.sol";
 import {Items} from "../../contracts/libraries/Items.sol";
 import {NodeRegistry} from "../../contracts/registry/NodeRegistry.sol";
 import {RelayerRegistry} from "../../contracts/registry/RelayerRegistry.sol";
@@ -152,6 +153,13 @@ contract BooksEscrowTest is Batches {
             }
             vm.assertEq(Items.hash(list), keccak256(groups), "the hash of the hashes of its groups");
         }
+    }
+
+    /// @dev Where a fee one greater would exceed the cap by the least that can be, and this one fills it.
+    function test_theGreatestFeeWithinACapIsFoundToTheUnit() public pure {
+        vm.assertEq(Fees.feeWithinDown(9_999, 1), 9_999, "the greatest");
+        vm.assertEq(Fees.chargeDown(9_999, 1), 9_999, "within the cap");
+        vm.assertEq(Fees.chargeDown(10_000, 1), 10_001, "the next one is not");
     }
 
     // ---- sessions

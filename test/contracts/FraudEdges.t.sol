@@ -81,6 +81,14 @@ contract FraudEdgesTest is Trials {
         window.changeOf(items[19].id, listHash, opening);
     }
 
+    /// @dev A group without an item names no neighbour, though it is the last one.
+    function test_anEmptyGroupShowsNothing() public {
+        ItemsWindow window = new ItemsWindow();
+        ItemsOpening memory opening = ItemsOpening(new bytes32[](2), 1, new Item[][](1));
+        (opening.groups[0], opening.groups[1]) = (keccak256("unseen"), keccak256(""));
+        _expectNotShown(window, 5, keccak256(abi.encodePacked(opening.groups)), opening);
+    }
+
     // ---- leaves
 
     /// @dev Proven invalid (F4) and then a second time in a later batch (F7): its charge goes back once per batch.

@@ -192,6 +192,38 @@ export const EQUIVALENT: readonly Equivalent[] = [
     reason: "read where something is refunded or voided, and this verdict does neither",
   },
   {
+    file: "libraries/Fees.sol",
+    before: "pricedDown < most",
+    after: "pricedDown <= most",
+    reason: "where they are equal, either is the answer",
+  },
+  {
+    file: "libraries/Items.sol",
+    before: "1",
+    after: "2",
+    within: "GROUP_BYTES - 1",
+    reason: "a list's size is a multiple of 64, so that what is taken off rounds no group away",
+  },
+  {
+    file: "libraries/Items.sol",
+    before: "size - start < GROUP_BYTES",
+    after: "size - start <= GROUP_BYTES",
+    reason: "where they are equal, either is the answer",
+  },
+  {
+    file: "libraries/Items.sol",
+    before: "!afterLess || !toTheEnd || opening.opened.length == 0",
+    after: "!afterLess || !toTheEnd",
+    reason: "nothing opened is both at the start and at the end of no list but the empty one, which is answered above",
+  },
+  {
+    file: "libraries/Items.sol",
+    before: "return 0;",
+    after: "",
+    within: "        return 0;",
+    reason: "at the end, where zero is what the result starts as",
+  },
+  {
     file: "libraries/TidelaneDomain.sol",
     before: "block.chainid == deployedChainId",
     after: "false",
@@ -318,6 +350,12 @@ export const EQUIVALENT: readonly Equivalent[] = [
     after: "1",
     within: "condemned != 0",
     reason: "where it is asked whether a batch was condemned: none was in the second 1",
+  },
+  {
+    file: "libraries/TidelaneDomain.sol",
+    before: "deployedChainId = block.chainid;",
+    after: "",
+    reason: "without it the separator is built anew each time, and it is the same",
   },
   {
     file: "fraud/Judge.sol",
