@@ -9,6 +9,7 @@ import { silentLog } from "../../../relayer/adapters/log.ts";
 import { systemClock } from "../../../relayer/adapters/clock.ts";
 import { cannotWait } from "../../../relayer/work/taskErrors.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { until } from "../until.ts";
 import type { Clock } from "../../../relayer/ports/world.ts";
 
 let lateMs = 0;
@@ -36,6 +37,16 @@ function turn(): { script: TaskScript; go: () => void } {
 async function otherProcess({ journal }: TestApi): Promise<TestApi> {
   const claims = new Claims({ clock: hasty, log: silentLog, journal });
   return await startApi({ claims, responses: new Responses({ clock: hasty, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal, claims }) });
+}
+
+/** How many answers this process says that it works on. */
+async function claimed({ claims, journal }: TestApi): Promise<number> {
+  const { renewClaims } = journal;
+  let count = 0;
+  journal.renewClaims = async (held) => { count = held.length; };
+  await claims.renew();
+  journal.renewClaims = renewClaims;
+  return count;
 }
 
 describe("waiting over HTTP", () => {
@@ -104,6 +115,7 @@ describe("waiting over HTTP", () => {
     expect(first.headers.get("location")).to.equal(later.url).and.match(/^\/tidelane\/v1\/responses\/resp_[0-9a-f]{64}$/);
     const poll = (): Promise<Response> => fetch(`${api.url}${later.url}`);
     expect((await poll()).status).to.equal(202);
+    expect(await claimed(api)).to.equal(1);
     go();
     let last = await poll();
     for (let i = 0; i < 200 && last.status === 202; i++, last = await poll()) await systemClock.sleep(10);
@@ -111,6 +123,7 @@ describe("waiting over HTTP", () => {
     expect(answer.choices[0]!.message.content).to.equal("Once upon");
     expect(answer.tidelane).to.have.property("charge", "12");
     expect((await poll()).status, "it may be fetched again").to.equal(200);
+    expect(await claimed(api)).to.equal(0);
   });
 
   it("tells of what another process has done, or works on, and says so of what ended with its process", async () => {
@@ -139,6 +152,23 @@ describe("waiting over HTTP", () => {
     }
   });
 
+  it("says every few seconds what it works on, also after the journal was away", async () => {
+    const told: number[] = [];
+    const stop = new AbortController();
+    const claims = new Claims({
+      clock: { ...systemClock, nowMs: () => 7_000, sleep: async (ms) => { expect(ms).to.be.below(10_000); } }, log: silentLog,
+      journal: { renewClaims: async (held, nowMs) => {
+        told.push(held.length, nowMs);
+        if (told.length === 2) throw new TidelaneError("away", { code: "journal_unavailable", retryable: true });
+        stop.abort();
+      } },
+    });
+    claims.hold(`0x${"01".repeat(32)}`, "one");
+    claims.hold(`0x${"01".repeat(32)}`, "two")();
+    await claims.run(stop.signal);
+    expect(told).to.deep.equal([1, 7_000, 1, 7_000]);
+  });
+
   it("tells a failed answer's error at its address, and knows no other address", async () => {
     api.script = async function* () {
       yield { type: "waiting", position: 1, expectedInMs: 100 };
@@ -149,6 +179,7 @@ describe("waiting over HTTP", () => {
     let last = await fetch(`${api.url}${url}`);
     for (let i = 0; i < 200 && last.status === 202; i++, last = await fetch(`${api.url}${url}`)) await systemClock.sleep(10);
     expect(last.status).to.equal(502);
+    await until(async () => await claimed(api) === 0);
     for (const id of [`resp_${"0".repeat(64)}`, "resp_", "x", "resp_../../info"]) expect((await fetch(`${api.url}/tidelane/v1/responses/${encodeURIComponent(id)}`)).status, id).to.equal(404);
   });
 

@@ -99,6 +99,12 @@ describe("epochs of several processes", () => {
     const both = [one.noteAlive(10, 12), one.noteAlive(10, 11)];
     await Promise.all(both);
     expect(JSON.parse(facts.get("board_processes")!)).to.deep.equal({ one: [10, 12] });
+    // Said once, it is not written again.
+    const written = facts.get("board_processes")!;
+    facts.set("board_processes", "{}");
+    await one.noteAlive(11, 12);
+    expect(facts.get("board_processes")).to.equal("{}");
+    facts.set("board_processes", written);
     const seeds = one.whileAlive({ seedOf: () => SEED });
     expect([9, 10, 12, 13].map((epoch) => seeds.seedOf(epoch))).to.deep.equal([null, SEED, SEED, null]);
   });
