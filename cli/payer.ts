@@ -1,6 +1,6 @@
 // `tidelane payer`: money in, a session with signed limits, a local server that pays, money out.
 import { Command } from "commander";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openPayer, payerWorld } from "../client/main.ts";
 import { issueKey, openSession, type SessionTerms } from "../client/session.ts";
@@ -34,6 +34,8 @@ interface OpenOptions extends Options {
 
 const PROXY_PORT = 8_788;
 const SECONDS_PER_DAY = 86_400;
+/** Ends the name of a released session's file: no list of sessions holds it, and it can be released again. */
+const RELEASED = ".released";
 
 export function payerCommand(): Command {
   const payer = new Command("payer").description("deposit, open a session, pay from any OpenAI client, get the rest back").addHelpText("after", EXIT_CODES_HELP);
@@ -75,7 +77,7 @@ export function payerCommand(): Command {
   addClaims(sessioned(owned("claims", "what nodes claim from the session's lock, and proofs that it was charged already")), async (options) => (await saved(options)).state);
   sessioned(owned("revoke", "end the session, also one that was signed and never opened")).action((options: Options) => run(options, () => revoke(options)));
   sessioned(owned("close", "end the session; its rest is free three windows later")).action((options: Options) => run(options, () => close(options)));
-  sessioned(owned("release", "free a closed session's rest, and forget its file")).action((options: Options) => run(options, () => release(options)));
+  sessioned(owned("release", "free a closed session's rest, and put its file aside; again where more has come back")).action((options: Options) => run(options, () => release(options)));
   return payer;
 }
 
@@ -276,21 +278,33 @@ async function release(options: Options): Promise<Report> {
   // Held, so that no proxy pays from the session while its file goes.
   const world = await payerWorld({ ...place, sessionFile: file });
   try {
-    const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)).catch(tooEarly));
+    const transaction = await step("waiting for the transaction to be mined", chain.releaseLock(idOf(state)).catch(notReleased));
     // What was charged stays in the lock's book for ever; only what claims hold back can still come free.
     const rest = (await world.chain.session(idOf(state)))?.reserved ?? 0n;
-    if (rest === 0n) rmSync(file);
+    const kept = rest === 0n ? putAside(file, idOf(state)) : file;
     return {
-      json: { sessionId: idOf(state), transaction, stillLocked: rest },
-      text: rest === 0n ? "The rest is free again: tidelane payer withdraw <amount>" : `Freed, but for ${rest} that open claims of nodes still hold. Release again later.`,
+      json: { sessionId: idOf(state), transaction, stillLocked: rest, file: kept },
+      text: rest > 0n ? `Freed, but for ${rest} that open claims of nodes still hold. Release again later.`
+        : `The rest is free again: tidelane payer withdraw <amount>\nThe session's file is ${kept} now. Where a batch is proven wrong later, what was charged comes back to its lock: tidelane payer release --session ${kept}`,
     };
   } finally {
     await world.store.close();
   }
 }
 
-/** Says until when in words. @throws `lock_not_releasable` (retryable), or what it was given */
-function tooEarly(error: unknown): never {
+/** A batch that is voided gives its charge back to the lock: without the session's id nobody would know where to look for it. */
+function putAside(file: string, sessionId: Hash): string {
+  if (file.endsWith(RELEASED)) return file;
+  const kept = `${file.replace(/\.json$/, "")}-${sessionId.slice(2, 10)}${RELEASED}`;
+  renameSync(file, kept);
+  return kept;
+}
+
+/** Says until when in words. @throws `lock_not_releasable` and `nothing_to_release` (retryable), or what it was given */
+function notReleased(error: unknown): never {
+  if (error instanceof TidelaneError && /^NothingToRelease\(/.test(String(error.details.reason))) {
+    throw new TidelaneError("The lock holds nothing but what was charged and what nodes claim. Something comes back to it where a batch is voided: try again then.", { code: "nothing_to_release", retryable: true, cause: error });
+  }
   const releasableAt = error instanceof TidelaneError ? /^LockNotReleasable\(0x[0-9a-f]{64}, (\d+)\)$/.exec(String(error.details.reason))?.[1] : undefined;
   if (releasableAt === undefined) throw error;
   const at = new Date(Number(releasableAt) * 1_000).toISOString();
@@ -307,7 +321,7 @@ async function saved(options: Options): Promise<SavedSession & { place: Place }>
   const place = placeOf(options);
   const file = sessionFileOf(options, place);
   const text = await readOrNull(file);
-  if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
+  if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>. A released one lies beside it, its name ending in ${RELEASED}.`, { code: "no_session" });
   return { place, file, state: stateAt(place, text) };
 }
 
@@ -331,7 +345,7 @@ async function sessionsAt(options: Options, place: Place): Promise<readonly Save
     }
   }));
   const sessions = found.filter((one) => one !== null);
-  if (sessions.length === 0) throw new TidelaneError(`There is no session in ${folder}. Open one: tidelane payer open --lock <amount>`, { code: "no_session" });
+  if (sessions.length === 0) throw new TidelaneError(`There is no session in ${folder}. Open one: tidelane payer open --lock <amount>. A released one lies beside it, its name ending in ${RELEASED}.`, { code: "no_session" });
   return sessions;
 }
 

@@ -22,7 +22,7 @@ const W = 60;
 const owner = signerOfKey(accounts.payer).address;
 
 describe("an owner on a real chain", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let local: LocalChain;
   let access: ChainAccess;
   let relayer: FakeRelayer;
@@ -124,8 +124,14 @@ describe("an owner on a real chain", function () {
     const early = await ran(["payer", "release", ...flags()]);
     expect([early.exitCode, (early.json().error as { code: string }).code]).to.deep.equal([2, "lock_not_releasable"]);
     await later(3 * W + 1);
+    const before = await local.rpc("evm_snapshot");
     const released = await ran(["payer", "release", ...flags()]);
     expect([released.exitCode, released.json().stillLocked, existsSync(session)], released.stdout).to.deep.equal([0, "0", false]);
+    const kept = released.json().file as string;
+    // The lock holds something again, as after a batch was voided.
+    await local.rpc("evm_revert", [before]);
+    const refilled = await ran(["payer", "release", ...money(), "--session", kept]);
+    expect([refilled.exitCode, refilled.json().file], refilled.stdout).to.deep.equal([0, kept]);
     const withdrawn = await ran(["payer", "withdraw", "102.5", ...money()]);
     expect(withdrawn.exitCode, withdrawn.stdout).to.equal(0);
     expect((await ran(["payer", "balance", ...money()])).json()).to.include({ wallet: "150000000", free: "0" });
