@@ -3,6 +3,8 @@ import { coarsened } from "./sizeMix.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
 import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
 import type { Floor } from "./floor.ts";
+import type { NodeModel } from "./predict.ts";
+import type { ServiceCurve } from "../../protocol/link.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 export interface MarketParameters {
@@ -74,17 +76,33 @@ export class Market {
     return this.#perMs * Math.exp(-(nowMs - this.#perMsAtMs) / RATE_MS);
   }
 
-  /** Nodes without slots are gone; the first of a kind stands for all of them. */
+  /** Nodes without slots are gone. */
   #counted(): readonly Kind[] {
     if (this.#areCounted) return this.#kinds;
-    const kinds: { model: Kind["model"]; count: number }[] = [];
-    for (const [node, kind] of this.#kindOf.entries()) {
-      const model = this.#floor.models[node]!;
-      kinds[kind] ??= { model, count: 0 };
-      if (model.slots > 0) kinds[kind].count++;
-    }
+    const models: NodeModel[][] = [];
+    for (const [node, kind] of this.#kindOf.entries()) (models[kind] ??= []).push(this.#floor.models[node]!);
+    const kinds = models.map((all): Kind => {
+      const present = all.filter(({ slots }) => slots > 0);
+      return { model: meanModel(present.length > 0 ? present : all), count: present.length };
+    });
     if (kinds.length !== this.#kinds.length) this.#prices = null;
     this.#areCounted = true;
     return (this.#kinds = kinds);
   }
 }
+
+/**
+ * One node that stands for all of its kind: what they were learnt to be differs, and the first may be the slowest, or long gone. The
+ * time of an iteration is linear in the curve's members, so the mean curve takes the mean time.
+ */
+function meanModel(models: readonly NodeModel[]): NodeModel {
+  const mean = (valueOf: (model: NodeModel) => number): number => meanOf(models.map(valueOf));
+  const curve: ServiceCurve = {
+    aNs: mean((model) => model.curve.aNs), bNs: mean((model) => model.curve.bNs), cNs: mean((model) => model.curve.cNs), dNs: mean((model) => model.curve.dNs), ePs: mean((model) => model.curve.ePs),
+  };
+  return { curve, slots: mean(({ slots }) => slots), kvTokens: mean(({ kvTokens }) => kvTokens), chunkTokens: mean(({ chunkTokens }) => chunkTokens) };
+}
+
+/** Of equals it is that very number, without a sum's rounding. */
+const meanOf = (values: readonly number[]): number =>
+  (values.every((value) => value === values[0]) ? values[0]! : values.reduce((sum, value) => sum + value, 0) / values.length);

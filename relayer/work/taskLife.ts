@@ -145,7 +145,8 @@ export class TaskLife {
         return null;
       } catch (error) {
         if (!(error instanceof AttemptFailed)) {
-          cause &&= "not_journaled";
+          // The node has done its part: what it is not paid for must not cost it its score too.
+          if (cause !== null) [cause, outcome] = ["not_journaled", "cancelled"];
           throw error;
         }
         ({ code: cause, outcome } = error);

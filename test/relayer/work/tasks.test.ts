@@ -287,6 +287,7 @@ describe("a task", () => {
     expect((await failure(all(task))).code).to.equal("journal_unavailable");
     expect(world.covers[0]).to.include({ charged: null, released: true });
     expect(world.acks).to.deep.equal([]);
+    expect(world.outcomes, "the node has done its part: it costs it no score").to.deep.equal(["cancelled"]);
   });
 
   it("finishes and charges while the database is down, for the journal has a spool", async () => {
