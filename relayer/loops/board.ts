@@ -12,6 +12,7 @@ import { hashStruct } from "../../protocol/typedData.ts";
 import { canonicalJson, type Canonical } from "../routing/canonical.ts";
 import { epochRoot, leavesOf, type PoolFigure } from "../routing/pool.ts";
 import { epochAt, provesSeed, type SeedChain } from "../routing/seeds.ts";
+import { runRounds } from "./rounds.ts";
 import type { HeldAttestation } from "../work/epochAttestations.ts";
 import { EPOCHS_KEPT, type EpochShares, type WholeEpoch } from "../work/epochShares.ts";
 import type { SeedKeeper } from "../work/seedKeeper.ts";
@@ -89,16 +90,8 @@ export class Board {
   }
 
   async #rounds(signal: AbortSignal): Promise<void> {
-    const { clock, epochSeconds, log, metrics } = this.#options;
-    while (!signal.aborted) {
-      try {
-        await this.tick();
-      } catch (error) {
-        metrics.count("board_failures_total");
-        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "the saturation board is tried again in the next round");
-      }
-      await clock.sleep(Math.min((epochSeconds * 1_000) / 4, TICK_MS_MAX), signal);
-    }
+    const pauseMs = Math.min((this.#options.epochSeconds * 1_000) / 4, TICK_MS_MAX);
+    await runRounds(this.#options, { metric: "board_failures_total", failure: "the saturation board is tried again in the next round", pauseMs }, signal, () => this.tick());
   }
 
   /** One round: whatever is due and not done. */

@@ -7,8 +7,7 @@
 // A claim that this relayer owes nothing against is left alone: for receipts that were never acked none can be opened, and
 // one whose task cannot be settled any more is the node's right. What the chain says counts in every round, and blocks are
 // read again until they are old. What must outlive a restart is the block to read on from; everything else is asked anew.
-import { treesOf, proofsOfTask, recordsOf, type BatchTrees } from "../settlement/batch.ts";
-import { batchDataFromBytes } from "../../protocol/batchData.ts";
+import { proofsOfTask } from "../settlement/batch.ts";
 import { answerForceCall } from "../../protocol/forces.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis, Seconds } from "../../protocol/units.ts";
@@ -16,8 +15,11 @@ import type { Clock, Crypto, Identity, Log, Metrics } from "../ports/world.ts";
 import type { Chain, ChainForce } from "../ports/chain.ts";
 import type { ForceReader, SeenForce } from "../ports/readers.ts";
 import type { Journal, RecordStore, StoredBatch, StoredTask } from "../ports/journal.ts";
-import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
+import { SettledTrees } from "./batchTrees.ts";
+import { REORG_BLOCKS } from "./blocks.ts";
 import { forEach } from "./each.ts";
+import { EventFollower } from "./follow.ts";
+import { pauseWithin, runRounds } from "./rounds.ts";
 
 export interface ForcesOptions {
   readonly clock: Clock;
@@ -34,8 +36,6 @@ export interface ForcesOptions {
 }
 
 const FACT = "forces_block";
-/** A claim lives for W and is then remembered for a while: a day of two-second blocks, and some. */
-const FIRST_LOOK_BLOCKS = 50_000n;
 const HELD_MAX = 4_096;
 const ROUND_MS: { readonly least: Millis; readonly most: Millis } = { least: 250, most: 5_000 };
 /** An answer that the contract refuses now may stand once a batch that was taken back is posted again. */
@@ -61,13 +61,13 @@ interface Answer {
 export class Forces {
   readonly #world: ForcesOptions;
   readonly #held = new Map<Hash, Held>();
-  #nextBlock: bigint | null = null;
-  #keptBlock = -1n;
-  /** Of the batch that was asked for last: one batch often answers several claims. */
-  #trees: { readonly dataHash: Hash; readonly trees: BatchTrees } | null = null;
+  readonly #follower: EventFollower;
+  readonly #trees: SettledTrees;
 
   constructor(world: ForcesOptions) {
     this.#world = world;
+    this.#follower = new EventFollower(world.journal, FACT);
+    this.#trees = new SettledTrees(world);
   }
 
   /** Claims that are looked after now. */
@@ -77,46 +77,31 @@ export class Forces {
 
   /** Runs until aborted; nothing that goes wrong in a round ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, metrics, chain } = this.#world;
-    const pauseMs = Math.min(ROUND_MS.most, Math.max(ROUND_MS.least, chain.deployment.windowSeconds * 25));
-    while (!signal.aborted) {
-      try {
-        await this.round();
-      } catch (error) {
-        metrics.count("force_rounds_failed_total");
-        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "nodes' claims are looked at again in the next round");
-      }
-      await clock.sleep(pauseMs, signal);
-    }
+    const pauseMs = pauseWithin(this.#world.chain.deployment.windowSeconds, ROUND_MS.least, ROUND_MS.most);
+    await runRounds(this.#world, { metric: "force_rounds_failed_total", failure: "nodes' claims are looked at again in the next round", pauseMs }, signal, () => this.round());
   }
 
   /** Reads on, and moves every claim that is at hand by one step. */
   async round(): Promise<void> {
-    const { chain, metrics, isLeading } = this.#world;
+    const { chain, reader, identity, metrics, isLeading } = this.#world;
     if (!isLeading()) return;
     const head = await chain.head();
-    await this.#readOn(head.number);
+    await this.#follower.readOn(head.number, (from, to) => reader.opened(identity.relayerId, from, to), (seen) => this.#take(seen));
     await forEach([...this.#held.values()], (held) => this.#step(held, head));
-    this.#trees = null;
-    await this.#keep(head.number);
+    this.#trees.forget();
+    await this.#follower.keep(head.number, [...this.#held.values()].filter(({ isOver }) => !isOver).map(({ seen }) => seen));
     metrics.gauge("forces_held", this.#held.size);
   }
 
-  async #readOn(head: bigint): Promise<void> {
-    const { reader, identity, log } = this.#world;
-    this.#nextBlock ??= await this.#load() ?? atLeastZero(head - FIRST_LOOK_BLOCKS);
-    for (const { from, to } of blockRanges(this.#nextBlock, head)) {
-      for (const seen of await reader.opened(identity.relayerId, from, to)) {
-        if (this.#held.has(seen.receiptHash)) continue;
-        if (this.#held.size >= HELD_MAX && !this.#forgetOneThatIsOver()) {
-          log.error({ receiptHash: seen.receiptHash }, "too many claims of nodes at once: this one waits");
-          this.#nextBlock = seen.blockNumber;
-          return;
-        }
-        this.#held.set(seen.receiptHash, { seen, refusals: 0, retryAtMs: 0, endedIn: null, isOver: false, isOddSaid: false });
-      }
+  /** @returns false where there is no room for it */
+  #take(seen: SeenForce): boolean {
+    if (this.#held.has(seen.receiptHash)) return true;
+    if (this.#held.size >= HELD_MAX && !this.#forgetOneThatIsOver()) {
+      this.#world.log.error({ receiptHash: seen.receiptHash }, "too many claims of nodes at once: this one waits");
+      return false;
     }
-    this.#nextBlock = head + 1n;
+    this.#held.set(seen.receiptHash, { seen, refusals: 0, retryAtMs: 0, endedIn: null, isOver: false, isOddSaid: false });
+    return true;
   }
 
   async #step(held: Held, head: { readonly number: bigint; readonly timestampSeconds: Seconds }): Promise<void> {
@@ -192,36 +177,11 @@ export class Forces {
   /** @throws `batch_data_missing` where this relayer lost what it has to publish */
   async #callFor(batch: StoredBatch, taskId: Hash, receiptHash: Hash): Promise<`0x${string}`> {
     const { keccak256 } = this.#world.crypto;
-    const trees = await this.#treesOf(batch);
+    const trees = await this.#trees.of(batch.header.batchId, batch.header.dataHash);
     const proof = proofsOfTask(trees, taskId, keccak256).get(receiptHash);
     const entry = proof && trees.byTab[proof.tab.index];
     if (!entry) throw new TidelaneError(`Batch ${batch.header.batchId} does not hold the receipt that the journal says it holds.`, { code: "batch_data_wrong", details: { receiptHash } });
     return answerForceCall(batch.header.batchId, entry.record, proof.tab);
-  }
-
-  async #treesOf({ header: { dataHash, batchId } }: StoredBatch): Promise<BatchTrees> {
-    if (this.#trees?.dataHash === dataHash) return this.#trees.trees;
-    const bytes = await this.#world.records.get(dataHash);
-    if (!bytes) throw new TidelaneError(`The data of batch ${batchId} is not here: bring back the records' folder, or claims against it are paid twice.`, { code: "batch_data_missing", details: { dataHash } });
-    const trees = treesOf(recordsOf(batchDataFromBytes(bytes).tasks), this.#world.crypto.keccak256);
-    this.#trees = { dataHash, trees };
-    return trees;
-  }
-
-  async #load(): Promise<bigint | null> {
-    const kept = await this.#world.journal.getFact(FACT);
-    if (kept === null) return null;
-    this.#keptBlock = BigInt(kept);
-    return this.#keptBlock;
-  }
-
-  /** The block of the oldest claim at hand, or the head; written once in a while, for re-reading some is cheap. */
-  async #keep(head: bigint): Promise<void> {
-    const next = this.#nextBlock !== null && this.#nextBlock <= head ? this.#nextBlock : head;
-    const block = [...this.#held.values()].filter(({ isOver }) => !isOver).reduce((least, { seen }) => (seen.blockNumber < least ? seen.blockNumber : least), next);
-    if (this.#keptBlock >= 0n && block >= this.#keptBlock && block - this.#keptBlock < REORG_BLOCKS) return;
-    await this.#world.journal.setFact(FACT, String(block));
-    this.#keptBlock = block;
   }
 }
 

@@ -24,6 +24,7 @@ import type { Chain } from "../ports/chain.ts";
 import type { GatewayReader, PromptSource, RequestState, SeenRequest } from "../ports/readers.ts";
 import type { EndedAttempt, Journal, RecordStore } from "../ports/journal.ts";
 import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
+import { runRounds } from "./rounds.ts";
 
 export interface RequestsOptions {
   readonly clock: Clock;
@@ -60,6 +61,8 @@ const FETCHES_MAX = 5;
 /** Numbers of attempts by a process that does not know how many an earlier one made. */
 const RECOVERY_ATTEMPT = 128;
 const RETRY_MS: Millis = 3_000;
+/** Nothing is wrong with the request, and no node was asked: it waits for the ebb, up to its deadline. */
+const AT_THE_DOOR: readonly string[] = ["overloaded", "saturated", "no_node", "shutting_down"];
 const DELIVERIES_MAX = 10;
 /** Work that could not be delivered in time is not begun. */
 const MARGIN_SECONDS: Seconds = 10;
@@ -112,16 +115,7 @@ export class Requests {
 
   /** Runs until aborted, then until what runs has ended, which closed links see to; nothing that goes wrong in a round ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, metrics } = this.#world;
-    while (!signal.aborted) {
-      try {
-        await this.round();
-      } catch (error) {
-        metrics.count("request_rounds_failed_total");
-        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "contracts' requests are looked at again in the next round");
-      }
-      await clock.sleep(ROUND_MS, signal);
-    }
+    await runRounds(this.#world, { metric: "request_rounds_failed_total", failure: "contracts' requests are looked at again in the next round", pauseMs: ROUND_MS }, signal, () => this.round());
     // Not cancelled: half an answer would end the task, an open one is taken up again after the restart.
     await Promise.all(this.#running);
   }
@@ -212,7 +206,7 @@ export class Requests {
     if (!model) return void (held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS);
     if (prompt === null) return [...this.#held.values()].filter(isFetching).length < FETCHING_MAX ? this.#fetch(held) : undefined;
     if (held.tries >= TRIES_MAX) return await this.#giveUp(held, "tries");
-    const firstAttempt = held.nextAttempt;
+    const [firstAttempt, attempted] = [held.nextAttempt, held.earlier.length];
     held.nextAttempt += ATTEMPTS_PER_TRY;
     held.tries += 1;
     held.phase = "running";
@@ -225,6 +219,9 @@ export class Requests {
     }, (error: unknown) => {
       held.phase = "waiting";
       held.retryAtMs = this.#world.clock.monotonicMs() + RETRY_MS * held.tries;
+      // Every signed assignment leaves its attempt behind: without one, the numbers were used by nobody.
+      const isTurnedAway = error instanceof TidelaneError && AT_THE_DOOR.includes(error.code) && held.earlier.length === attempted;
+      if (isTurnedAway) [held.tries, held.nextAttempt] = [held.tries - 1, firstAttempt];
       log.warn({ requestId: seen.requestId, code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "a contract's request was not answered yet");
     }));
   }
