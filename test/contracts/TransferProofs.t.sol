@@ -341,7 +341,7 @@ contract TransferProofsTest is World {
     function test_isBuiltWhereTheEscrowNamesItOnly() public {
         vm.expectRevert(abi.encodeWithSelector(ITransferProofs.Miswired.selector, address(transfers)));
         new TransferProofs(books);
-        vm.expectRevert(abi.encodeWithSelector(ITransferProofs.Miswired.selector, address(0)));
+        vm.expectRevert(abi.encodeWithSelector(ITransferProofs.Miswired.selector, TRANSFER_PROOFS));
         new TransferProofs(escrow);
         vm.assertEq(address(transfers.escrow()), address(books), "escrow");
         vm.assertEq(address(transfers.payToken()), address(pay), "token");

@@ -28,9 +28,22 @@ abstract contract Actors is Ledger {
 
     function deposit(uint256 who, uint256 draw) external action("deposit") {
         uint96 amount = uint96(1 + draw % 1_000e6);
-        _fund(payers[who % PAYERS], amount);
+        if ((draw >> 128) % 4 == 1) _arrive(payers[who % PAYERS], amount);
+        else _fund(payers[who % PAYERS], amount);
         deposited += amount;
         _did();
+    }
+
+    /// @dev Tokens come without a call. Whatever a TransferProofs may say that is wrong in everything: it credits with them and
+    /// with nothing that a book holds.
+    function _arrive(address account, uint96 amount) private {
+        pay.mint(address(escrow), amount);
+        vm.startPrank(TRANSFER_PROOFS);
+        try escrow.creditArrived(account, amount + 1) {
+            _breached("I1: credited with what a book holds");
+        } catch {}
+        escrow.creditArrived(account, amount);
+        vm.stopPrank();
     }
 
     function withdraw(uint256 who, uint256 draw) external action("withdraw") {

@@ -36,6 +36,8 @@ abstract contract World {
     uint96 internal constant CHALLENGE_BOND = 2e6;
     uint96 internal constant MINIMUM_PENALTY = 50e6;
     uint256 internal constant START = 1_800_000_000;
+    /// @dev An account of the test: what it says was proven is what the test says.
+    address internal constant TRANSFER_PROOFS = address(0x7F7F);
 
     uint256 internal constant PAYER_KEY = 0xA1;
     uint256 internal constant SESSION_KEY = 0xA2;
@@ -115,7 +117,7 @@ abstract contract World {
                 saturationBoard: _feesWaitForSeeds() ? SaturationBoard(foretoldBoard) : SaturationBoard(address(0)),
                 fraudProofs: fraudProofs,
                 inferenceGateway: address(0),
-                transferProofs: address(0),
+                transferProofs: TRANSFER_PROOFS,
                 guardian: guardian,
                 windowSeconds: W,
                 leverage: LEVERAGE
