@@ -208,6 +208,9 @@ contract JudgedBoardsTest is Judged {
             (EpochCommitment memory commitment, BoardEntry[] memory entries,) = _three(i);
             bytes32 modelId = bytes32(uint256(MODEL_A) + i % 4);
             uint32 empty = i % 4 == 3 ? 1 : 0;
+            // Odd, so that the last bit counts as well.
+            for (uint256 j = 0; j < 3; ++j) entries[j].slotBps -= 1;
+            commitment.pools[0].slotBps -= 1;
             commitment.pools[0].modelId = modelId;
             // As it is, a slot more, and a part of a slot more. A pool of none is never committed.
             if (empty == 1) (commitment.pools[0].slots, commitment.pools[0].slotBps) = (1, i < 8 ? 0 : 1);
