@@ -103,10 +103,21 @@ export const nodeInfoSchema = z.object({
 });
 export type NodeInfo = z.infer<typeof nodeInfoSchema>;
 
+/** Who has requests on a node and how many: a relayer's process, by the 32 bytes that it named itself by when the node dialled it. */
+export interface Presence {
+  readonly party: string;
+  readonly running: number;
+}
+
+/** A node tells of at most so many. */
+export const PRESENCES_MAX = 256;
+
 export interface SignedAttestation {
   readonly attestation: SaturationAttestation;
   readonly signature: Signature;
   readonly offers: readonly Offer[];
+  /** Told beside it on the link, unsigned and kept nowhere: who shares the node at the moment. */
+  readonly presences?: readonly Presence[];
 }
 
 const offerSchema = z.object({ modelId: hash, slots: count.max(65_535), priceInPerMTok: amount, priceOutPerMTok: amount });
@@ -115,6 +126,14 @@ export const attestationToJson = (signed: SignedAttestation): Record<string, unk
   attestation: structToJson("SaturationAttestation", signed.attestation), signature: signed.signature,
   offers: signed.offers.map((offer) => ({ ...offer, priceInPerMTok: String(offer.priceInPerMTok), priceOutPerMTok: String(offer.priceOutPerMTok) })),
 });
+
+/** A line of GET /attestations. */
+export const attestationLineToJson = (signed: SignedAttestation): Record<string, unknown> => ({ ...attestationToJson(signed), presences: signed.presences ?? [] });
+
+const presencesSchema = z.object({ presences: z.array(z.object({ party: z.string().min(1).max(66), running: count.max(65_535) })).max(PRESENCES_MAX).default([]) });
+
+/** @throws InvalidValueError */
+export const attestationLineFromJson = (json: unknown): SignedAttestation => ({ ...attestationFromJson(json), presences: parse(presencesSchema, json, "attestation").presences });
 
 /** @throws InvalidValueError; also where the offers are not those that were signed. */
 export function attestationFromJson(json: unknown): SignedAttestation {

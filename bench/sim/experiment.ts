@@ -29,7 +29,7 @@ export interface Setup {
 }
 
 /** What one run does otherwise than its experiment. */
-export interface RunOptions extends Partial<Pick<SimulationOptions, "behaviourOf" | "relayers" | "attestationAgeMs">> {
+export interface RunOptions extends Partial<Pick<SimulationOptions, "behaviourOf" | "relayers" | "relayerParts" | "attestationAgeMs" | "endMs">> {
   /** Told the part of the arrivals' time that is simulated, above 1 while it drains. */
   readonly onProgress?: ((part: number) => void) | undefined;
 }

@@ -2,12 +2,15 @@
 import type { Job } from "./job.ts";
 import type { Snapshot } from "./node.ts";
 import type { NodeProfile } from "./profiles.ts";
+import type { Presence } from "../../protocol/link.ts";
 import type { Random } from "./random.ts";
 
 /** What a policy may look at and do. Everything about nodes is as old as attestations are; its own dispatches and completions are not. */
 export interface World {
   readonly profiles: readonly NodeProfile[];
   readonly random: Random;
+  /** The name by which nodes tell of this relayer's requests. */
+  readonly party: string;
   /** True where prompt and declared output fit the node's memory: no node is asked for what it cannot hold. */
   fits(node: number, job: Job): boolean;
   /** Hands the request to the node's engine. */
@@ -28,8 +31,8 @@ export interface World {
 /** One relayer's policy. A request that is neither sent nor refused when `arrived` returns is held: the policy must come back to it. */
 export interface Policy {
   arrived(job: Job, nowMs: number): void;
-  /** A node's figures reach the relayer. */
-  attested?(node: number, snapshot: Snapshot, nowMs: number): void;
+  /** A node's figures reach the relayer. @param presences whose requests it has; empty where this relayer is the only one */
+  attested?(node: number, snapshot: Snapshot, nowMs: number, presences?: readonly Presence[]): void;
   firstToken?(job: Job, nowMs: number): void;
   /** isDone false: the node gave up. */
   ended?(job: Job, isDone: boolean, nowMs: number): void;

@@ -8,6 +8,7 @@ import { Random } from "./random.ts";
 import type { Fleet } from "./profiles.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
 import type { Arrivals } from "./trace.ts";
+import type { Presence } from "../../protocol/link.ts";
 
 /**
  * stall: takes requests and never answers. slow: at a quarter of the stated speed. boast: the same, and attests that it is idle.
@@ -28,6 +29,8 @@ export interface SimulationOptions {
   readonly attestationAgeMs: number;
   /** Independent relayers that share the fleet; requests come to each alike. */
   readonly relayers?: number;
+  /** How much comes to each of them, relative to the others; by default to each alike. */
+  readonly relayerParts?: readonly number[];
   readonly payerOf?: (id: number) => number;
   /** What clients declare as max_tokens, by trace row. */
   readonly maxOutTokensOf?: (row: number) => number;
@@ -63,6 +66,12 @@ export function simulate(options: SimulationOptions): SimulationResult {
   return new Simulation(options).run();
 }
 
+/** What a node says of itself, and whose requests it has. */
+interface Told {
+  readonly snapshot: Snapshot;
+  readonly presences: readonly Presence[];
+}
+
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #nodes: readonly SimNode[];
@@ -70,7 +79,9 @@ class Simulation {
   readonly #agenda: Agenda;
   readonly #relayers: readonly Policy[];
   readonly #jobs: Job[] = [];
-  readonly #onTheWay: (Snapshot | null)[];
+  readonly #onTheWay: (Told | null)[];
+  /** Of each node, the requests of each relayer there. */
+  readonly #presences: readonly Int32Array[];
   readonly #slotUse: Float64Array[] = [];
   readonly #chooseRelayer: Random;
   #nowMs = 0;
@@ -86,6 +97,7 @@ class Simulation {
       ended: (job: Job, isDone: boolean, nowMs: number): void => this.#ended(job, isDone, nowMs),
     };
     this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, ["slow", "boast"].includes(this.#behaviourOf(i)) ? SLOWNESS : 1));
+    this.#presences = fleet.nodes.map(() => new Int32Array(relayers));
     this.#onTheWay = fleet.nodes.map(() => null);
     // Slots: node boundaries, attestations, alarms of relayers, samples of slot use.
     this.#agenda = new Agenda(2 * fleet.nodes.length + relayers + 1);
@@ -133,10 +145,17 @@ class Simulation {
 
   #arrive(id: number): void {
     const { arrivals, targetsOf, maxOutTokensOf, payerOf } = this.#options;
-    const relayer = this.#relayers.length === 1 ? 0 : this.#chooseRelayer.below(this.#relayers.length);
+    const relayer = this.#relayers.length === 1 ? 0 : this.#relayerOfNext();
     const job = new Job({ arrivals, id, targets: targetsOf(arrivals.row[id]!), maxOutTokens: maxOutTokensOf?.(arrivals.row[id]!) ?? DECLARED_OUT_TOKENS, payer: payerOf?.(id) ?? 0, relayer });
     if (!this.#options.onOver) this.#jobs.push(job);
     this.#relayers[relayer]!.arrived(job, this.#nowMs);
+  }
+
+  #relayerOfNext(): number {
+    const { relayerParts } = this.#options;
+    if (!relayerParts) return this.#chooseRelayer.below(this.#relayers.length);
+    let ticket = this.#chooseRelayer.uniform() * relayerParts.reduce((sum, part) => sum + part, 0);
+    return Math.max(0, relayerParts.findIndex((part) => (ticket -= part) < 0));
   }
 
   #happen(slot: number): void {
@@ -150,7 +169,7 @@ class Simulation {
   #stepNode(node: number): void {
     this.#nodes[node]!.step(this.#nowMs);
     this.#agenda.set(node, this.#nodes[node]!.boundaryMs);
-    if (this.#options.attestationAgeMs === 0) this.#deliver(node, this.#nodes[node]!.snapshot(this.#nowMs));
+    if (this.#options.attestationAgeMs === 0) this.#deliver(node, this.#tell(node));
   }
 
   /** In turn: a picture is taken, and half an interval later it arrives. */
@@ -158,13 +177,18 @@ class Simulation {
     const halfMs = this.#options.attestationAgeMs / 2;
     const onTheWay = this.#onTheWay[node];
     this.#agenda.set(this.#nodes.length + node, this.#nowMs + halfMs);
-    this.#onTheWay[node] = onTheWay ? null : this.#nodes[node]!.snapshot(this.#nowMs);
+    this.#onTheWay[node] = onTheWay ? null : this.#tell(node);
     if (onTheWay) this.#deliver(node, onTheWay);
   }
 
-  #deliver(node: number, snapshot: Snapshot): void {
-    const told = this.#behaviourOf(node) === "boast" ? idleSnapshot(snapshot.atMs) : snapshot;
-    for (const relayer of this.#relayers) relayer.attested?.(node, told, this.#nowMs);
+  #tell(node: number): Told {
+    const snapshot = this.#nodes[node]!.snapshot(this.#nowMs);
+    const presences = this.#relayers.length === 1 ? [] : [...this.#presences[node]!].flatMap((running, relayer) => (running > 0 ? [{ party: String(relayer), running }] : []));
+    return this.#behaviourOf(node) === "boast" ? { snapshot: idleSnapshot(snapshot.atMs), presences: [] } : { snapshot, presences };
+  }
+
+  #deliver(node: number, { snapshot, presences }: Told): void {
+    for (const relayer of this.#relayers) relayer.attested?.(node, snapshot, this.#nowMs, presences);
   }
 
   #behaviourOf(node: number): Behaviour {
@@ -190,6 +214,7 @@ class Simulation {
   #ended(job: Job, isDone: boolean, nowMs: number): void {
     job.endMs = nowMs;
     job.state = isDone ? "done" : "failed";
+    if (job.node >= 0) this.#presences[job.node]![job.relayer]!--;
     this.#onOver(job);
     this.#relayers[job.relayer]!.ended?.(job, isDone, nowMs);
   }
@@ -197,7 +222,7 @@ class Simulation {
   #world(relayer: number, random: Random): World {
     const { nodes } = this.#options.fleet;
     return {
-      profiles: nodes, random,
+      profiles: nodes, random, party: String(relayer),
       fits: (node, job) => job.inputTokens + job.maxOutTokens <= nodes[node]!.kvTokens,
       send: (job, node) => this.#send(job, node),
       refuse: (job) => this.#refuse(job),
@@ -214,6 +239,7 @@ class Simulation {
     job.sentMs = this.#nowMs;
     const behaviour = this.#behaviourOf(node);
     if (behaviour === "refuse") return this.#bounce(job);
+    this.#presences[node]![job.relayer]!++;
     if (behaviour === "stall") return;
     this.#nodes[node]!.enqueue(job, this.#nowMs);
     this.#agenda.set(node, this.#nodes[node]!.boundaryMs);
@@ -231,6 +257,7 @@ class Simulation {
   #abandon(job: Job): boolean {
     if (job.state !== "sent" || this.#behaviourOf(job.node) !== "stall") return false;
     job.state = "offered";
+    this.#presences[job.node]![job.relayer]!--;
     return true;
   }
 

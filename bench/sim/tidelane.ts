@@ -2,6 +2,8 @@
 import { FrontDesk } from "./frontDesk.ts";
 import { Floor } from "../../relayer/lobby/floor.ts";
 import { modelOf } from "./view.ts";
+import { COMMON_PROMPT_TOKENS, Grants } from "../../relayer/lobby/grants.ts";
+import { aloneMs } from "../../relayer/lobby/prices.ts";
 import { Guide } from "../../relayer/lobby/guide.ts";
 import type { Errand } from "../../relayer/lobby/errand.ts";
 import { LOBBY, type LobbyParameters } from "../../relayer/lobby/lobby.ts";
@@ -11,7 +13,9 @@ import type { SizeMix } from "../../relayer/lobby/sizeMix.ts";
 import type { Job } from "./job.ts";
 import type { Snapshot } from "./node.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
+import type { Presence } from "../../protocol/link.ts";
 
+const HARDWARE_CLASSES = ["HIGH", "MID", "LOW"] as const;
 const WAKE_EVERY_MS = 50;
 const UNFIT = GATES.indexOf("unfit");
 
@@ -39,6 +43,7 @@ export class Tidelane implements Policy {
   readonly #world: World;
   readonly #desk: FrontDesk;
   readonly #guide: Guide<Job>;
+  readonly #grants: Grants;
   readonly #variant: Variant;
   #isWakeSet = false;
 
@@ -48,6 +53,7 @@ export class Tidelane implements Policy {
     this.#world = world;
     this.#variant = variant;
     this.#desk = new FrontDesk(world, floor);
+    this.#grants = new Grants(floor, world.party);
     this.#guide = new Guide<Job>(floor, {
       gate: (node, { key }) => (world.fits(node, key) ? OPEN : UNFIT),
       cachedTokensOn: (node, { key }) => this.#desk.cachedTokensOn(node, key),
@@ -58,8 +64,11 @@ export class Tidelane implements Policy {
       },
       refuse: ({ key }) => world.refuse(key),
       bestTtftMs: (inputTokens) => this.#desk.bestTtftOf(inputTokens),
-    }, variant.parameters);
-    for (const profile of world.profiles) this.#guide.join(modelOf(profile), profiles.indexOf(profile));
+    }, variant.parameters, this.#grants);
+    for (const [node, profile] of world.profiles.entries()) {
+      this.#guide.join(modelOf(profile), profiles.indexOf(profile));
+      this.#grants.stand(node, { nodeId: node, hardwareClass: HARDWARE_CLASSES.indexOf(profile.hardwareClass), readMs: aloneMs(modelOf(profile), COMMON_PROMPT_TOKENS) });
+    }
   }
 
   /** What it has learnt of the requests it was given. */
@@ -89,7 +98,8 @@ export class Tidelane implements Policy {
     this.#wake(nowMs);
   }
 
-  attested(node: number, snapshot: Snapshot, nowMs: number): void {
+  attested(node: number, snapshot: Snapshot, nowMs: number, presences: readonly Presence[] = []): void {
+    this.#grants.told(node, presences);
     this.#guide.floor.attested(node, snapshot);
     this.#desk.attested(node, snapshot, nowMs);
   }

@@ -33,6 +33,8 @@ export interface Admitted<Key> extends LobbyRequest {
   readonly errand: Errand<Key>;
   /** How well it suits each kind of node. */
   readonly fits: readonly number[];
+  /** No node of which a part is granted to this relayer could ever take it. */
+  readonly isShutOut: boolean;
 }
 
 /** What the guide asks of whoever holds the nodes. Gates are numbers of GATES. */

@@ -5,7 +5,7 @@
 import { Pace } from "./pace.ts";
 import { ReadClock, readMs } from "./readClock.ts";
 import { SizeMix } from "./sizeMix.ts";
-import { grownTokens, type NodeLoad, type NodeModel } from "./predict.ts";
+import { grownTokens, iterationMs, type NodeLoad, type NodeModel } from "./predict.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 /** Of an attestation what the floor reads; `atMs` on the relayer's clock. */
@@ -113,6 +113,19 @@ export class Floor<Key> {
   /** Of that, what waiting would help against: not what others have unread there at any time. */
   passingMs(node: number, nowMs: Millis): Millis {
     return this.#clocks[node]!.aheadMs(nowMs) + this.#readOthersMs(node, Math.max(0, this.#othersUnread(node, nowMs) - this.#others[node]!.unreadTokensMean));
+  }
+
+  /** From now on, what reading a prompt on the node takes of its time. */
+  readMs(node: number, inputTokens: Tokens): Millis {
+    return readMs(this.#models[node]!, this.loadOf(node), inputTokens, inputTokens ** 2);
+  }
+
+  /** Part of a node's reading time that so many sequences of the present mix take: each reads once in its stay (Little's law). */
+  takenBy(node: number, running: number): number {
+    if (running === 0) return 0;
+    const [load, { inputTokens, inputSquared, outTokens }] = [this.loadOf(node), this.mix];
+    const oneMs = readMs(this.#models[node]!, load, inputTokens, inputSquared);
+    return Math.min(1, (running * oneMs) / (oneMs + outTokens * iterationMs(this.#models[node]!.curve, load.contextTokens, load.running)));
   }
 
   /** How much slower than it says a node has proved to be; 1 for as fast. */

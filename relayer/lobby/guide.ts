@@ -4,10 +4,11 @@
 //      └─▶ refused       ▲                                        │ silence, a refusal that nobody signed
 //                        └──────────── elsewhere ◀────────────────┘
 //
-// A node has room while it is below its slots, is not broken, and has read nearly all of what it was given: prompts wait in the
-// lobby, where they can still go anywhere. It is open to a request whose targets it is predicted to meet, and that of those it has.
+// A node has room while it is below its slots, is not broken, and has read nearly all of what it was given (where others send too: of
+// what its part can read): prompts wait in the lobby, where they can still go anywhere. It is open to whose targets it is to meet.
 import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker } from "./pace.ts";
+import type { Grants } from "./grants.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
 import { Market } from "./market.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
@@ -32,12 +33,13 @@ const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
 const OVERDUE_PART = 0.25;
+/** Who waits however long it takes keeps to this relayer's parts of the nodes for so long. */
+const KEPT_TO_GRANTS_MS: Millis = 2_000;
 /** Deferred work fills slots up to this part of them: the rest is for who comes next. */
 const EBB_SLOTS_PART = 0.6;
 /** Of a larger fleet so many nodes are looked over in turn for who may be next; the choice itself draws from all. */
 const LOOKED_OVER_MAX = 1_024;
-const gateOf = (name: (typeof GATES)[number]): number => GATES.indexOf(name);
-const [FULL, BUSY, BROKEN] = [gateOf("full"), gateOf("busy"), gateOf("broken")];
+const [FULL, BUSY, BROKEN] = [GATES.indexOf("full"), GATES.indexOf("busy"), GATES.indexOf("broken")];
 
 /** Sent, and no token yet. */
 interface Silent<Key> {
@@ -50,6 +52,7 @@ export class Guide<Key> {
   readonly floor: Floor<Key>;
   readonly #premises: Premises<Key>;
   readonly #lobby: Lobby<Admitted<Key>>;
+  readonly #grants: Grants | null;
   readonly #breakers: Breaker[] = [];
   readonly #market: Market;
   readonly #silent = new Map<Key, Silent<Key>>();
@@ -61,10 +64,11 @@ export class Guide<Key> {
   #isPumping = false;
   #lookFrom = 0;
 
-  /** @param floor without nodes: they come by `join` */
-  constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY) {
+  /** @param floor without nodes: they come by `join` @param grants null where nobody else sends to these nodes */
+  constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY, grants: Grants | null = null) {
     this.floor = floor;
     this.#premises = premises;
+    this.#grants = grants;
     this.#market = new Market(floor, parameters, premises.bestTtftMs);
     this.#lobby = new Lobby(parameters);
   }
@@ -112,7 +116,7 @@ export class Guide<Key> {
   arrived(errand: Errand<Key>, nowMs: Millis): Announced | null {
     this.floor.mix.arrived(errand.inputTokens);
     this.#market.arrived(nowMs);
-    const admitted = this.#assess(errand);
+    const admitted = this.#assess(errand, nowMs);
     const verdict = this.#lobby.offer(admitted, nowMs);
     if (!verdict.admitted) {
       this.#premises.refuse(errand, verdict.reason, verdict.retryAfterMs);
@@ -126,7 +130,7 @@ export class Guide<Key> {
 
   /** A further try of one that was let in before: it is not refused, and it goes first. */
   again(errand: Errand<Key>, nowMs: Millis): void {
-    this.#entries.set(errand.key, this.#lobby.again(this.#assess({ ...errand, isPatient: true }), nowMs, nowMs));
+    this.#entries.set(errand.key, this.#lobby.again(this.#assess({ ...errand, isPatient: true }, nowMs), nowMs, nowMs));
     this.pump(nowMs);
   }
 
@@ -197,7 +201,7 @@ export class Guide<Key> {
   pump(nowMs: Millis): void {
     if (this.#isPumping || this.#lobby.waiting + this.#lobby.deferred === 0) return;
     this.#findRoom(nowMs);
-    if (this.#roomy.length === 0) return;
+    if (this.#roomy.length === 0 && !this.#grants?.isDivided(nowMs)) return;
     const [fitOf, start] = [(one: Admitted<Key>) => this.#fitOf(one, nowMs), (one: Admitted<Key>) => this.#start(one, nowMs)];
     this.#isPumping = true;
     try {
@@ -218,15 +222,28 @@ export class Guide<Key> {
     return used < EBB_SLOTS_PART * slots;
   }
 
-  #assess(errand: Errand<Key>): Admitted<Key> {
+  #assess(errand: Errand<Key>, nowMs: Millis): Admitted<Key> {
     const { payer, conversation, inputTokens, maxOutTokens, arrivalMs, bestTtftMs, waitMsMax, dueMs, weight } = errand;
     const expectedOutTokens = Math.round(Math.min(maxOutTokens, errand.foretoldOutTokens ?? this.floor.mix.expectedOutTokens(inputTokens)));
     return {
       errand, payer, conversation, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
       // The time after which even an idle node would be too late.
       latestStartMs: errand.isPatient ? Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
-      fits: this.#market.wasteOf(inputTokens, expectedOutTokens, errand.ttftTargetMs),
+      fits: this.#market.wasteOf(inputTokens, expectedOutTokens, errand.ttftTargetMs), isShutOut: this.#isShutOut(errand, nowMs),
     };
+  }
+
+  /** Whether no node of which a part is granted could ever take it. */
+  #isShutOut(errand: Errand<Key>, nowMs: Millis): boolean {
+    const grants = this.#grants;
+    const isFit = (node: number): boolean => this.#breakers[node]!.isOpenTo(nowMs, this.floor.inFlight[node]!) && [OPEN, FULL].includes(this.#premises.gate(node, errand));
+    return grants !== null && grants.isDivided(nowMs) && !this.floor.models.some((_, node) => grants.partOf(node, nowMs) > 0 && isFit(node));
+  }
+
+  /** Whether it may go to any node with room, granted or not: one that could go nowhere else, and one that waits while others' parts may lie idle. */
+  #isFree({ errand, isShutOut, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {
+    if (!this.#grants?.isDivided(nowMs)) return false;
+    return isShutOut || (latestStartMs === Infinity && nowMs - (this.#entries.get(errand.key)?.sinceMs ?? nowMs) > KEPT_TO_GRANTS_MS);
   }
 
   /** The few nodes that could take anything at all; the rest need not be asked. */
@@ -242,11 +259,13 @@ export class Guide<Key> {
     this.#lookFrom = (this.#lookFrom + looked) % Math.max(1, nodes);
   }
 
-  #roomGate(node: number, nowMs: Millis, aheadMs: Millis): number {
+  #roomGate(node: number, nowMs: Millis, aheadMs: Millis, isFree = false): number {
     const { floor } = this;
     if (floor.runningOn(node) >= floor.models[node]!.slots) return FULL;
     if (!this.#breakers[node]!.isOpenTo(nowMs, floor.inFlight[node]!)) return BROKEN;
-    return floor.passingMs(node, nowMs) <= aheadMs ? OPEN : BUSY;
+    // Where others send too, what they have there now is not known: the own part of the node's time is what can be kept to.
+    const isRoomy = !isFree && this.#grants?.isDivided(nowMs) ? this.#grants.aheadMs(node, nowMs) <= AHEAD_MS : floor.passingMs(node, nowMs) <= aheadMs;
+    return isRoomy ? OPEN : BUSY;
   }
 
   #aheadMsMax(nowMs: Millis): Millis {
@@ -258,7 +277,8 @@ export class Guide<Key> {
 
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
     let least = Infinity;
-    for (const node of this.#roomy) {
+    const nodes = this.#isFree(admitted, nowMs) ? [...this.floor.models.keys()].filter((node) => this.#roomGate(node, nowMs, AHEAD_MS, true) === OPEN) : this.#roomy;
+    for (const node of nodes) {
       // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
       const fit = Math.min(Number.MAX_SAFE_INTEGER, this.#market.wasteAt(node, admitted.fits));
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
@@ -273,6 +293,7 @@ export class Guide<Key> {
     this.#hurried.delete(errand.key);
     this.#entries.delete(errand.key);
     this.#started.set(errand.key, admitted);
+    this.#grants?.sent(node, this.floor.readMs(node, errand.inputTokens), nowMs);
     this.floor.sent(errand.key, node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
     this.#silent.set(errand.key, { admitted, node, sentMs: nowMs });
     this.#premises.start(errand, node, expectedOutTokens);
@@ -283,8 +304,9 @@ export class Guide<Key> {
   #choose(admitted: Admitted<Key>, nowMs: Millis): number {
     const { errand, expectedOutTokens } = admitted;
     const aheadMs = this.#aheadMsMax(nowMs);
+    const isFree = this.#isFree(admitted, nowMs);
     const open = (ttftPart: number) => (node: number): number => {
-      const room = this.#roomGate(node, nowMs, aheadMs);
+      const room = this.#roomGate(node, nowMs, isFree ? AHEAD_MS : aheadMs, isFree);
       return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;
     };
     for (const part of this.#lobby.refusedPart === 0 ? EBB_TTFT_PARTS : []) {

@@ -72,6 +72,19 @@ describe("tidelane in the simulator", function () {
     expect(errors[Math.floor(errors.length * 0.9)]).to.be.below(0.25);
   });
 
+  it("among eight relayers on pictures two seconds old lets no prompts collide, however unequal they are", () => {
+    const many = multiplied(fleet, 3);
+    const one = experiment(0.8, { fleet: many, attestationAgeMs: 2_000 });
+    for (const relayerParts of [new Array<number>(8).fill(1), [7, 1, 1, 1, 1, 1, 1, 1]]) {
+      const { jobs } = one.simulate(tidelane, { relayers: 8, relayerParts, endMs: 60_000 });
+      const counted = jobs.filter((job) => job.arrivalMs >= 20_000 && job.arrivalMs < 50_000);
+      expect(counted.length).to.be.above(500);
+      expect(counted.filter((job) => job.isGood).length / counted.length).to.be.above(0.85);
+      // Without grants an eighth of them are late, and one in twenty where one relayer has half of all.
+      expect(counted.filter((job) => job.firstMs > job.deadlineMs).length / counted.length).to.be.below(0.02);
+    }
+  });
+
   describe("beside dishonest nodes", () => {
     // Two of 18.
     const isBad = (node: number): boolean => node % 9 === 4;

@@ -3,8 +3,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { Floor } from "../../../relayer/lobby/floor.ts";
 import { Guide } from "../../../relayer/lobby/guide.ts";
+import { Grants } from "../../../relayer/lobby/grants.ts";
 import { LOBBY } from "../../../relayer/lobby/lobby.ts";
-import { OPEN } from "../../../relayer/routing/decide.ts";
+import { GATES, OPEN } from "../../../relayer/routing/decide.ts";
 import type { Errand } from "../../../relayer/lobby/errand.ts";
 import type { NodeModel } from "../../../relayer/lobby/predict.ts";
 
@@ -17,14 +18,22 @@ class World {
   readonly guide: Guide<string>;
   nowMs = 0;
 
-  constructor(models: readonly NodeModel[] = [MODEL], parameters = LOBBY) {
-    this.guide = new Guide<string>(new Floor(), {
+  /** Null: nobody else sends to these nodes. */
+  readonly grants: Grants | null;
+
+  constructor(models: readonly NodeModel[] = [MODEL], parameters = LOBBY, party: string | null = null) {
+    const floor = new Floor<string>();
+    this.grants = party === null ? null : new Grants(floor, party);
+    this.guide = new Guide<string>(floor, {
       gate: (node) => this.closed.get(node) ?? OPEN, cachedTokensOn: () => 0, bestTtftMs: () => 50,
       choose: (_errand, _tokens, _nowMs, gate) => this.guide.floor.models.findIndex((_, node) => gate(node) === OPEN),
       start: ({ key }, node) => { this.started.set(key, node); },
       refuse: ({ key }, reason) => { this.refused.set(key, reason); },
-    }, parameters);
-    for (const model of models) this.guide.join(model, 0);
+    }, parameters, this.grants);
+    for (const model of models) {
+      const node = this.guide.join(model, 0);
+      this.grants?.stand(node, { nodeId: node + 1, hardwareClass: 0, readMs: 100 });
+    }
   }
 
   errand(key: string, more: Partial<Errand<string>> = {}): Errand<string> {
@@ -204,5 +213,42 @@ describe("the guide", () => {
       }
       expect(world.guide.waiting + world.guide.deferred).to.equal(0);
     }), { numRuns: 60 });
+  });
+
+  describe("among other relayers", () => {
+    const WIDE = { ...MODEL, slots: 64 };
+    /** Four nodes, of which the first two are this relayer's by what all tell, and all are busy. */
+    const shared = (): World => {
+      const world = new World([WIDE, WIDE, WIDE, WIDE], LOBBY, "a");
+      for (let node = 0; node < 4; node++) world.grants!.told(node, [{ party: "a", running: 30 }, { party: "b", running: 30 }]);
+      return world;
+    };
+
+    it("keeps to its own parts, and sends as much there as they can read", () => {
+      const world = shared();
+      for (const key of "abcdefgh") world.arrive(key, { inputTokens: 2_000, isPatient: false });
+      const nodes = [...world.started.values()];
+      expect(new Set(nodes)).to.deep.equal(new Set([0, 1]));
+      expect(world.started.size).to.equal(2);
+      world.pass(1_000);
+      expect(new Set(world.started.values())).to.deep.equal(new Set([0, 1]));
+      expect(world.started.size).to.be.within(4, 8);
+    });
+
+    it("sends who has waited for long wherever there is room", () => {
+      const world = shared();
+      for (let i = 0; i < 40; i++) world.arrive(`${i}`, { inputTokens: 2_000 });
+      world.pass(1_500);
+      expect([...world.started.values()].filter((node) => node > 1)).to.deep.equal([]);
+      world.pass(1_500);
+      expect([...world.started.values()].filter((node) => node > 1)).to.not.deep.equal([]);
+    });
+
+    it("sends elsewhere at once what none of its own nodes can take", () => {
+      const world = shared();
+      for (const node of [0, 1]) world.closed.set(node, GATES.indexOf("unfit"));
+      world.arrive("a", { isPatient: false });
+      expect(world.started.get("a")).to.equal(2);
+    });
   });
 });
