@@ -253,6 +253,8 @@ export interface RelayerPeer {
   readonly url: string;
   readonly relayerId: number;
   readonly relayerEpoch: number;
+  /** What the process named itself by; null where it did not. */
+  readonly process: Hash | null;
   /** Bytes written to this connection that the network has not taken yet. */
   backlogBytes(): number;
 }

@@ -113,9 +113,10 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const tide = new Tide({ ...shared, relayerId: identity.relayerId, reader: boardReaderOf(world) });
   const shares = new EpochShares(journal, systemDice.bytes32());
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds: shares.whileAlive(seeds), tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
-  const reception = new Reception({ ...shared, fleet });
+  const processName = systemDice.bytes32();
+  const reception = new Reception({ ...shared, fleet, party: processName });
   const overload = new Overload({ ...shared, vitals: systemVitals(), queueAgeMs: () => reception.overdueMs, onStep: (step) => reception.overload(step) });
-  const links = new LinkServer({ ...shared, events: reception, processes: config.processes });
+  const links = new LinkServer({ ...shared, events: reception, processes: config.processes, process: processName });
   // An engine over HTTP may answer its first byte only when the prompt is read.
   const limits = { ...ATTEMPT_LIMITS, startMsMax: config.firstTokenMsMax, firstTokenMsMax: config.firstTokenMsMax, gapMsMax: config.gapMsMax };
   const tasksWorld: TasksWorld = { ...shared, links, tokens: tokenCounter, tabs, fleet, reception, sessions, limits };

@@ -1,6 +1,6 @@
 // The routes of the link: what a relayer asks over the node's HTTP/2 session, one stream each, read and answered within limits.
 import type * as http2 from "node:http2";
-import { acksFromJson, attemptFromJson, attestationToJson, cancelSchema, eventToJson, REQUEST_BYTES_MAX } from "../../protocol/link.ts";
+import { acksFromJson, attemptFromJson, attestationLineToJson, cancelSchema, eventToJson, REQUEST_BYTES_MAX } from "../../protocol/link.ts";
 import { parse } from "../../protocol/json.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Signature } from "../../protocol/units.ts";
@@ -23,7 +23,7 @@ type Route = (stream: http2.ServerHttp2Stream, world: StreamWorld, match: RegExp
 const routes: readonly { method: string; path: RegExp; route: Route }[] = [
   { method: "POST", path: /^\/auth$/, route: async (stream, { answer }) => answerJson(stream, answer) },
   { method: "GET", path: /^\/info$/, route: async (stream, { handler }) => answerJson(stream, handler.info()) },
-  { method: "GET", path: /^\/attestations$/, route: async (stream, { handler, peer, closed }) => sendLines(stream, mapped(handler.attestations(peer, endOf(stream, closed)), attestationToJson)) },
+  { method: "GET", path: /^\/attestations$/, route: async (stream, { handler, peer, closed }) => sendLines(stream, mapped(handler.attestations(peer, endOf(stream, closed)), attestationLineToJson)) },
   { method: "POST", path: /^\/attempts$/, route: async (stream, { handler, peer, closed }) => sendLines(stream, mapped(handler.attempt(peer, attemptFromJson(await jsonOf(stream)), endOf(stream, closed)), eventToJson)) },
   { method: "GET", path: /^\/attempts\/(0x[0-9a-f]{64})$/, route: attach },
   { method: "POST", path: /^\/cancel$/, route: async (stream, { handler, peer }) => {

@@ -43,7 +43,7 @@ export class HttpLinks implements RelayerLinks {
     try {
       const answer = await handler.authenticate(challenge);
       onProved(challenge);
-      await this.#serveOn(socket, { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch }, handler, answer, signal);
+      await this.#serveOn(socket, { url, relayerId: challenge.relayerId, relayerEpoch: challenge.relayerEpoch, process: challenge.process }, handler, answer, signal);
     } finally {
       socket.destroy();
     }

@@ -144,7 +144,7 @@ export class Agent implements LinkHandler {
       const accepted = this.#attempts.running().length;
       const refused = this.#refusalOf(peer, hash, accepted);
       if (refused) return yield await this.#refuse(peer, hash, ...refused, accepted);
-      attempt = this.#attempts.open(hash, peer.relayerId, nowMs());
+      attempt = this.#attempts.open(hash, peer.relayerId, peer.process ?? `relayer ${peer.relayerId}`, nowMs());
       void this.#serve(peer, request, attempt);
     }
     yield* attempt.read(0, nowMs, signal);
@@ -228,7 +228,7 @@ export class Agent implements LinkHandler {
     if (!attestor) {
       const { clock, log, signer, store } = this.#world;
       const attester = { nodeId: this.#settings.nodeId, relayerId, keyEpoch: this.#settings.keyEpoch };
-      attestor = new Attestor({ attester, domain: this.#domain, signer, store, clock, log, observe: () => this.#observe(relayerId) });
+      attestor = new Attestor({ attester, domain: this.#domain, signer, store, clock, log, observe: () => this.#observe(relayerId), presences: () => this.#attempts.presences() });
       this.#attestors.set(relayerId, attestor);
     }
     return attestor;

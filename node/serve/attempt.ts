@@ -6,6 +6,8 @@ import type { Hash, Millis } from "../../protocol/units.ts";
 export class Attempt {
   readonly hash: Hash;
   readonly relayerId: number;
+  /** The process that sent it, by the name under which the node tells of it. */
+  readonly party: string;
   readonly #abort = new AbortController();
   #events: AttemptEvent[] = [];
   #bytes = 0;
@@ -15,9 +17,10 @@ export class Attempt {
   #detachedAtMs: Millis | null;
   #endedAtMs: Millis | null = null;
 
-  constructor(hash: Hash, relayerId: number, nowMs: Millis) {
+  constructor(hash: Hash, relayerId: number, party: string, nowMs: Millis) {
     this.hash = hash;
     this.relayerId = relayerId;
+    this.party = party;
     this.#detachedAtMs = nowMs;
   }
 

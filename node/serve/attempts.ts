@@ -1,4 +1,5 @@
 // All attempts that run or ended within a minute, by assignment hash, inside a bound of memory.
+import { PRESENCES_MAX, type Presence } from "../../protocol/link.ts";
 import { Attempt } from "./attempt.ts";
 import type { Hash, Millis, Seconds } from "../../protocol/units.ts";
 
@@ -24,8 +25,9 @@ export class Attempts {
     return this.#all.get(hash);
   }
 
-  open(hash: Hash, relayerId: number, nowMs: Millis): Attempt {
-    const attempt = new Attempt(hash, relayerId, nowMs);
+  /** @param party the process that sent it */
+  open(hash: Hash, relayerId: number, party: string, nowMs: Millis): Attempt {
+    const attempt = new Attempt(hash, relayerId, party, nowMs);
     this.#all.set(hash, attempt);
     return attempt;
   }
@@ -46,6 +48,13 @@ export class Attempts {
 
   running(): Attempt[] {
     return [...this.#all.values()].filter((attempt) => attempt.endedAtMs === null);
+  }
+
+  /** Whose they are, of the first so many parties. */
+  presences(): Presence[] {
+    const counts = new Map<string, number>();
+    for (const { party } of this.running()) if (counts.has(party) || counts.size < PRESENCES_MAX) counts.set(party, (counts.get(party) ?? 0) + 1);
+    return [...counts].map(([party, running]) => ({ party, running }));
   }
 
   /** Stops what nobody listens to any more, and forgets what ended long ago or takes too much room. */

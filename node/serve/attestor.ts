@@ -1,5 +1,5 @@
 // Attests to one relayer, all its processes alike: each second and on change, chained, remembered on disk before it is signed.
-import { ATTESTATION_VALID_MS, type SignedAttestation } from "../../protocol/link.ts";
+import { ATTESTATION_VALID_MS, type Presence, type SignedAttestation } from "../../protocol/link.ts";
 import { attestationOf, differs, dueInMs, NO_ATTESTATION, type Attester, type Observation } from "../attest/attestation.ts";
 import { digestOfHash, hashStruct, type Domain } from "../../protocol/typedData.ts";
 import type { DigestSigner } from "../../protocol/signing.ts";
@@ -15,6 +15,8 @@ export interface AttestorWorld {
   readonly clock: Clock;
   readonly log: Log;
   observe(): Observation;
+  /** Who shares the node; told beside each attestation. */
+  presences(): readonly Presence[];
 }
 
 /** Looking costs little, and a change must not wait long. */
@@ -96,7 +98,7 @@ export class Attestor {
     const attestation = attestationOf(attester, store.attestation(attester.relayerId) ?? NO_ATTESTATION, observed, clock.nowMs());
     const hash = hashStruct("SaturationAttestation", attestation);
     await store.putAttestation(attester.relayerId, { seq: attestation.seq, hash });
-    const signed = { attestation, signature: await signer.sign(digestOfHash(domain, hash)), offers: observed.offers };
+    const signed = { attestation, signature: await signer.sign(digestOfHash(domain, hash)), offers: observed.offers, presences: this.#world.presences() };
     this.#latest = { signed, observed, atMs: nowMs };
     this.#remember(hash);
     for (const reader of this.#readers) reader.put(signed);

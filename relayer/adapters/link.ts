@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { parse } from "../../protocol/json.ts";
 import {
-  acksToJson, attemptToJson, attestationFromJson, authAnswerSchema, eventFromJson, linkDigest, nodeInfoSchema,
+  acksToJson, attemptToJson, attestationLineFromJson, authAnswerSchema, eventFromJson, linkDigest, nodeInfoSchema,
   type AttemptEvent, type AttemptRequest, type Cancel, type SignedAck,
 } from "../../protocol/link.ts";
 import type { Clock, Crypto, Dice, Identity, Log, Metrics } from "../ports/world.ts";
@@ -39,6 +39,8 @@ export interface LinkOptions {
   readonly events: NodeLinkEvents;
   /** URLs of this relayer's further processes: nodes keep a connection to each. */
   readonly processes?: readonly string[];
+  /** 32 bytes that name this process to nodes, and by which they tell of its requests; by default drawn here. */
+  readonly process?: `0x${string}`;
 }
 
 export class LinkServer implements NodeLinks {
@@ -53,7 +55,7 @@ export class LinkServer implements NodeLinks {
 
   constructor(world: LinkOptions) {
     this.#world = world;
-    this.#process = world.dice.bytes32();
+    this.#process = world.process ?? world.dice.bytes32();
   }
 
   /** Takes the HTTP server's `upgrade` event. Never throws. */
@@ -194,7 +196,7 @@ export class LinkServer implements NodeLinks {
         inSecond = Math.floor(nowMs / 1_000) === second ? inSecond + 1 : 1;
         second = Math.floor(nowMs / 1_000);
         if (inSecond > ATTESTATIONS_PER_SECOND_MAX) throw protocolError(`more than ${ATTESTATIONS_PER_SECOND_MAX} attestations a second`);
-        const signed = attestationFromJson(line);
+        const signed = attestationLineFromJson(line);
         if (signed.attestation.nodeId !== connection.nodeId || signed.attestation.relayerId !== identity.relayerId) throw protocolError("an attestation for another node or relayer");
         if (this.#connections.get(connection.nodeId) === connection) events.attested(connection.nodeId, signed, nowMs);
       }

@@ -5,7 +5,7 @@ import { keptAfter } from "../lobby/warmUp.ts";
 import { PRICE_MAX } from "../routing/parameters.ts";
 import { SCORE_START_BPS, forgiven, scoreAfter, type Deed } from "../routing/score.ts";
 import { modelIdOf } from "../../protocol/ids.ts";
-import type { ModelInfo, NodeInfo, SignedAttestation } from "../../protocol/link.ts";
+import type { ModelInfo, NodeInfo, ServiceCurve, SignedAttestation } from "../../protocol/link.ts";
 import type { OwnLoad } from "../routing/saturation.ts";
 import type { TableRow } from "../routing/table.ts";
 import type { Address, Bps, Hash, Millis } from "../../protocol/units.ts";
@@ -29,6 +29,8 @@ export class FleetNode {
   keyEpoch = 0;
   hotKey: Address = "0x";
   engine = "";
+  /** As the node states it. */
+  curve: ServiceCurve = { aNs: 0, bNs: 0, cNs: 0, dNs: 0, ePs: 0 };
   slotsMax = 0;
   hardwareClass = 0;
   isConnected = false;
@@ -55,6 +57,7 @@ export class FleetNode {
     const statedCurve = JSON.stringify([node.info.engine, node.info.curve]);
     this.models = servedModels(node.info, statedCurve === this.#statedCurve ? this.models : new Map());
     this.#statedCurve = statedCurve;
+    this.curve = node.info.curve;
     this.keyEpoch = node.keyEpoch;
     this.hotKey = node.hotKey.toLowerCase() as Address;
     this.engine = node.info.engine;

@@ -1,5 +1,6 @@
 // One model's lobby over its live nodes: the guide on the relayer's clock, fed by attestations and by what becomes of each booking.
 import { Floor } from "../lobby/floor.ts";
+import { Grants } from "../lobby/grants.ts";
 import { Guide } from "../lobby/guide.ts";
 import { fullTpotMs, type NodeModel } from "../lobby/predict.ts";
 import { aloneMs } from "../lobby/prices.ts";
@@ -43,6 +44,8 @@ export interface HallOptions {
   readonly modelId: Hash;
   readonly lane: Lane;
   readonly parameters: LobbyParameters;
+  /** The name by which nodes tell of this process's requests; null where they tell of nobody's. */
+  readonly party: string | null;
   readonly onRefused: (guest: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis) => void;
   readonly onStarted: (guest: Guest, waitedMs: Millis) => void;
 }
@@ -62,6 +65,7 @@ const NOT_HERE = GATES.indexOf("gone");
 export class Hall {
   readonly #options: HallOptions;
   readonly #guide: Guide<Guest>;
+  readonly #grants: Grants | null;
   readonly #nodeIds: number[] = [];
   readonly #placeOf = new Map<number, number>();
   readonly #kindOf = new Map<string, number>();
@@ -74,14 +78,16 @@ export class Hall {
 
   constructor(options: HallOptions) {
     this.#options = options;
-    this.#guide = new Guide<Guest>(new Floor(), {
+    const floor = new Floor<Guest>();
+    this.#grants = options.party === null ? null : new Grants(floor, options.party);
+    this.#guide = new Guide<Guest>(floor, {
       gate: (node, { key }) => options.fleet.gateOf(this.#nodeIds[node]!, key.request),
       cachedTokensOn: (node, { key }) => options.fleet.cachedTokensOn(this.#nodeIds[node]!, key.request),
       choose: ({ key }, _expectedOutTokens, _nowMs, gate) => this.#choose(key, gate),
       start: ({ key }) => this.#start(key),
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
       bestTtftMs: (inputTokens) => this.bestTtftMs(inputTokens),
-    }, options.parameters);
+    }, options.parameters, this.#grants);
   }
 
   get lane(): Lane {
@@ -125,12 +131,15 @@ export class Hall {
     if (standing === null) {
       this.#isAbsent(nodeId);
       if (place !== undefined) floor.restate(place, { ...floor.models[place]!, ...GONE });
+      if (place !== undefined) this.#grants?.stand(place, null);
       return;
     }
     if (place === undefined) this.#join(nodeId, standing);
     else floor.restate(place, standing.model);
     this.#isPresent(nodeId, standing);
     floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
+    this.#grants?.stand(this.#placeOf.get(nodeId)!, { nodeId, hardwareClass: standing.hardwareClass, readMs: standing.statedReadMs });
+    this.#grants?.told(this.#placeOf.get(nodeId)!, standing.presences);
     this.pump();
   }
 

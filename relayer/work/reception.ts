@@ -25,6 +25,8 @@ export interface ReceptionOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly fleet: Fleet;
+  /** The name by which nodes tell of this process's requests; by default it takes all that it sees to be its own. */
+  readonly party?: string;
   /** By default LOBBY, with starts counted over a longer time, for a small fleet starts seldom, and prices found seldom and in a hurry. */
   readonly parameters?: LobbyParameters;
 }
@@ -173,9 +175,9 @@ export class Reception implements NodeLinkEvents {
   #openHall({ modelId, kindOfModel }: Standing): Hall | null {
     const known = this.#halls.get(modelId);
     if (known || this.#halls.size >= HALLS_MAX) return known ?? null;
-    const { clock, fleet, parameters = LIVE } = this.#options;
+    const { clock, fleet, party = null, parameters = LIVE } = this.#options;
     const hall = new Hall({
-      clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters,
+      clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters, party,
       onRefused: (guest, reason, retryAfterMs, expectedWaitMs) => this.#refused(guest, reason, retryAfterMs, expectedWaitMs),
       onStarted: (guest, waitedMs) => this.#started(guest, waitedMs),
     });

@@ -1,5 +1,8 @@
 // What a node's attestation says in the lobby's words: how fast, how many at once, how much of it is taken already.
 import { BPS, type Hash, type Millis, type Tokens } from "../../protocol/units.ts";
+import { COMMON_PROMPT_TOKENS } from "../lobby/grants.ts";
+import { aloneMs } from "../lobby/prices.ts";
+import type { Presence } from "../../protocol/link.ts";
 import { warmSlots } from "../lobby/warmUp.ts";
 import type { FleetNode } from "./fleetNode.ts";
 import type { AttestedState } from "./attestedState.ts";
@@ -14,6 +17,10 @@ export interface Standing {
   readonly kind: string;
   readonly model: NodeModel;
   readonly reported: Reported;
+  readonly hardwareClass: number;
+  /** What reading a prompt of COMMON_PROMPT_TOKENS takes, as the node states it: every relayer is told the same. */
+  readonly statedReadMs: Millis;
+  readonly presences: readonly Presence[];
 }
 
 /** What engines read of prompts in one iteration where they do not say: the common default. */
@@ -31,7 +38,11 @@ export function standingsOf(node: FleetNode, nowMs: Millis): Standing[] {
     // What a new node is given bounds this relayer's own requests: the work of others there is no reason to give it none.
     const others = Math.max(0, reported.running - state.attested.base.inFlight);
     const slots = Math.min(offer.slots, state.attested.slots, warmSlots(node.kept) + others);
-    return [{ modelId, kindOfModel: info.kind, kind: node.statedCurve, model: { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS }, reported }];
+    const model = { curve: fit.curve, slots, kvTokens: kvTokensOf(state), chunkTokens: CHUNK_TOKENS };
+    return [{
+      modelId, kindOfModel: info.kind, kind: node.statedCurve, model, reported, hardwareClass: node.hardwareClass,
+      statedReadMs: aloneMs({ ...model, curve: node.curve }, COMMON_PROMPT_TOKENS), presences: state.signed.presences ?? [],
+    }];
   });
 }
 

@@ -27,7 +27,7 @@ export const modelName = "test/words@q0";
 export const prices = { priceInPerMTok: 1_000_000n, priceOutPerMTok: 2_000_000n };
 export const nowSeconds = (): number => Math.floor(Date.now() / 1_000);
 
-export const peer: RelayerPeer = { url: "http://127.0.0.1:1", relayerId: RELAYER_ID, relayerEpoch: 1, backlogBytes: () => 0 };
+export const peer: RelayerPeer = { url: "http://127.0.0.1:1", relayerId: RELAYER_ID, relayerEpoch: 1, process: null, backlogBytes: () => 0 };
 
 export interface Bends {
   readonly authorization?: Partial<SpendingAuthorization>;

@@ -41,6 +41,8 @@ describe("attestor", () => {
     await eventually(() => all.some(({ attestation }) => attestation.computeBps === 5_000));
     const taken = all.findIndex(({ attestation }) => attestation.computeBps === 5_000);
     expect(all[taken]!.attestation.observedAtMs - all[taken - 1]!.attestation.observedAtMs).to.be.within(150, 990);
+    // Who shares the node is told beside it, and nobody where it is free.
+    expect([all[0]!.presences, all[taken]!.presences]).to.deep.equal([[], [{ party: `relayer ${RELAYER_ID}`, running: 1 }]]);
     await world.agent.drain(0);
     await read;
     await eventually(() => all.at(-1)!.attestation.slots === 0);

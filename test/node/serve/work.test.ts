@@ -230,7 +230,7 @@ describe("work: who reads", () => {
 
   it("stops work that nobody came back for, and drops old output", async () => {
     const attempts = new Attempts(new Map());
-    const attempt = attempts.open("0x01", 1, 1_000);
+    const attempt = attempts.open("0x01", 1, "p", 1_000);
     attempts.sweep(1_000 + DETACHED_MS);
     expect(attempt.signal.aborted).to.equal(false);
     attempts.sweep(1_001 + DETACHED_MS);
@@ -245,7 +245,7 @@ describe("work: who reads", () => {
   it("drops the oldest output first when there is too much of it", () => {
     const attempts = new Attempts(new Map());
     for (let i = 0; i < 5; i++) {
-      const attempt = attempts.open(`0x0${i}`, 1, i);
+      const attempt = attempts.open(`0x0${i}`, 1, "p", i);
       attempt.push({ type: "delta", text: "x".repeat(10_000_000), tokens: 1 });
       attempt.end(i);
     }
@@ -263,7 +263,7 @@ describe("work: who reads", () => {
   });
 
   it("keeps the first reason to stop", () => {
-    const attempt = new Attempt("0x01", 1, 0);
+    const attempt = new Attempt("0x01", 1, "p", 0);
     attempt.stop("client");
     attempt.stop("drain");
     expect(attempt.stopReason).to.equal("client");

@@ -6,7 +6,7 @@ import type { Standing } from "../../../relayer/work/standing.ts";
 const curve = (tokenMs: number) => ({ aNs: tokenMs * 1e6, bNs: 1e5, cNs: 0, dNs: 0, ePs: 0 });
 const standing = (kindOfModel: "generate" | "embed", slots: number, tokenMs: number): Standing => ({
   modelId: `0x${kindOfModel === "embed" ? "e" : "a"}`, kindOfModel, kind: `${tokenMs}`, model: { curve: curve(tokenMs), slots, kvTokens: 1e6, chunkTokens: 512 },
-  reported: { atMs: 0, running: 0, waiting: 0, queuedTokens: 0 },
+  reported: { atMs: 0, running: 0, waiting: 0, queuedTokens: 0 }, hardwareClass: 0, statedReadMs: 100, presences: [],
 });
 const strong = [standing("generate", 8, 5)];
 const both = [standing("generate", 2, 40), standing("embed", 2, 40)];

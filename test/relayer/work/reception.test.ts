@@ -65,6 +65,25 @@ describe("the reception", () => {
     expect(rig.nodes.node(1).inFlight).to.equal(2);
   });
 
+  it("keeps to its part of the nodes where other relayers are told of, until the client has waited", async () => {
+    const rig = new ReceptionRig();
+    const presences = [{ party: "me", running: 19 }, { party: "other", running: 41 }];
+    const tell = async () => {
+      for (const nodeId of [1, 2, 3]) rig.nodes.events.attested(nodeId, { ...await rig.nodes.signed(nodeId, { slots: 64, computeBps: 9_400 }), presences }, rig.clock.nowMs());
+    };
+    for (const nodeId of [1, 2, 3]) rig.nodes.connect(nodeId, { stakedSlots: 64, curve: { aNs: 1_000_000, bNs: 1_000_000, cNs: 0, dNs: 0, ePs: 0 } });
+    await tell();
+    for (let i = 0; i < 4; i++) rig.ask({}, { inputTokens: 400 });
+    await settled();
+    const inFlight = (): number[] => [1, 2, 3].map((nodeId) => rig.nodes.node(nodeId).inFlight);
+    expect(inFlight()).to.deep.equal([1, 0, 0]);
+    await rig.clock.passBy(1_000);
+    await tell();
+    expect(inFlight()[2]).to.equal(0);
+    await rig.clock.passBy(1_500);
+    expect(inFlight().reduce((sum, one) => sum + one, 0)).to.equal(4);
+  });
+
   it("tells whoever will not wait so at once: why, how long it would be, what would help", async () => {
     const rig = new ReceptionRig();
     await rig.nodes.join(1, { slots: 1 }, { curve: { aNs: 2_000_000_000, bNs: 1_000_000, cNs: 0, dNs: 0, ePs: 0 } });

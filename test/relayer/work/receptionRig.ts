@@ -53,7 +53,7 @@ export class ReceptionRig {
   constructor(seeds?: EpochSeeds, metrics: Metrics = noMetrics, log: Log = silentLog) {
     this.nodes = new FleetRig({ clock: this.clock, ...(seeds ? { seeds } : {}) }, this.clock);
     const dice = { bytes32: (): `0x${string}` => `0x${"80".repeat(32)}` };
-    this.reception = new Reception({ clock: this.clock, dice, log, metrics, fleet: this.nodes.fleet });
+    this.reception = new Reception({ clock: this.clock, dice, log, metrics, fleet: this.nodes.fleet, party: "me" });
     this.nodes.events = this.reception;
   }
 
