@@ -32,10 +32,12 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const facts = await chain.routingFacts(relayerId);
   const scope = wanted ?? { kind: "batch", batchId: facts.lastBatchId };
   const batches = new Batches(relayer, (batchId) => chain.batchHash(relayerId, batchId));
-  const bare: Evidence = { ...facts, relayerId, scope, batches: await batchesFor(scope, facts, batches), tables: new Map(), seedChains: [], epochs: [], cut: [] };
+  const bare: Evidence = { ...facts, relayerId, scope, batches: await batchesFor(scope, facts, batches), tables: new Map(), seedChains: [], epochs: [], paidByForce: new Set(), cut: [] };
   const published = { ...bare, batches: await withMissing(bare, facts, batches) };
   // What is wrong with the batches is told by the replay itself.
-  const { decisions } = openBatches(published, new Journal());
+  const opened = openBatches(published, new Journal());
+  const { decisions } = opened;
+  const paid = missingUntil(opened, facts.windowSeconds) > 0 ? await chain.paidByForce(relayerId) : null;
   const judged = decisions.filter((one) => one.isJudged);
   const all = scope.kind === "epoch" ? [scope.epoch] : [...new Set(judged.map((one) => one.decision.epoch))].sort((a, b) => a - b);
   const named = all.slice(-EPOCHS_MAX);
@@ -48,11 +50,12 @@ export async function gather(wanted: ReplayScope | null, relayer: PublishedSourc
   const newest = epochs.flatMap(({ data }) => (data === null ? [] : epochDataOf(data)?.tables ?? []));
   const tables = await tablesBack([...relevant.map((one) => one.table), ...newest], leastOf, relayer);
   const cut = [
+    ...(paid?.isWhole === false ? ["older claims of nodes are not searched for what explains missing nonces"] : []),
     ...(published.batches.length >= BATCHES_MAX ? [`no more than ${BATCHES_MAX} batches are read for one replay`] : []),
     ...(all.length > named.length ? [`the data of ${all.length - named.length} epochs before epoch ${named[0]} is not read: ${EPOCHS_MAX} are for one replay`] : []),
     ...(tables.isWhole ? [] : [`no more than ${TABLES_MAX} node tables are read for one replay`]),
   ];
-  return { ...published, epochs, seedChains, tables: tables.texts, cut };
+  return { ...published, epochs, seedChains, tables: tables.texts, paidByForce: paid?.orders ?? new Set(), cut };
 }
 
 /** The batches in which decisions of the scope can stand, and those that were in flight beside them. */

@@ -12,6 +12,7 @@ import type { ForceFact, ShownPath, Signed } from "./watch/history.ts";
 
 export type { BatchFact, ChainFacts, KeyFact } from "./verify.ts";
 export { keyName } from "./verify.ts";
+export { orderName } from "./replay/evidence.ts";
 export type { SeedChainFact } from "./replay/evidence.ts";
 export type { Finding } from "./watch/findings.ts";
 
@@ -52,6 +53,8 @@ export interface RoutingFactSource {
   batchHash(relayerId: number, batchId: bigint): Promise<Hash | null>;
   /** What the epoch's commitment names as its data; null where there is none. */
   epochDataHash(relayerId: number, epoch: number): Promise<Hash | null>;
+  /** Orders, by orderName, whose nodes were paid by a claim: they stand in no batch. */
+  paidByForce(relayerId: number): Promise<{ readonly orders: ReadonlySet<string>; readonly isWhole: boolean }>;
   /** @param fromEpoch chains that ended before it need not be told */
   seedChains(relayerId: number, fromEpoch: number): Promise<readonly SeedChainFact[]>;
 }

@@ -6,14 +6,21 @@ import { SaturationBoardAbi } from "../protocol/generated/abi/SaturationBoard.ts
 import { structFromJson } from "../protocol/json.ts";
 import { infoFromJson } from "../protocol/service.ts";
 import { TidelaneError } from "../protocol/errors.ts";
+import { hashStruct } from "../protocol/typedData.ts";
+import { callsIn } from "./sourcesCalls.ts";
 import { TIMEOUT_MS, asked, bodyOf, contract, logsBack, reached, searchedInVain, type ChainAccess } from "./sources.ts";
-import type { PublishedSource, RoutingFactSource, SeedChainFact } from "./ports.ts";
+import { orderName, type PublishedSource, type RoutingFactSource, type SeedChainFact } from "./ports.ts";
 import type { Hash } from "../protocol/units.ts";
+import type { TaskOrder } from "../protocol/generated/structs.ts";
 
 /** A batch's data or a table is some MiB; what is larger is not waited for. */
 const BYTES_MAX = 512 * 1_048_576;
 /** For an answer with all of its body. */
 const DATA_MS_MAX = 60_000;
+/** The newest claims of nodes that are looked at where nonces are missing. */
+const FORCES_MAX = 1_000;
+/** As IForces' enum. */
+const RESOLVED = 3;
 
 /** @param url origin of the relayer */
 export function relayerPublications(url: string): PublishedSource {
@@ -68,6 +75,19 @@ export function routingFacts(access: ChainAccess): RoutingFactSource {
       const { logs: [log], isWhole } = await logsBack(client, (range) => client.getLogs({ address: board.address, event, args: { relayerId, epoch: BigInt(epoch) }, ...range }), { isEnough: ({ length }) => length > 0 });
       if (!log && !isWhole) throw searchedInVain(`The commitment of epoch ${epoch}`);
       return log?.args.dataHash ?? null;
+    }),
+    paidByForce: (relayerId) => reached(async () => {
+      const event = getAbiItem({ abi: BatchSettlementAbi, name: "ForceOpened" });
+      const { logs, isWhole } = await logsBack(client, (range) => client.getLogs({ address: settlement.address, event, args: { relayerId }, ...range }));
+      const orders = new Set<string>();
+      for (const { args, transactionHash } of logs.slice(-FORCES_MAX)) {
+        const { state, taskId } = await client.readContract({ ...settlement, functionName: "forceOf", args: [args.receiptHash!] });
+        if (state !== RESOLVED) continue;
+        const { input } = await client.getTransaction({ hash: transactionHash });
+        const named = callsIn(input, "openForce").calls.map(([record]) => (record as { order: TaskOrder }).order);
+        for (const order of named) if (hashStruct("TaskOrder", order) === taskId) orders.add(orderName(order));
+      }
+      return { orders, isWhole: isWhole && logs.length <= FORCES_MAX };
     }),
     seedChains: (relayerId, fromEpoch) => reached(async () => {
       const [firstEpoch, lastRevealed, revealed, nextFirstEpoch, nextAnchor] = await client.readContract({ ...board, functionName: "seedChainOf", args: [relayerId] });

@@ -1,5 +1,5 @@
 // What a watcher reads off the chain: batches, boards, forces, answers and headers in the order of blocks; keys and judgements.
-import { createPublicClient, decodeFunctionData, fallback, http, parseEventLogs, toFunctionSelector, type Abi, type Log, type PublicClient } from "viem";
+import { createPublicClient, fallback, http, parseEventLogs, type Abi, type Log, type PublicClient } from "viem";
 import { BatchSettlementAbi } from "../protocol/generated/abi/BatchSettlement.ts";
 import { EscrowAbi } from "../protocol/generated/abi/Escrow.ts";
 import { FraudProofsAbi } from "../protocol/generated/abi/FraudProofs.ts";
@@ -11,6 +11,7 @@ import { ZERO_HASH, type Address, type Hash, type Hex } from "../protocol/units.
 import type { BatchHeader, TaskReceipt, Voucher } from "../protocol/generated/structs.ts";
 import type { AttemptRecord } from "../protocol/records.ts";
 import type { LeafStruct, PathStruct } from "../protocol/evidence.ts";
+import { callsIn, PLACES_MAX } from "./sourcesCalls.ts";
 import { areThose, listsFromEvents, type Lists } from "./sourcesWatchLists.ts";
 import { judgeOf } from "./sourcesJudge.ts";
 import { TIMEOUT_MS, contract, keysOf, reached, type ChainAccess } from "./sources.ts";
@@ -23,9 +24,6 @@ const EVENTS = ([...BatchSettlementAbi, ...SaturationBoardAbi, ...FraudProofsAbi
   .filter((item) => item.type === "event").filter(({ name }) => EVENT_NAMES.includes(name));
 /** Blocks whose transactions are asked for at once. */
 const PARALLEL_MAX = 8;
-/** A call inside of another call's bytes begins at a word behind a selector; so many places are tried. */
-const PLACES_MAX = 64;
-
 interface Found {
   readonly eventName: string;
   readonly args: Record<string, unknown>;
@@ -182,26 +180,6 @@ const listsOf = ([, , debits, credits]: readonly unknown[]): Lists => ({
   debits: (debits as { sessionId: Hash; change: bigint }[]).map(({ sessionId, change }): Item => ({ id: sessionId, change })),
   credits: (credits as { nodeId: number; change: bigint }[]).map(({ nodeId, change }): Item => ({ id: tabItemId(nodeId), change })),
 });
-
-const CALLS = [...BatchSettlementAbi, ...FraudProofsAbi] as Abi;
-const selectorOf = (name: string): Hex => toFunctionSelector(CALLS.find((item) => item.type === "function" && item.name === name) as never);
-const SELECTORS = { postBatch: selectorOf("postBatch"), answerData: selectorOf("answerData") };
-
-/** The arguments of every call of that name in the bytes of a transaction, inside of other calls too: wallets and relays wrap. */
-function callsIn(input: Hex, name: keyof typeof SELECTORS): { readonly calls: readonly (readonly unknown[])[]; readonly isWhole: boolean } {
-  const selector = SELECTORS[name].slice(2);
-  const calls: (readonly unknown[])[] = [];
-  let at = input.indexOf(selector, 2);
-  for (let places = 0; at >= 0 && places < PLACES_MAX; places++, at = input.indexOf(selector, at + 2)) {
-    try {
-      const { args } = decodeFunctionData({ abi: CALLS, data: `0x${input.slice(at)}` });
-      if (args) calls.push(args);
-    } catch {
-      // Bytes that happen to look like the selector.
-    }
-  }
-  return { calls, isWhole: at < 0 };
-}
 
 const markOf = (block: { number: bigint | null; hash: Hash | null; timestamp: bigint }): BlockMark => ({ number: block.number!, hash: block.hash!, timestamp: Number(block.timestamp) });
 const lower = (address: string): Address => address.toLowerCase() as Address;

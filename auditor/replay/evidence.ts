@@ -47,9 +47,14 @@ export interface Evidence {
   /** Ascending by first epoch, each in force until the next one begins. */
   readonly seedChains: readonly SeedChainFact[];
   readonly epochs: readonly EpochEvidence[];
+  /** Orders, by orderName, that the chain paid a node for beside the batches; asked for only where nonces are missing. */
+  readonly paidByForce: ReadonlySet<string>;
   /** What was not gathered because there is too much of it, a sentence each. */
   readonly cut: readonly string[];
 }
+
+/** An order of an ALLOWANCE session. */
+export const orderName = ({ sessionId, nonce }: { readonly sessionId: Hash; readonly nonce: bigint }): string => `${sessionId}:${nonce}`;
 
 /**
  * data: what is served is not what the chain holds. hash: not the decision that the assignment names. draw: not from the seed and the

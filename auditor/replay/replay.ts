@@ -48,7 +48,7 @@ class Replay {
   }
 
   run(): ReplayReport {
-    const { epochs, relayerId, windowSeconds } = this.#evidence;
+    const { epochs, relayerId } = this.#evidence;
     const opened = openBatches(this.#evidence, this.#journal);
     for (const epoch of epochs) for (const [hash, signed] of openEpoch(epoch, relayerId, this.#journal)?.attestations ?? []) this.#attestations.set(hash, signed);
     const judged = opened.decisions.filter((one) => one.isJudged);
@@ -58,7 +58,7 @@ class Replay {
     if (judged.length === 0 && !this.#isAllPublished(opened)) this.#journal.leave("data", "no decision of it is published (yet)");
     for (const processId of new Set(judged.map((one) => one.decision.processId))) this.#replayProcess(processId, opened.decisions, tables);
     checkAttempts(opened.decisions, this.#journal);
-    const nonces = checkNonces(opened, windowSeconds, this.#journal);
+    const nonces = checkNonces(opened, this.#evidence, this.#journal);
     return this.#report(judged.length, nonces, tables.length);
   }
 

@@ -1,5 +1,6 @@
 // What holds between orders and between attempts: nonces without gaps where the payer signs no orders, and a cause for every retry.
 import { Mode } from "../../protocol/constants.ts";
+import { orderName, type Evidence } from "./evidence.ts";
 import type { OpenedBatches, OpenedTask } from "./batches.ts";
 import type { PublishedDecision } from "./decisions.ts";
 import type { Journal } from "./journal.ts";
@@ -24,8 +25,8 @@ interface Step {
 }
 
 /** Each ALLOWANCE session's nonces among and beside the judged tasks. @returns how many were looked at */
-export function checkNonces(opened: OpenedBatches, windowSeconds: Seconds, journal: Journal): number {
-  for (const step of stepsOf(opened)) checkStep(step, opened.publishedUntil >= dueSeconds(step, windowSeconds), journal);
+export function checkNonces(opened: OpenedBatches, { windowSeconds, paidByForce }: Pick<Evidence, "windowSeconds" | "paidByForce">, journal: Journal): number {
+  for (const step of stepsOf(opened)) checkStep(step, opened.publishedUntil >= dueSeconds(step, windowSeconds), paidByForce, journal);
   return opened.tasks.filter((one) => one.isJudged && opened.modes.get(one.task.order.sessionId) === Mode.ALLOWANCE).length;
 }
 
@@ -47,13 +48,14 @@ function dueSeconds({ next: { task } }: Step, windowSeconds: Seconds): Seconds {
   return Math.min(task.order.deadline, openedSeconds + ORDER_SECONDS_MAX) + LOST_SECONDS_MAX + 2 * windowSeconds;
 }
 
-function checkStep({ sessionId, before, next }: Step, isDue: boolean, journal: Journal): void {
+function checkStep({ sessionId, before, next }: Step, isDue: boolean, paidByForce: ReadonlySet<string>, journal: Journal): void {
   const [low, high] = [before.task.order.nonce, next.task.order.nonce];
   const place = { batchId: next.batchId, taskId: next.task.taskId };
   if (low === high) return void journal.find("nonce", `session ${sessionId}: nonce ${low} stands in two tasks, the other is ${before.task.taskId}`, place);
   for (let missing = low + 1n; missing < high && missing <= low + BigInt(NAMED_MAX); missing++) {
     const rest = missing === low + BigInt(NAMED_MAX) && high - missing > 1n ? ` and the ${high - missing - 1n} after it` : "";
-    if (isDue) journal.find("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}`, place);
+    if (paidByForce.has(orderName({ sessionId, nonce: missing }))) journal.leave("nonce", `session ${sessionId}: the node of nonce ${missing} was paid by its claim: the chain has the order, and no batch the decision`);
+    else if (isDue) journal.find("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}`, place);
     else journal.leave("nonce", `session ${sessionId}: nonce ${missing}${rest} is missing before ${high}; a task that was lost in a crash is published after its deadline`);
   }
 }

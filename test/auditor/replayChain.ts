@@ -24,6 +24,14 @@ export interface BoardEvent {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
+/** A claim of a node, opened by these bytes in a transaction of the receipt's own hash. */
+export interface OpenedForce {
+  readonly receiptHash: Hash;
+  readonly taskId: Hash;
+  readonly state: number;
+  readonly input: Hex;
+}
+
 /** The relayer's HTTP API over what it published; `evidence()` is asked anew for each request. */
 export function publishing(evidence: () => Evidence, records: ReadonlyMap<Hash, Uint8Array>): Promise<Served> {
   return served((request, response) => {
@@ -42,7 +50,7 @@ export function publishing(evidence: () => Evidence, records: ReadonlyMap<Hash, 
 }
 
 /** A node of the chain that answers what a replay reads. */
-export function boardChain(evidence: () => Evidence, events: readonly BoardEvent[] = []): Promise<Served> {
+export function boardChain(evidence: () => Evidence, events: readonly BoardEvent[] = [], forces: readonly OpenedForce[] = []): Promise<Served> {
   return served((request, response) => {
     let text = "";
     request.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -50,7 +58,7 @@ export function boardChain(evidence: () => Evidence, events: readonly BoardEvent
       const { id, method, params } = JSON.parse(text) as { id: number; method: string; params: readonly unknown[] };
       response.setHeader("content-type", "application/json");
       try {
-        response.end(JSON.stringify({ jsonrpc: "2.0", id, result: answer(evidence(), events, method, params) }));
+        response.end(JSON.stringify({ jsonrpc: "2.0", id, result: answer(evidence(), events, forces, method, params) }));
       } catch (error) {
         response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message: String(error) } }));
       }
@@ -58,14 +66,18 @@ export function boardChain(evidence: () => Evidence, events: readonly BoardEvent
   });
 }
 
-function answer(evidence: Evidence, events: readonly BoardEvent[], method: string, params: readonly unknown[]): unknown {
+function answer(evidence: Evidence, events: readonly BoardEvent[], forces: readonly OpenedForce[], method: string, params: readonly unknown[]): unknown {
   if (method === "eth_chainId") return "0x7a69";
   if (method === "eth_blockNumber") return "0x40";
+  const settlement = (params[0] as { address?: Address }).address?.toLowerCase() === contracts.BatchSettlement;
+  if (method === "eth_getLogs" && settlement) return forces.map(forceLog);
+  if (method === "eth_getTransactionByHash") return { hash: params[0], input: forces.find(({ receiptHash }) => receiptHash === params[0])!.input, type: "0x2", nonce: "0x0", value: "0x0", gas: "0x0", blockNumber: "0x1", transactionIndex: "0x0" };
   if (method === "eth_getLogs") return logs(evidence, events, (params[0] as { topics: readonly (Hex | null)[] }).topics);
   const { to, data } = params[0] as { to: Address; data: Hex };
   const name = Object.entries(contracts).find(([, address]) => address === to.toLowerCase())![0] as keyof typeof contracts;
   const abi = { BatchSettlement: BatchSettlementAbi, Escrow: EscrowAbi, SaturationBoard: SaturationBoardAbi }[name] as Abi;
   const { functionName, args } = decodeFunctionData({ abi, data });
+  if (functionName === "forceOf") return forceAnswer(forces.find(({ receiptHash }) => receiptHash === args![0])!);
   return encodeFunctionResult({ abi, functionName, result: view(evidence, functionName, args ?? []) as never });
 }
 
@@ -93,6 +105,18 @@ function logs({ epochs, relayerId }: Evidence, events: readonly BoardEvent[], to
       blockNumber: "0x1", blockHash: ZERO_HASH, transactionHash: ZERO_HASH, transactionIndex: "0x0", logIndex: "0x0", removed: false,
     };
   }).filter((log) => topics.every((topic, i) => topic === null || log.topics[i] === topic));
+}
+
+const forceLog = ({ receiptHash }: OpenedForce): object => ({
+  address: contracts.BatchSettlement, topics: encodeEventTopics({ abi: BatchSettlementAbi, eventName: "ForceOpened", args: { receiptHash, relayerId: 1, nodeId: 1 } }),
+  data: encodeAbiParameters([{ type: "bytes32" }, { type: "uint96" }, { type: "uint96" }], [ZERO_HASH, 1n, 1n]),
+  blockNumber: "0x1", blockHash: ZERO_HASH, transactionHash: receiptHash, transactionIndex: "0x0", logIndex: "0x0", removed: false,
+});
+
+function forceAnswer({ taskId, state }: OpenedForce): Hex {
+  const { components } = getAbiItem({ abi: BatchSettlementAbi, name: "forceOf" }).outputs[0];
+  const blank = Object.fromEntries(components.map(({ name, type }) => [name, type === "bytes32" ? ZERO_HASH : type === "bool" ? false : ["uint8", "uint16", "uint32", "uint48"].includes(type) ? 0 : 0n]));
+  return encodeFunctionResult({ abi: BatchSettlementAbi, functionName: "forceOf", result: { ...blank, taskId, state } as never });
 }
 
 async function served(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<Served> {

@@ -1,7 +1,13 @@
 import { expect } from "chai";
 import { auditRouting } from "../../auditor/main.ts";
 import { routingFacts } from "../../auditor/sourcesReplay.ts";
+import { encodeFunctionData } from "viem";
+import { orderName } from "../../auditor/replay/evidence.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
+import { BatchSettlementAbi } from "../../protocol/generated/abi/BatchSettlement.ts";
+import { hashStruct } from "../../protocol/typedData.ts";
+import { ZERO_HASH } from "../../protocol/units.ts";
+import { honestRecord } from "../protocol/honest.ts";
 import { SeedChain } from "../../relayer/routing/seeds.ts";
 import { RELAYER } from "../relayer/work/fleetRig.ts";
 import { FIRST, ReplayWorld } from "./replay/world.ts";
@@ -100,6 +106,26 @@ describe("the evidence of a replay", () => {
     expect(await codeOf(auditRouting(EPOCH, relayer.url, { rpcUrls: [chain.url], contracts: {} }))).to.equal("incomplete_deployment");
     change = { batches: [] };
     expect(await codeOf(auditRouting(EPOCH, relayer.url, access))).to.equal("not_settled");
+  });
+
+  it("finds the orders whose nodes were paid by claims, in the calls that opened these, and believes no other order there", async () => {
+    const record = await honestRecord();
+    const { order } = record;
+    const taskId = hashStruct("TaskOrder", order);
+    const ack = { receiptHash: ZERO_HASH, relayerId: 1, relayerEpoch: 1, ackedAt: 1 };
+    const input = (of: typeof order) => encodeFunctionData({ abi: BatchSettlementAbi, functionName: "openForce", args: [{ ...record, order: of, voucher: record.voucher! }, ack, "0x", 0n] });
+    const [RESOLVED, ANSWERED] = [3, 2];
+    const forged = { ...order, nonce: 99n };
+    const node = await boardChain(() => world.evidence(), [], [
+      { receiptHash: `0x${"01".repeat(32)}`, taskId, state: RESOLVED, input: `0xdeadbeef${input(order).slice(2)}` }, { receiptHash: `0x${"02".repeat(32)}`, taskId, state: RESOLVED, input: input(forged) },
+      { receiptHash: `0x${"03".repeat(32)}`, taskId: hashStruct("TaskOrder", forged), state: ANSWERED, input: input(forged) },
+    ]);
+    try {
+      const found = await routingFacts({ ...access, rpcUrls: [node.url] }).paidByForce(1);
+      expect(found).to.deep.equal({ orders: new Set([orderName(order)]), isWhole: true });
+    } finally {
+      node.stop();
+    }
   });
 
   it("finds the seeds of chains that ended, from the board's events", async () => {

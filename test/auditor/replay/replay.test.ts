@@ -7,7 +7,7 @@ import { GATES, OPEN } from "../../../relayer/routing/decide.ts";
 import { drawOf } from "../../../relayer/routing/seeds.ts";
 import { FIRST, ReplayWorld, canonical, type Asked } from "./world.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
-import type { Evidence, FindingKind, ReplayReport } from "../../../auditor/replay/evidence.ts";
+import { orderName, type Evidence, type FindingKind, type ReplayReport } from "../../../auditor/replay/evidence.ts";
 import type { Outcome } from "../../../relayer/work/routingRequest.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
@@ -302,6 +302,9 @@ describe("replaying a relayer that lies", () => {
     const late = replay(world.evidence());
     expect(kinds(late)).to.deep.equal(["nonce"]);
     expect(details(late)).to.match(/nonce 1 is missing before 3\n.*nonce 2 is missing before 3\n.*nonce 3 stands in two tasks/);
+    const paid = replay(world.evidence(undefined, { paidByForce: new Set([orderName({ sessionId: world.sessionId, nonce: 1n }), orderName({ sessionId: `0x${"00".repeat(32)}`, nonce: 2n })]) }));
+    expect(details(paid)).to.match(/^[^\n]*nonce 2 is missing before 3\n.*nonce 3 stands in two tasks/);
+    expect(left(paid)).to.match(/the node of nonce 1 was paid by its claim/);
   });
 
   it("names attempts without a cause, with another one, without an earlier attempt, and numbers used twice", async () => {

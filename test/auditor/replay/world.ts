@@ -203,7 +203,7 @@ export class ReplayWorld {
   evidence(scope: ReplayScope = { kind: "epoch", epoch: FIRST }, change: Partial<Evidence> = {}): Evidence {
     return {
       relayerId: RELAYER, scope, epochSeconds: EPOCH_SECONDS, windowSeconds: deployment.windowSeconds, batches: this.batches, seedChains: this.seedChains(),
-      tables: new Map(this.rig.tables.map(({ root, text }) => [root, text])), epochs: this.epochs.filter((one) => scope.kind === "batch" || one.epoch === scope.epoch), cut: [], ...change,
+      tables: new Map(this.rig.tables.map(({ root, text }) => [root, text])), epochs: this.epochs.filter((one) => scope.kind === "batch" || one.epoch === scope.epoch), paidByForce: new Set(), cut: [], ...change,
     };
   }
 
