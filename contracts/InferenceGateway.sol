@@ -5,7 +5,7 @@ import {BatchSettlement} from "./BatchSettlement.sol";
 import {Balances} from "./gateway/Balances.sol";
 import {Commits} from "./gateway/Commits.sol";
 import {IInferenceConsumer} from "./interfaces/IInferenceConsumer.sol";
-import {Field, Fulfilment, IInferenceGateway, Outcome} from "./interfaces/IInferenceGateway.sol";
+import {Field, Fulfilment, IInferenceGateway, Outcome, ReceiptPart} from "./interfaces/IInferenceGateway.sol";
 import {IInferenceRequests, Request, RequestState} from "./interfaces/IInferenceRequests.sol";
 import {KeyEpoch} from "./interfaces/IKeyRing.sol";
 import {ISaturationBoard} from "./interfaces/ISaturationBoard.sol";
@@ -14,6 +14,7 @@ import {Requests} from "./libraries/Requests.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 import {Tide} from "./libraries/Tide.sol";
 import {Assignment} from "./types/Assignment.sol";
+import {ReceiptBody} from "./types/ReceiptBody.sol";
 import {TaskReceipt} from "./types/TaskReceipt.sol";
 
 /// @title Requests from contracts
@@ -32,7 +33,6 @@ contract InferenceGateway is Commits {
     uint256 private constant DELIVERY_GAS = 250_000;
     uint8 private constant COMPLETE = 1;
 
-    uint64 private lastSerial;
     mapping(bytes32 requestId => bytes32) public override outputCommitOf;
 
     constructor(BatchSettlement batchSettlement, ISaturationBoard board, uint96 minimumPenalty_)
@@ -55,9 +55,9 @@ contract InferenceGateway is Commits {
         }
         Request memory made =
             _requestOf(modelId, keccak256(prompt), maxOutTokens, maxFee, callbackGas, deadline, relayerId);
-        requestId = made.id(address(this));
+        requestId = _open(made);
         emit Requested(requestId, msg.sender, relayerId, made, prompt, "");
-        _take(requestId, made);
+        _pull(maxFee);
     }
 
     /// @inheritdoc IInferenceRequests
@@ -74,9 +74,9 @@ contract InferenceGateway is Commits {
         uint256 length = bytes(uri).length;
         if (length == 0 || length > URI_BYTES_MAX) revert UriLengthOutOfRange(length, URI_BYTES_MAX);
         Request memory made = _requestOf(modelId, promptHash, maxOutTokens, maxFee, callbackGas, deadline, relayerId);
-        requestId = made.id(address(this));
+        requestId = _open(made);
         emit Requested(requestId, msg.sender, relayerId, made, "", uri);
-        _take(requestId, made);
+        _pull(maxFee);
     }
 
     /// @inheritdoc IInferenceGateway
@@ -149,7 +149,7 @@ contract InferenceGateway is Commits {
         uint32 callbackGas,
         uint48 deadline,
         uint32 relayerId
-    ) private returns (Request memory) {
+    ) private view returns (Request memory) {
         uint48 pausedUntil = escrow.newSessionsPausedUntil();
         if (block.timestamp < pausedUntil) revert NewRequestsPaused(pausedUntil);
         if (maxOutTokens == 0) revert ZeroAmount();
@@ -173,14 +173,19 @@ contract InferenceGateway is Commits {
             gasPayment: uint96(msg.value),
             requestedAt: uint48(block.timestamp),
             deadline: deadline,
-            serial: ++lastSerial
+            serial: 0
         });
     }
 
-    function _take(bytes32 requestId, Request memory made) private {
+    /// @dev Only the requester itself can have asked the very same in the same second: it alone pays for looking further.
+    function _open(Request memory made) private returns (bytes32 requestId) {
+        requestId = made.id(address(this));
+        while (entries[requestId].state != RequestState.NONE) {
+            ++made.serial;
+            requestId = made.id(address(this));
+        }
         Entry storage entry = entries[requestId];
         (entry.state, entry.isOpen) = (RequestState.PENDING, made.relayerId == 0);
-        _pull(made.maxFee);
     }
 
     function _leastGasPayment(uint32 callbackGas) private view returns (uint256) {
@@ -201,23 +206,23 @@ contract InferenceGateway is Commits {
         returns (Outcome memory outcome)
     {
         Assignment memory assignment = fulfilment.assignment;
-        TaskReceipt memory receipt = fulfilment.receipt;
         _checkAssignment(requestId, asked, assignment);
         outcome.assignmentHash = assignment.hash();
-        _checkReceipt(requestId, outcome.assignmentHash, assignment, receipt);
-        outcome.receiptHash = receipt.hash();
-        outcome.outputCommit = receipt.body.outputCommit;
-        outcome.fee = receipt.body.fee;
-        outcome.charge = _checkMoney(asked, assignment, receipt);
+        (outcome.fee, outcome.charge) = _feeOf(asked, assignment, fulfilment.receipt);
+        outcome.receiptHash =
+            _receiptOf(requestId, outcome.assignmentHash, assignment, fulfilment.receipt, outcome.fee).hash();
+        outcome.outputCommit = fulfilment.receipt.outputCommit;
 
         address key = _keyAt(
             relayerRegistry.keyOf(assignment.relayerId, assignment.relayerEpoch), assignment.issuedAt, asked.requestedAt
         );
         address recovered = Signatures.recover(_digest(outcome.assignmentHash), fulfilment.assignmentSignature);
         if (recovered != key) revert AssignmentSignatureInvalid(assignment.relayerId, key, recovered);
-        key = _keyAt(nodeRegistry.keyOf(receipt.nodeId, receipt.keyEpoch), receipt.body.finishedAt, asked.requestedAt);
+        key = _keyAt(
+            nodeRegistry.keyOf(assignment.nodeId, assignment.keyEpoch), fulfilment.receipt.finishedAt, asked.requestedAt
+        );
         recovered = Signatures.recover(_digest(outcome.receiptHash), fulfilment.receiptSignature);
-        if (recovered != key) revert ReceiptSignatureInvalid(receipt.nodeId, key, recovered);
+        if (recovered != key) revert ReceiptSignatureInvalid(assignment.nodeId, key, recovered);
     }
 
     function _checkAssignment(bytes32 requestId, Request memory asked, Assignment memory assignment) private pure {
@@ -230,44 +235,53 @@ contract InferenceGateway is Commits {
         if (assignment.shareCap > asked.maxFee) revert ShareAboveMaxFee(assignment.shareCap, asked.maxFee);
     }
 
-    function _checkReceipt(
-        bytes32 requestId,
-        bytes32 assignmentHash,
-        Assignment memory assignment,
-        TaskReceipt memory receipt
-    ) private pure {
-        _expect(Field.RECEIPT_ASSIGNMENT, uint256(receipt.body.assignmentHash), uint256(assignmentHash));
-        _expect(Field.RECEIPT_SESSION, uint256(receipt.body.sessionId), uint256(requestId));
-        _expect(Field.RECEIPT_TASK, uint256(receipt.body.taskId), uint256(assignment.taskId));
-        _expect(Field.RECEIPT_SUBTASK, receipt.body.subtask, assignment.subtask);
-        _expect(Field.RECEIPT_ATTEMPT, receipt.body.attempt, assignment.attempt);
-        _expect(Field.RECEIPT_ROLE, receipt.body.role, assignment.role);
-        _expect(Field.RECEIPT_NODE, receipt.nodeId, assignment.nodeId);
-        _expect(Field.RECEIPT_RELAYER, receipt.relayerId, assignment.relayerId);
-        _expect(Field.RECEIPT_KEY_EPOCH, receipt.keyEpoch, assignment.keyEpoch);
-        // Half an answer is none: a contract cannot look at it and ask again.
-        _expect(Field.RECEIPT_STATUS, receipt.body.status, COMPLETE);
-    }
-
-    function _checkMoney(Request memory asked, Assignment memory assignment, TaskReceipt memory receipt)
+    /// @dev Both are at most the share, which is at most maxFee.
+    function _feeOf(Request memory asked, Assignment memory assignment, ReceiptPart calldata part)
         private
         pure
-        returns (uint96)
+        returns (uint96, uint96)
     {
-        if (receipt.body.outputTokens > asked.maxOutTokens) {
-            revert TooManyOutputTokens(receipt.body.outputTokens, asked.maxOutTokens);
-        }
+        if (part.outputTokens > asked.maxOutTokens) revert TooManyOutputTokens(part.outputTokens, asked.maxOutTokens);
         (uint256 fee, uint256 charge) = Fees.fee(
-            receipt.body.inputTokens,
-            receipt.body.outputTokens,
+            part.inputTokens,
+            part.outputTokens,
             assignment.priceInPerMTok,
             assignment.priceOutPerMTok,
             assignment.feeBps,
             assignment.shareCap
         );
-        _expect(Field.RECEIPT_FEE, receipt.body.fee, fee);
-        // At most the share, which is at most maxFee.
-        return uint96(charge);
+        return (uint96(fee), uint96(charge));
+    }
+
+    /// @dev The receipt that fits: whatever else the node may have signed, its signature is not one of this.
+    function _receiptOf(
+        bytes32 requestId,
+        bytes32 assignmentHash,
+        Assignment memory assignment,
+        ReceiptPart calldata part,
+        uint96 fee
+    ) private pure returns (TaskReceipt memory receipt) {
+        ReceiptBody memory body = receipt.body;
+        body.assignmentHash = assignmentHash;
+        body.sessionId = requestId;
+        body.taskId = assignment.taskId;
+        body.subtask = assignment.subtask;
+        body.attempt = assignment.attempt;
+        body.role = assignment.role;
+        body.prevReceiptHash = part.prevReceiptHash;
+        body.outputCommit = part.outputCommit;
+        body.inputTokens = part.inputTokens;
+        body.outputTokens = part.outputTokens;
+        body.fee = fee;
+        body.startedAt = part.startedAt;
+        body.finishedAt = part.finishedAt;
+        // Half an answer is none: a contract cannot look at it and ask again.
+        body.status = COMPLETE;
+        receipt.nodeId = assignment.nodeId;
+        receipt.relayerId = assignment.relayerId;
+        receipt.keyEpoch = assignment.keyEpoch;
+        receipt.nodeSeq = part.nodeSeq;
+        receipt.nodeCumulative = part.nodeCumulative;
     }
 
     function _checkOutput(bytes32 requestId, Outcome memory outcome, Fulfilment calldata fulfilment) private pure {

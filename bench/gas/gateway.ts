@@ -9,13 +9,15 @@ import { signStruct } from "../../protocol/signing.ts";
 import { hashStruct } from "../../protocol/typedData.ts";
 import { ZERO_HASH, type Address, type Hash, type Hex } from "../../protocol/units.ts";
 import type { Assignment, TaskReceipt } from "../../protocol/generated/structs.ts";
-import { hashOf, RELAYER_ID, type World } from "./world.ts";
+import { hashOf, RELAYER_ID, WINDOW_SECONDS, type World } from "./world.ts";
 
 const MODEL = hashOf(7);
 const PENALTY = 50_000_000n;
 const MAX_FEE = 5_000_000n;
 const CALLBACK_GAS = 100_000;
 const LIFETIME_SECONDS = 3_600;
+/** As in Earnings: a relayer's fees; a new period of theirs is one of the node's credits too. */
+const FEE_PERIOD_WINDOWS = 7;
 const GAS_PAYMENT = 10n ** 15n;
 const PROMPT = "In one sentence: will the harbour freeze before the new year?";
 const OUTPUT = stringToHex("No: the water has been four degrees warmer than usual since the beginning of November.");
@@ -37,19 +39,33 @@ interface Scene {
   readonly oracleAbi: Abi;
 }
 
-/** Gas by operation; `first`: the parties' storage is new. */
+/**
+ * Gas by operation. `first`: no party ever had to do with the gateway; `new_asker`: only the dApp had not. `period`: the first
+ * answer of new periods of maturity, node's and relayer's; `period_first`: and before it they never had two.
+ */
 export async function gatewayCosts(world: World): Promise<Record<string, number>> {
   const scene = await sceneOf(world);
   const first = await roundOf(scene, scene.openOracle);
   const later = await roundOf(scene, scene.openOracle);
+  const newAsker = await roundOf(scene, await oracleOf(scene, 0));
   await roundOf(scene, scene.namedOracle);
   const named = await roundOf(scene, scene.namedOracle);
+  const periodFirst = await inNewPeriods(scene);
+  const period = await inNewPeriods(scene);
   return {
     gateway_ask_first: first.ask, gateway_commit_first: first.commit, gateway_fulfil_first: first.fulfil,
     gateway_ask: later.ask, gateway_commit: later.commit, gateway_fulfil: later.fulfil,
-    gateway_open_whole_first: first.ask + first.commit + first.fulfil, gateway_open_whole: later.ask + later.commit + later.fulfil,
-    gateway_named_whole: named.ask + named.fulfil,
+    gateway_open_whole_first: wholeOf(first), gateway_open_whole: wholeOf(later), gateway_open_whole_new_asker: wholeOf(newAsker),
+    gateway_open_whole_period_first: wholeOf(periodFirst), gateway_open_whole_period: wholeOf(period), gateway_named_whole: wholeOf(named),
   };
+}
+
+const wholeOf = ({ ask, commit, fulfil }: Round): number => ask + commit + fulfil;
+
+async function inNewPeriods(scene: Scene): Promise<Round> {
+  const { chain } = scene.world;
+  await chain.setTime(await chain.time() + FEE_PERIOD_WINDOWS * WINDOW_SECONDS);
+  return await roundOf(scene, scene.openOracle);
 }
 
 async function sceneOf(world: World): Promise<Scene> {
@@ -62,18 +78,27 @@ async function sceneOf(world: World): Promise<Scene> {
   await chain.call(owner, token, erc20, "mint", [owner, 10n ** 12n]);
   await chain.call(owner, token, erc20, "approve", [gateway, 10n ** 12n]);
   await chain.call(owner, gateway, gatewayAbi, "bondCommits", [RELAYER_ID, 10n * PENALTY]);
-  const oracle = compiled("examples/Oracle");
-  const create = async (relayerId: number): Promise<Address> => {
-    const terms = [MODEL, 1_000, MAX_FEE, CALLBACK_GAS, LIFETIME_SECONDS, relayerId];
-    const types = ["address", "bytes32", "uint32", "uint96", "uint32", "uint32", "uint32"].map((type) => ({ type }));
-    const address = await chain.create(owner, concatHex([oracle.bytecode, encodeAbiParameters(types, [gateway, ...terms])]));
-    await chain.call(owner, token, erc20, "approve", [address, 10n ** 12n]);
-    return address;
-  };
-  return { world, gateway, gatewayAbi, openOracle: await create(0), namedOracle: await create(RELAYER_ID), oracleAbi: oracle.abi };
+  const place = { world, gateway };
+  return { ...place, gatewayAbi, openOracle: await oracleOf(place, 0), namedOracle: await oracleOf(place, RELAYER_ID), oracleAbi: compiled("examples/Oracle").abi };
 }
 
-async function roundOf(scene: Scene, oracle: Address): Promise<{ ask: number; commit: number; fulfil: number }> {
+/** A dApp of its own. @param relayerId 0: anyone answers it. */
+async function oracleOf({ world: { chain, owner, contracts }, gateway }: Pick<Scene, "world" | "gateway">, relayerId: number): Promise<Address> {
+  const terms = [MODEL, 1_000, MAX_FEE, CALLBACK_GAS, LIFETIME_SECONDS, relayerId];
+  const types = ["address", "bytes32", "uint32", "uint96", "uint32", "uint32", "uint32"].map((type) => ({ type }));
+  const { bytecode } = compiled("examples/Oracle");
+  const address = await chain.create(owner, concatHex([bytecode, encodeAbiParameters(types, [gateway, ...terms])]));
+  await chain.call(owner, contracts["token"]!, compiled("token/TideToken").abi, "approve", [address, 10n ** 12n]);
+  return address;
+}
+
+interface Round {
+  readonly ask: number;
+  readonly commit: number;
+  readonly fulfil: number;
+}
+
+async function roundOf(scene: Scene, oracle: Address): Promise<Round> {
   const { world: { chain, owner }, gateway, gatewayAbi } = scene;
   const { gas: ask, request } = await askOf(scene, oracle);
   const fulfilment = await fulfilmentOf(scene, request);
@@ -114,7 +139,7 @@ async function fulfilmentOf({ world, gateway }: Scene, request: ContractRequest)
     nodeId: node.nodeId, relayerId: RELAYER_ID, keyEpoch: 1, nodeSeq: BigInt(now) * 1_000n << 20n, nodeCumulative: 10n ** 9n,
   };
   return {
-    request, assignment, assignmentSignature: await signStruct(world.signer, world.domain, "Assignment", assignment), receipt,
+    request, assignment, assignmentSignature: await signStruct(world.signer, world.domain, "Assignment", assignment), receipt: { ...receipt.body, ...receipt },
     receiptSignature: await signStruct(node.key, world.domain, "TaskReceipt", receipt), output: OUTPUT, uri: "", salt: hashOf(5),
   };
 }

@@ -12,8 +12,12 @@ contract Oracle is InferenceConsumer {
     using SafeERC20 for IERC20;
 
     address public immutable keeper;
-    /// @notice What every question costs at most (`maxFee`, to be approved) and how it is answered.
-    Terms public terms;
+    bytes32 private immutable modelId;
+    uint32 private immutable maxOutTokens;
+    uint96 private immutable maxFee;
+    uint32 private immutable callbackGas;
+    uint32 private immutable lifetimeSeconds;
+    uint32 private immutable relayerId;
 
     /// @notice Somebody asked what stands in the gateway's Requested event.
     event Asked(bytes32 indexed requestId, address indexed asker);
@@ -25,13 +29,18 @@ contract Oracle is InferenceConsumer {
 
     constructor(IInferenceRequests gateway_, Terms memory terms_) InferenceConsumer(gateway_) {
         keeper = msg.sender;
-        terms = terms_;
+        modelId = terms_.modelId;
+        maxOutTokens = terms_.maxOutTokens;
+        maxFee = terms_.maxFee;
+        callbackGas = terms_.callbackGas;
+        lifetimeSeconds = terms_.lifetimeSeconds;
+        relayerId = terms_.relayerId;
     }
 
     /// @notice Asks; takes the price in the gateway's pay token (approve first) and the sent coin for the delivery's gas.
     function ask(string calldata question) external payable returns (bytes32 requestId) {
-        payToken.safeTransferFrom(msg.sender, address(this), terms.maxFee);
-        requestId = _ask(bytes(question), terms, msg.value);
+        payToken.safeTransferFrom(msg.sender, address(this), maxFee);
+        requestId = _ask(bytes(question), terms(), msg.value);
         emit Asked(requestId, msg.sender);
     }
 
@@ -45,6 +54,11 @@ contract Oracle is InferenceConsumer {
     function collectGas(address payable to) external {
         if (msg.sender != keeper) revert NotKeeper(msg.sender);
         gateway.withdrawGas(address(this), to);
+    }
+
+    /// @notice What every question costs at most (`maxFee`, to be approved) and how it is answered.
+    function terms() public view returns (Terms memory) {
+        return Terms(modelId, maxOutTokens, maxFee, callbackGas, lifetimeSeconds, relayerId);
     }
 
     function _answered(bytes32 requestId, bytes calldata output, bytes32, string memory uri) internal override {

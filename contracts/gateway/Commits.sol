@@ -28,8 +28,8 @@ abstract contract Commits is Earnings {
     /// @dev Nobody's: what goes there is gone for whoever forfeited it, so forfeiting to oneself never pays.
     address private constant NOBODY = 0x000000000000000000000000000000000000dEaD;
 
-    /// @dev One slot. `holder` is the relayer of the last exclusive commit, 0 for none; the commit was made two minutes before
-    /// `exclusiveUntil`.
+    /// @dev One slot. `holder` is the relayer of the last exclusive commit, 0 once its penalty was dealt with; the commit was made
+    /// two minutes before `exclusiveUntil`, which is 0 as long as nobody committed.
     struct Entry {
         RequestState state;
         bool isOpen;
@@ -57,7 +57,7 @@ abstract contract Commits is Earnings {
         if (entry.state != RequestState.PENDING) revert NotPending(requestId, entry.state);
         if (!entry.isOpen) revert NotOpen(requestId);
         if (commitment == 0) revert EmptyCommitment();
-        if (commitOf(requestId, relayerId).madeAt != 0) revert CommittedAlready(requestId, relayerId);
+        if (_commitOf(entry, requestId, relayerId).madeAt != 0) revert CommittedAlready(requestId, relayerId);
         bytes20 digest = bytes20(commitment);
         uint48 exclusiveUntil;
         if (block.timestamp < entry.exclusiveUntil) {
@@ -117,8 +117,7 @@ abstract contract Commits is Earnings {
 
     /// @inheritdoc IInferenceGateway
     function commitOf(bytes32 requestId, uint32 relayerId) public view override returns (Commit memory) {
-        Entry memory entry = entries[requestId];
-        return entry.holder == relayerId && relayerId != 0 ? _commitIn(entry) : aside[requestId][relayerId];
+        return _commitOf(entries[requestId], requestId, relayerId);
     }
 
     /// @notice Ends a request by an answer. Who answers in time gets the penalty back; who is late may still answer, where
@@ -127,13 +126,13 @@ abstract contract Commits is Earnings {
         Entry memory entry = entries[requestId];
         entry.state = RequestState.FULFILLED;
         if (entry.isOpen) {
-            Commit memory own = entry.holder == relayerId ? _commitIn(entry) : aside[requestId][relayerId];
+            Commit memory own = _commitOf(entry, requestId, relayerId);
             _checkOpened(requestId, relayerId, own, keccak256(abi.encode(receiptHash, relayerId, salt)));
             if (block.timestamp < entry.exclusiveUntil) {
                 if (entry.holder != relayerId) {
                     revert ExclusiveToOther(requestId, entry.holder, entry.exclusiveUntil);
                 }
-                entry = Entry(RequestState.FULFILLED, true, 0, 0, 0);
+                (entry.holder, entry.digest) = (0, 0);
                 relayerBooks[relayerId].commitBond += minimumPenalty;
             }
         }
@@ -161,6 +160,12 @@ abstract contract Commits is Earnings {
         uint96 bonded = relayerBooks[relayerId].commitBond;
         if (bonded < minimumPenalty) revert CommitBondTooSmall(relayerId, bonded, minimumPenalty);
         relayerBooks[relayerId].commitBond = bonded - minimumPenalty;
+    }
+
+    function _commitOf(Entry memory entry, bytes32 requestId, uint32 relayerId) private view returns (Commit memory own) {
+        // The first commit is always exclusive: before it, none stands aside.
+        if (entry.exclusiveUntil == 0 || relayerId == 0) return own;
+        return entry.holder == relayerId ? _commitIn(entry) : aside[requestId][relayerId];
     }
 
     function _commitIn(Entry memory entry) private pure returns (Commit memory) {

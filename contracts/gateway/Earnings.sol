@@ -86,13 +86,14 @@ abstract contract Earnings is Balances {
         NodeBook storage node = nodeBooks[nodeId];
         (uint96 earned, uint32 lastPeriod) = (node.earned, node.lastPeriod);
         uint32 period = _period(CREDIT_PERIOD_WINDOWS);
-        if (lastPeriod != period) node.trail.roll(lastPeriod, earned);
+        // Of nothing there is no checkpoint to keep.
+        if (lastPeriod != period && earned != 0) node.trail.roll(lastPeriod, earned);
         (node.earned, node.lastPeriod) = (earned + fee, period);
         if (relayerFee == 0) return;
         RelayerBook storage relayer = relayerBooks[relayerId];
         (earned, lastPeriod) = (relayer.fees, relayer.lastPeriod);
         period = _period(FEE_PERIOD_WINDOWS);
-        if (lastPeriod != period) relayer.trail.roll(lastPeriod, earned);
+        if (lastPeriod != period && earned != 0) relayer.trail.roll(lastPeriod, earned);
         (relayer.fees, relayer.lastPeriod) = (earned + relayerFee, period);
     }
 

@@ -2,17 +2,29 @@
 pragma solidity ^0.8.27;
 
 import {Assignment} from "../types/Assignment.sol";
-import {TaskReceipt} from "../types/TaskReceipt.sol";
 import {IInferenceRequests, Request} from "./IInferenceRequests.sol";
+
+/// @notice What a node's TaskReceipt says of its own; the rest of it follows from the request and the assignment.
+/// @dev Fields as there.
+struct ReceiptPart {
+    bytes32 prevReceiptHash;
+    bytes32 outputCommit;
+    uint32 inputTokens;
+    uint32 outputTokens;
+    uint48 startedAt;
+    uint48 finishedAt;
+    uint64 nodeSeq;
+    uint96 nodeCumulative;
+}
 
 /// @notice The signed record of the one attempt that answered a request, and the answer.
 /// @dev `output` holds the answer, at most 4 KB, or `uri` says where a longer one lies. `salt` opens the commit of an open
-/// request; ignored where the request names its relayer.
+/// request; ignored where the request names its relayer. `receiptSignature` signs the whole TaskReceipt.
 struct Fulfilment {
     Request request;
     Assignment assignment;
     bytes assignmentSignature;
-    TaskReceipt receipt;
+    ReceiptPart receipt;
     bytes receiptSignature;
     bytes output;
     string uri;
@@ -52,24 +64,13 @@ struct CommitterAccount {
     uint96 commitBond;
 }
 
-/// @notice Which value of a fulfilment is not what it must be.
+/// @notice Which value of a fulfilment is not what it must be. A wrong one in the receipt shows as a wrong signature.
 enum Field {
     TASK,
     SUBTASK,
     SUBTASKS,
     VOUCHER,
     RELAYER,
-    RECEIPT_ASSIGNMENT,
-    RECEIPT_SESSION,
-    RECEIPT_TASK,
-    RECEIPT_SUBTASK,
-    RECEIPT_ATTEMPT,
-    RECEIPT_ROLE,
-    RECEIPT_NODE,
-    RECEIPT_RELAYER,
-    RECEIPT_KEY_EPOCH,
-    RECEIPT_STATUS,
-    RECEIPT_FEE,
     OUTPUT_COMMIT,
     COMMIT_DIGEST
 }
@@ -224,7 +225,7 @@ interface IInferenceGateway is IInferenceRequests {
     /// @param key of that epoch.
     /// @param recovered who signed in fact; zero for a malformed signature.
     error AssignmentSignatureInvalid(uint32 relayerId, address key, address recovered);
-    /// @notice The receipt is not signed by the node's key of that epoch.
+    /// @notice The receipt that this request and this assignment call for is not signed by the node's key of that epoch.
     /// @param nodeId in the NodeRegistry.
     /// @param key of the node in that epoch.
     /// @param recovered who signed in fact; zero for a malformed signature.

@@ -13,7 +13,7 @@ enum RequestState {
 
 /// @notice Everything that a request is; its hash is its id, so none of it is stored.
 /// @dev Times in unix seconds. `relayerId` 0: open to any bonded relayer. `gasPayment` in wei, for the delivery's gas.
-/// `serial` counts the gateway's requests, so that equal ones differ.
+/// `serial` is 0 but where the same was asked in the same second already: it counts those, so that equal ones differ.
 struct Request {
     address requester;
     uint32 relayerId;

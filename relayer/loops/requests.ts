@@ -292,7 +292,8 @@ export class Requests {
 
   async #fulfil(held: Held, record: AttemptRecord): Promise<{ transaction: Hash; gasUsed: string }> {
     const { chain, gateway, records, recordsUrl } = this.#world;
-    const { outputCommit } = record.receipt.body;
+    const { receipt: { body, ...rest } } = record;
+    const { outputCommit } = body;
     const output = await records.get(outputCommit);
     const isShort = output !== null && output.length <= OUTPUT_BYTES_MAX;
     if (!isShort && recordsUrl === null) throw new TidelaneError("The answer is too long for the chain, and this relayer has no place for it.", { code: "call_reverted", details: { reason: "no place for a long answer" } });
@@ -301,7 +302,7 @@ export class Requests {
       data: encodeFunctionData({
         abi: InferenceGatewayAbi, functionName: "fulfil",
         args: [{
-          request: held.seen.request, assignment: record.assignment, assignmentSignature: record.assignmentSignature, receipt: record.receipt,
+          request: held.seen.request, assignment: record.assignment, assignmentSignature: record.assignmentSignature, receipt: { ...body, ...rest },
           receiptSignature: record.receiptSignature, output: isShort ? hexOf(output) : "0x", uri: isShort ? "" : `${recordsUrl}/${outputCommit}`,
           salt: held.salt ?? `0x${"00".repeat(32)}`,
         }],

@@ -27,7 +27,7 @@ contract ConsumersTest is GatewayWorld {
         (Oracle oracle, Request memory made, bytes32 id) = _asked(TOO_LITTLE);
         Fulfilment memory answer = _answer(made);
         bytes32 from = answer.assignment.hash();
-        bytes32 computed = answer.receipt.body.outputCommit;
+        bytes32 computed = answer.receipt.outputCommit;
         vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, computed, bytes32(0)));
         oracle.pullAnswer(made, from, OUTPUT);
         gateway.fulfil(answer);
@@ -46,7 +46,7 @@ contract ConsumersTest is GatewayWorld {
         (Oracle oracle, Request memory made, bytes32 id) = _asked(ENOUGH);
         Fulfilment memory answer = _answer(made);
         gateway.fulfil(answer);
-        bytes32 computed = answer.receipt.body.outputCommit;
+        bytes32 computed = answer.receipt.outputCommit;
         vm.expectRevert(abi.encodeWithSelector(InferenceConsumer.WrongOutput.selector, id, computed, bytes32(0)));
         oracle.pullAnswer(made, answer.assignment.hash(), OUTPUT);
     }
@@ -121,7 +121,6 @@ contract ConsumersTest is GatewayWorld {
         oracle = new Oracle(gateway, _terms(callbackGas));
         made = _next(address(oracle), relayerId, callbackGas);
         id = _askOf(oracle);
-        ++serial;
         vm.assertEq(id, gateway.requestIdOf(made), "id");
     }
 

@@ -25,10 +25,37 @@ contract GatewayTest is GatewayWorld {
         vm.assertEq(address(gateway).balance, GAS_PAYMENT, "gas paid");
     }
 
+    /// @dev Nothing is counted for it: the first free id is taken, and who asks the same twice in a second looks twice.
     function test_equalRequestsDiffer() public {
-        (, bytes32 first) = _ask(payer, relayerId, 0);
-        (, bytes32 second) = _ask(payer, relayerId, 0);
-        vm.assertTrue(first != second, "two ids");
+        Request memory made = _next(payer, relayerId, 0);
+        for (uint64 i = 0; i < 3; ++i) {
+            made.serial = i;
+            bytes32 expectedId = gateway.requestIdOf(made);
+            vm.expectEmit(address(gateway));
+            emit IInferenceRequests.Requested(expectedId, payer, relayerId, made, PROMPT, "");
+            (, bytes32 given) = _ask(payer, relayerId, 0);
+            vm.assertEq(given, expectedId, "the next one");
+        }
+        vm.warp(block.timestamp + 1);
+        vm.assertEq(_next(payer, relayerId, 0).serial, 0, "a second later it is another request");
+    }
+
+    function test_anEndedRequestsIdIsNotGivenAgain() public {
+        (Request memory made, bytes32 id) = _ask(payer, relayerId, 0);
+        gateway.fulfil(_answer(made));
+        (Request memory again, bytes32 next) = _ask(payer, relayerId, 0);
+        vm.assertEq(again.serial, 1, "counted on");
+        vm.assertTrue(next != id, "another id");
+        vm.assertEq(uint256(gateway.stateOf(id)), uint256(RequestState.FULFILLED), "the first has ended for good");
+        vm.assertEq(uint256(gateway.stateOf(next)), uint256(RequestState.PENDING), "the second is open");
+    }
+
+    /// @dev Who asks is part of the id: nobody can take another's.
+    function test_anothersEqualRequestStandsInNobodysWay() public {
+        _equip(stranger, MAX_FEE);
+        vm.deal(stranger, GAS_PAYMENT);
+        _ask(stranger, relayerId, 0);
+        vm.assertEq(_next(payer, relayerId, 0).serial, 0, "the first of its own");
     }
 
     function test_byUri() public {
@@ -132,8 +159,8 @@ contract GatewayTest is GatewayWorld {
         Fulfilment memory answer = _answer(made);
         Outcome memory outcome = Outcome({
             assignmentHash: answer.assignment.hash(),
-            receiptHash: answer.receipt.hash(),
-            outputCommit: answer.receipt.body.outputCommit,
+            receiptHash: _receipt(answer).hash(),
+            outputCommit: answer.receipt.outputCommit,
             fee: FEE,
             charge: CHARGE
         });

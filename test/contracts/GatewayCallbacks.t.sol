@@ -131,7 +131,6 @@ contract GatewayCallbacksTest is GatewayWorld {
         id = consumer.ask{value: GAS_PAYMENT}(
             gateway, MODEL, PROMPT, OUT_TOKENS, MAX_FEE, callbackGas, made.deadline, relayerId
         );
-        ++serial;
     }
 
     function _deliver(HostileConsumer.Manner manner, uint32 callbackGas, bool succeeds) private {
@@ -147,11 +146,11 @@ contract GatewayCallbacksTest is GatewayWorld {
     function _expectFailedCallback(bytes32 id, address requester, Fulfilment memory answer, bool fails) private {
         if (fails) {
             vm.expectEmit(address(gateway));
-            emit IInferenceGateway.CallbackFailed(id, requester, answer.receipt.body.outputCommit);
+            emit IInferenceGateway.CallbackFailed(id, requester, answer.receipt.outputCommit);
         }
         gateway.fulfil(answer);
         bool isKept = fails || answer.request.callbackGas == 0;
-        vm.assertEq(gateway.outputCommitOf(id), isKept ? answer.receipt.body.outputCommit : bytes32(0), "kept for a pull");
+        vm.assertEq(gateway.outputCommitOf(id), isKept ? answer.receipt.outputCommit : bytes32(0), "kept for a pull");
     }
 
     function _checkPaid(address requester, uint96 had, uint256 nth) private view {

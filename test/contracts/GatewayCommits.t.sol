@@ -28,7 +28,7 @@ contract GatewayCommitsTest is GatewayWorld {
 
     function test_committedThenFulfilled() public {
         Fulfilment memory answer = _answer(made);
-        bytes32 commitment = keccak256(abi.encode(answer.receipt.hash(), relayerId, SALT));
+        bytes32 commitment = keccak256(abi.encode(_receipt(answer).hash(), relayerId, SALT));
         uint48 until = uint48(START) + 2 minutes;
         vm.expectEmit(address(gateway));
         emit IInferenceGateway.Committed(id, relayerId, commitment, until);
@@ -61,7 +61,7 @@ contract GatewayCommitsTest is GatewayWorld {
         _commit(id, answer);
         vm.warp(block.timestamp + 1);
         answer.salt = keccak256("another");
-        bytes32 opened = keccak256(abi.encode(answer.receipt.hash(), relayerId, answer.salt));
+        bytes32 opened = keccak256(abi.encode(_receipt(answer).hash(), relayerId, answer.salt));
         bytes20 kept = gateway.commitOf(id, relayerId).digest;
         _expectRefused(
             answer,
@@ -77,14 +77,14 @@ contract GatewayCommitsTest is GatewayWorld {
     /// @dev A commitment that was copied from the mempool names its author and opens nothing for anybody else.
     function test_aCopiedCommitmentOpensNothing() public {
         Fulfilment memory answer = _answer(made);
-        bytes32 commitment = keccak256(abi.encode(answer.receipt.hash(), relayerId, SALT));
+        bytes32 commitment = keccak256(abi.encode(_receipt(answer).hash(), relayerId, SALT));
         vm.prank(poster);
         gateway.commit(id, other, commitment);
         vm.warp(block.timestamp + 1);
         answer.assignment.relayerId = other;
         _refresh(answer);
         answer.assignmentSignature = _sign(OTHER_KEY, answer.assignment.hash());
-        bytes32 opened = keccak256(abi.encode(answer.receipt.hash(), other, SALT));
+        bytes32 opened = keccak256(abi.encode(_receipt(answer).hash(), other, SALT));
         _expectRefused(
             answer,
             abi.encodeWithSelector(
@@ -149,12 +149,46 @@ contract GatewayCommitsTest is GatewayWorld {
         vm.assertEq(gateway.commitOf(id, relayerId).exclusiveUntil, uint48(START) + 4 minutes, "its own two minutes");
     }
 
+    /// @dev Whatever became of it meanwhile: exclusive, beside another's, pushed aside, forfeited.
     function test_oncePerRelayerAndRequest() public {
         Fulfilment memory answer = _answer(made);
         _commit(id, answer);
+        _expectCommittedAlready(relayerId);
         vm.prank(poster);
-        vm.expectRevert(abi.encodeWithSelector(IInferenceGateway.CommittedAlready.selector, id, relayerId));
-        gateway.commit(id, relayerId, keccak256("again"));
+        gateway.commit(id, other, keccak256("beside"));
+        _expectCommittedAlready(other);
+        vm.warp(START + 2 minutes);
+        uint32 third = _registerRelayer(relayerOwner, 0xCB);
+        _bond(Party.RELAYER, third, PENALTY);
+        pay.mint(address(this), PENALTY);
+        gateway.bondCommits(third, PENALTY);
+        vm.prank(poster);
+        gateway.commit(id, third, keccak256("junk"));
+        _expectCommittedAlready(relayerId);
+        gateway.forfeit(made, relayerId);
+        _expectCommittedAlready(relayerId);
+        vm.warp(START + 4 minutes);
+        gateway.forfeit(made, third);
+        _expectCommittedAlready(third);
+    }
+
+    /// @dev A lapse is not forgiven because somebody else answered in time.
+    function test_aLapseIsForfeitedAfterAnothersAnswerToo() public {
+        vm.prank(poster);
+        gateway.commit(id, other, keccak256("junk"));
+        vm.warp(START + 2 minutes);
+        Fulfilment memory answer = _answer(made);
+        _commit(id, answer);
+        vm.warp(block.timestamp + 1);
+        gateway.fulfil(answer);
+        vm.assertEq(gateway.commitOf(id, relayerId).madeAt, 0, "given back");
+        vm.assertEq(gateway.commitOf(id, 0).madeAt, 0, "nobody's");
+        gateway.forfeit(made, other);
+        vm.assertEq(gateway.balanceOf(NOBODY), PENALTY - PENALTY * 30 / 100 - PENALTY * 20 / 100, "burned");
+        vm.expectRevert(abi.encodeWithSelector(IInferenceGateway.NotLapsed.selector, id, relayerId, uint48(0)));
+        gateway.forfeit(made, relayerId);
+        vm.expectRevert(abi.encodeWithSelector(IInferenceGateway.NotLapsed.selector, id, uint32(0), uint48(0)));
+        gateway.forfeit(made, 0);
     }
 
     function test_whoMayCommit() public {
@@ -216,5 +250,11 @@ contract GatewayCommitsTest is GatewayWorld {
         vm.stopPrank();
         vm.expectRevert(abi.encodeWithSelector(IInferenceGateway.UnknownRelayer.selector, 77));
         gateway.bondCommits(77, 1);
+    }
+
+    function _expectCommittedAlready(uint32 whose) private {
+        vm.prank(poster);
+        vm.expectRevert(abi.encodeWithSelector(IInferenceGateway.CommittedAlready.selector, id, whose));
+        gateway.commit(id, whose, keccak256("again"));
     }
 }

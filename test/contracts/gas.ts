@@ -7,6 +7,7 @@ import { changesOf, readSnapshot } from "../../bench/gas/snapshot.ts";
 const limits: GasCosts = {
   postBatch_100_20_1000_perTask: 2_500, postBatch_100_20_10000_perTask: 260, session_marginal: 20_000, tab_marginal: 20_000,
   registerAndBondNode: 300_000, recordAttestation_first: 90_000, recordAttestation_later: 60_000,
+  gateway_open_whole: 300_000, gateway_open_whole_new_asker: 300_000, gateway_open_whole_period: 300_000,
 };
 const PROOF_MAX = 500_000;
 

@@ -55,10 +55,11 @@ abstract contract GatewayActors is GatewayWorld {
         bool isOpen = draw % 2 == 0;
         Request memory made = _next(address(consumer), isOpen ? 0 : relayerId, draw % 3 == 0 ? 0 : 100_000);
         made.deadline = uint48(time + 1 + (draw >> 8) % (3 * W));
+        made.serial = 0;
+        _number(made);
         bytes32 id = consumer.ask{value: GAS_PAYMENT}(
             gateway, MODEL, PROMPT, OUT_TOKENS, MAX_FEE, made.callbackGas, made.deadline, made.relayerId
         );
-        ++serial;
         asked.push(made);
         expected[id] = RequestState.PENDING;
         _did();
@@ -162,7 +163,7 @@ abstract contract GatewayActors is GatewayWorld {
         (Request memory made,, bool found) = _pick(which);
         if (!found) return;
         Fulfilment memory answer = _answerTo(made);
-        if (draw % 2 == 0) answer.receiptSignature = _sign(SIGNER_KEY, answer.receipt.hash());
+        if (draw % 2 == 0) answer.receiptSignature = _sign(SIGNER_KEY, _receipt(answer).hash());
         else answer.assignmentSignature = _sign(HOT_KEY, answer.assignment.hash());
         (bool ok,) = address(gateway).call(abi.encodeCall(IInferenceGateway.fulfil, (answer)));
         if (ok) _breached("I7: paid without the node's or the relayer's word");
@@ -186,7 +187,7 @@ abstract contract GatewayActors is GatewayWorld {
     }
 
     function _commitmentOf(Request memory made) private returns (bytes32) {
-        return keccak256(abi.encode(_answerTo(made).receipt.hash(), relayerId, SALT));
+        return keccak256(abi.encode(_receipt(_answerTo(made)).hash(), relayerId, SALT));
     }
 
     /// @dev Requests that have ended and are of no more use make room, or the list would only grow.

@@ -2,8 +2,8 @@
 pragma solidity ^0.8.27;
 
 import {InferenceGateway} from "../../../contracts/InferenceGateway.sol";
-import {Fulfilment} from "../../../contracts/interfaces/IInferenceGateway.sol";
-import {Request} from "../../../contracts/interfaces/IInferenceRequests.sol";
+import {Fulfilment, ReceiptPart} from "../../../contracts/interfaces/IInferenceGateway.sol";
+import {Request, RequestState} from "../../../contracts/interfaces/IInferenceRequests.sol";
 import {Requests} from "../../../contracts/libraries/Requests.sol";
 import {Assignment} from "../../../contracts/types/Assignment.sol";
 import {TaskReceipt} from "../../../contracts/types/TaskReceipt.sol";
@@ -29,7 +29,6 @@ abstract contract GatewayWorld is World {
     bytes32 internal constant SALT = keccak256("salt");
 
     InferenceGateway internal gateway;
-    uint64 internal serial;
 
     function setUp() public virtual override {
         super.setUp();
@@ -48,8 +47,8 @@ abstract contract GatewayWorld is World {
     }
 
     /// @notice What the gateway will make of the next request.
-    function _next(address requester, uint32 toRelayer, uint32 callbackGas) internal view returns (Request memory) {
-        return Request({
+    function _next(address requester, uint32 toRelayer, uint32 callbackGas) internal view returns (Request memory made) {
+        made = Request({
             requester: requester,
             relayerId: toRelayer,
             modelId: MODEL,
@@ -60,8 +59,14 @@ abstract contract GatewayWorld is World {
             gasPayment: GAS_PAYMENT,
             requestedAt: uint48(block.timestamp),
             deadline: uint48(block.timestamp) + 1 hours,
-            serial: serial + 1
+            serial: 0
         });
+        _number(made);
+    }
+
+    /// @notice As many as have asked the very same before.
+    function _number(Request memory made) internal view {
+        while (gateway.stateOf(gateway.requestIdOf(made)) != RequestState.NONE) ++made.serial;
     }
 
     function _ask(address requester, uint32 toRelayer, uint32 callbackGas) internal returns (Request memory made, bytes32 id) {
@@ -70,7 +75,6 @@ abstract contract GatewayWorld is World {
         id = gateway.request{value: GAS_PAYMENT}(
             MODEL, PROMPT, OUT_TOKENS, MAX_FEE, callbackGas, made.deadline, toRelayer
         );
-        ++serial;
     }
 
     /// @notice An answer as an honest relayer and node sign it.
@@ -98,40 +102,64 @@ abstract contract GatewayWorld is World {
         _refresh(answer);
     }
 
-    /// @notice Makes the receipt that follows from the assignment and the output, and signs both.
+    /// @notice Says what the node has to say of the assignment and the output, and signs both.
     function _refresh(Fulfilment memory answer) internal view {
-        Assignment memory assignment = answer.assignment;
         bytes32 id = gateway.requestIdOf(answer.request);
-        TaskReceipt memory receipt;
-        receipt.body.assignmentHash = assignment.hash();
-        receipt.body.sessionId = id;
-        receipt.body.taskId = assignment.taskId;
-        receipt.body.subtask = assignment.subtask;
-        receipt.body.attempt = assignment.attempt;
-        receipt.body.role = assignment.role;
-        receipt.body.outputCommit = Requests.outputCommit(id, receipt.body.assignmentHash, answer.output);
-        receipt.body.inputTokens = IN_TOKENS;
-        receipt.body.outputTokens = OUT_TOKENS;
-        receipt.body.fee = FEE;
-        receipt.body.startedAt = assignment.issuedAt;
-        receipt.body.finishedAt = assignment.issuedAt + 1;
-        receipt.body.status = 1;
-        receipt.nodeId = assignment.nodeId;
-        receipt.relayerId = assignment.relayerId;
-        receipt.keyEpoch = assignment.keyEpoch;
-        receipt.nodeSeq = uint64(block.timestamp * 1_000) << 20;
-        receipt.nodeCumulative = 9_000_000;
-        answer.receipt = receipt;
+        answer.receipt = ReceiptPart({
+            prevReceiptHash: keccak256("the one before"),
+            outputCommit: Requests.outputCommit(id, answer.assignment.hash(), answer.output),
+            inputTokens: IN_TOKENS,
+            outputTokens: OUT_TOKENS,
+            startedAt: answer.assignment.issuedAt,
+            finishedAt: answer.assignment.issuedAt + 1,
+            nodeSeq: uint64(block.timestamp * 1_000) << 20,
+            nodeCumulative: 9_000_000
+        });
         _resign(answer);
     }
 
     function _resign(Fulfilment memory answer) internal view {
         answer.assignmentSignature = _sign(SIGNER_KEY, answer.assignment.hash());
-        answer.receiptSignature = _sign(HOT_KEY, answer.receipt.hash());
+        answer.receiptSignature = _sign(HOT_KEY, _receipt(answer).hash());
+    }
+
+    /// @notice The whole receipt, as an honest node signs it.
+    function _receipt(Fulfilment memory answer) internal view returns (TaskReceipt memory receipt) {
+        Assignment memory assignment = answer.assignment;
+        ReceiptPart memory part = answer.receipt;
+        receipt.body.assignmentHash = assignment.hash();
+        receipt.body.sessionId = gateway.requestIdOf(answer.request);
+        receipt.body.taskId = assignment.taskId;
+        receipt.body.subtask = assignment.subtask;
+        receipt.body.attempt = assignment.attempt;
+        receipt.body.role = assignment.role;
+        receipt.body.prevReceiptHash = part.prevReceiptHash;
+        receipt.body.outputCommit = part.outputCommit;
+        receipt.body.inputTokens = part.inputTokens;
+        receipt.body.outputTokens = part.outputTokens;
+        receipt.body.fee = _fee(answer);
+        receipt.body.startedAt = part.startedAt;
+        receipt.body.finishedAt = part.finishedAt;
+        receipt.body.status = 1;
+        receipt.nodeId = assignment.nodeId;
+        receipt.relayerId = assignment.relayerId;
+        receipt.keyEpoch = assignment.keyEpoch;
+        receipt.nodeSeq = part.nodeSeq;
+        receipt.nodeCumulative = part.nodeCumulative;
+    }
+
+    /// @dev The formula once more, written from the protocol's text.
+    function _fee(Fulfilment memory answer) internal pure returns (uint96) {
+        uint256 priced = (
+            uint256(answer.receipt.inputTokens) * answer.assignment.priceInPerMTok
+                + uint256(answer.receipt.outputTokens) * answer.assignment.priceOutPerMTok
+        ) / 1e6;
+        uint256 most = (uint256(answer.assignment.shareCap) * 10_000 + 9_999) / (10_000 + answer.assignment.feeBps);
+        return uint96(priced < most ? priced : most);
     }
 
     function _commit(bytes32 id, Fulfilment memory answer) internal {
-        bytes32 commitment = keccak256(abi.encode(answer.receipt.hash(), answer.assignment.relayerId, answer.salt));
+        bytes32 commitment = keccak256(abi.encode(_receipt(answer).hash(), answer.assignment.relayerId, answer.salt));
         vm.prank(poster);
         gateway.commit(id, answer.assignment.relayerId, commitment);
     }
