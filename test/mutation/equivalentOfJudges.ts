@@ -47,7 +47,6 @@ export const EQUIVALENT_OF_JUDGES: readonly Equivalent[] = [
   bordered(TREE, "one.major < other.major", DIFFER),
   bordered(TREE, "one.minor < other.minor", DIFFER),
   bordered(TREE, "one.least < other.least", DIFFER),
-  { file: TREE, before: "1", after: "2", within: "? -1 : int256(1)", reason: "only the sign of a comparison is asked" },
   { file: TREE, before: "0", after: "1", within: "receipt.nodeSeq, 0)", reason: "of two places in the tab tree the least members are the same, whatever they are" },
   bordered(TREE, "order > 0", "an equal place was answered one branch before", "bool atEdge"),
   { file: TREE, before: "return 0;", after: "", reason: "what a function returns without a word is zero" },
