@@ -29,3 +29,34 @@ export class HeadStart {
     this.#pausedUntilMs = nowMs + PAUSE_MS;
   }
 }
+
+/** Rows of one process on their way to disk, with what was in vain lately: more, and further orders wait for theirs. */
+const AHEAD_MAX = 128;
+/** As long as a node keeps a receipt among those that wait for an ack; with too many of these it refuses this relayer. */
+const IN_VAIN_MS: Millis = 3_600_000;
+
+/** Of all sessions of a process: a slow database, or a payer who sees to it that rows are refused, costs its nodes so much and no more. */
+export class HeadStarts {
+  #rowsWaiting = 0;
+  readonly #inVainAtMs: Millis[] = [];
+
+  hasRoom(nowMs: Millis): boolean {
+    while (this.#inVainAtMs.length > 0 && nowMs - this.#inVainAtMs[0]! >= IN_VAIN_MS) this.#inVainAtMs.shift();
+    return this.#rowsWaiting + this.#inVainAtMs.length < AHEAD_MAX;
+  }
+
+  /** A row is being written. */
+  writing(): void {
+    this.#rowsWaiting += 1;
+  }
+
+  /** It is written, or refused. */
+  ended(): void {
+    this.#rowsWaiting -= 1;
+  }
+
+  /** The row of an order was refused that had been sent: it keeps its place for a while. */
+  inVain(nowMs: Millis): void {
+    this.#inVainAtMs.push(nowMs);
+  }
+}

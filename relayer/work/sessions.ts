@@ -12,6 +12,7 @@ import { digestOfHash, hashStruct } from "../../protocol/typedData.ts";
 import { Mode, type ModeValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { ApiKeys } from "./apiKeys.ts";
+import { HeadStarts } from "./headStart.ts";
 import { isUnreachable, type SessionBook } from "./sessionBook.ts";
 import { SessionBooks } from "./sessionBooks.ts";
 import { requireAuthorizationFits, requireFeeAllowed, requireOrderFits, requirePaysInput, requireTakesOrders, requireWorthOpening } from "./sessionChecks.ts";
@@ -77,8 +78,6 @@ export interface SessionsOptions {
 const ALLOWANCE_ORDER_SECONDS: Seconds = 3_600;
 const NONCE_ATTEMPTS = 5;
 const KEY_REQUEST_SECONDS_MAX: Seconds = 60;
-/** More rows than this on their way to disk: the database is slow or gone, and further orders wait for theirs. */
-const AHEAD_MAX = 128;
 /** Openings that the relayer pays gas for at one time. */
 const OPENINGS_MAX = 32;
 
@@ -87,7 +86,7 @@ export class Sessions {
   readonly #books: SessionBooks;
   readonly #opening = new Set<Hash>();
   readonly #keys: ApiKeys;
-  #rowsWaiting = 0;
+  readonly #headStarts = new HeadStarts();
 
   constructor(world: SessionsOptions) {
     this.#world = world;
@@ -253,8 +252,10 @@ export class Sessions {
     const atSeconds = Math.floor(request.nowMs / 1_000);
     ledger.reserve(taskId, covered.order.maxFee, cap, atSeconds);
     if (voucher === null) book.nextNonce = covered.order.nonce + 1n;
-    const isAhead = voucher === null && this.#rowsWaiting < AHEAD_MAX && book.headStart.isGiven(clock.monotonicMs());
-    const opened = this.#write(book, { taskId, sessionId: book.sessionId, order: covered.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs }, voucher, ledger.most(cap, atSeconds));
+    const nowMs = clock.monotonicMs();
+    const isAhead = voucher === null && this.#headStarts.hasRoom(nowMs) && book.headStart.isGiven(nowMs);
+    const task: OpenedTask = { taskId, sessionId: book.sessionId, order: covered.order, kind: request.kind, model: request.model, openedAtMs: request.nowMs };
+    const opened = this.#write(book, task, voucher, ledger.most(cap, atSeconds), isAhead);
     if (!isAhead) await opened;
     // Told to whoever waits for it.
     opened.catch(() => {});
@@ -268,10 +269,10 @@ export class Sessions {
   }
 
   /** Resolves when the order's row is durable; an order without a row reserves nothing. */
-  async #write(book: SessionBook, task: OpenedTask, voucher: SignedVoucher | null, most: TokenAmount): Promise<void> {
+  async #write(book: SessionBook, task: OpenedTask, voucher: SignedVoucher | null, most: TokenAmount, isAhead: boolean): Promise<void> {
     const { clock, journal } = this.#world;
     const { nonceCorrections } = book;
-    this.#rowsWaiting += 1;
+    this.#headStarts.writing();
     try {
       await journal.openTask(task, voucher, most);
       book.headStart.written(clock.monotonicMs());
@@ -279,10 +280,11 @@ export class Sessions {
     } catch (error) {
       book.ledger.release(task.taskId);
       book.headStart.refused(clock.monotonicMs());
+      if (isAhead) this.#headStarts.inVain(clock.monotonicMs());
       if (isNonceTaken(error)) book.correctNonce(task.order.nonce, BigInt(error.details.next as string), nonceCorrections);
       throw error;
     } finally {
-      this.#rowsWaiting -= 1;
+      this.#headStarts.ended();
     }
   }
 

@@ -128,6 +128,34 @@ describe("a task ahead of its row", () => {
     await Promise.all(covers);
   });
 
+  it("is written down before it is sent for an hour after so many were in vain: nodes keep their receipts that long", async () => {
+    const rig = await provenRig();
+    const cover = () => rig.sessions.cover(coverRequestOf(rig));
+    journal.hold();
+    const covers = await Promise.all(Array.from({ length: 128 }, cover));
+    journal.refusals.push(...covers.map(away));
+    journal.letGo();
+    await Promise.all(covers.map(({ opened }) => failure(opened)));
+    const isAhead = async (): Promise<boolean> => {
+      // The first finds the next nonce, the second earns the session its head start again.
+      for (let i = 0; i < 2; i++) {
+        rig.clock.lateMs += PAUSE_MS;
+        (await cover()).release();
+      }
+      journal.hold();
+      const asked = cover();
+      const ahead = await isSettled(asked);
+      journal.letGo();
+      (await asked).release();
+      return ahead;
+    };
+    expect(await isAhead()).to.equal(false);
+    rig.clock.lateMs += 3_600_000 - 4 * PAUSE_MS - 30_000;
+    expect(await isAhead(), "half a minute before").to.equal(false);
+    rig.clock.lateMs += 30_000;
+    expect(await isAhead()).to.equal(true);
+  });
+
   it("never is one that the payer signed: the payer could send it again", async () => {
     const rig = await rigOf(journal, null, answers("x"));
     const terms = { ...TERMS, mode: Mode.VOUCHER, salt: 2n };
