@@ -103,19 +103,27 @@ export class Transfers {
 
   /** @returns whether nothing of it is left to do. @throws retryable errors only: what is refused for good is told, and let go */
   async #creditAll(transaction: Hash): Promise<boolean> {
-    const { log, metrics, reader } = this.#world;
     if (this.#isHourSpent()) return false;
-    try {
-      for (const proof of await reader.proofs(transaction)) {
-        if (this.#isHourSpent()) return false;
-        await this.#credit(transaction, proof);
+    let isOver = true;
+    await this.#orLetGo(transaction, async () => {
+      for (const proof of await this.#world.reader.proofs(transaction)) {
+        if (this.#isHourSpent()) return void (isOver = false);
+        // One that another was quicker with says nothing of those behind it.
+        await this.#orLetGo(transaction, () => this.#credit(transaction, proof));
       }
+    });
+    return isOver;
+  }
+
+  async #orLetGo(transaction: Hash, act: () => Promise<void>): Promise<void> {
+    const { log, metrics } = this.#world;
+    try {
+      await act();
     } catch (error) {
       if (!(error instanceof TidelaneError) || error.retryable) throw error;
       metrics.count("transfers_total", { outcome: "refused" });
       log.warn({ transaction, code: error.code, error: error.message }, "a transfer to the Escrow could not be credited; its payer can try: tidelane payer prove-transfer");
     }
-    return true;
   }
 
   #isHourSpent(): boolean {

@@ -18,7 +18,7 @@ const DEEP = 4n;
 /** What the chain says; a test writes it. */
 class Script {
   head = 20_000n;
-  readonly transfers: (SeenTransfer & { readonly amount: bigint; readonly proofBytes?: number })[] = [];
+  readonly transfers: (SeenTransfer & { readonly amount: bigint; readonly proofBytes?: number; readonly count?: number })[] = [];
   readonly ranges: (readonly [bigint, bigint])[] = [];
   /** Log positions of what was sent: each transfer has its own. */
   readonly sent: number[] = [];
@@ -27,6 +27,8 @@ class Script {
   nowMs = 0;
   isLeading = true;
   failure: TidelaneError | null = null;
+  /** Log positions of what another was quicker with. */
+  readonly taken: number[] = [];
   readonly loop: Transfers;
 
   constructor() {
@@ -43,9 +45,9 @@ class Script {
           this.ranges.push([from, to]);
           return this.transfers.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to);
         },
-        proofs: async (transaction) => this.transfers.filter((one) => one.transaction === transaction).slice(-1).map((one): TransferProof => ({
-          blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)), payer: address, nonce: transaction, amount: one.amount,
-        })),
+        proofs: async (transaction) => this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
+          blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)) + 100 * i, payer: address, nonce: transaction, amount: one.amount,
+        }))),
       },
     });
   }
@@ -58,6 +60,7 @@ class Script {
     if (this.failure) throw this.failure;
     const { functionName, args } = decodeFunctionData({ abi: TransferProofsAbi, data });
     expect([to, functionName]).to.deep.equal([address, "creditTransfer"]);
+    if (this.taken.includes(Number(args![3]))) throw new TidelaneError("AlreadyCredited(...)", { code: "call_reverted" });
     this.sent.push(Number(args![3]));
     return { hash: hash(9), status: "success" as const, blockNumber: this.head, gasUsed: 1n };
   }
@@ -121,6 +124,15 @@ describe("transfers to the Escrow itself", () => {
     script.failure = null;
     await script.loop.round();
     expect(script.sent, "not tried again").to.deep.equal([]);
+  });
+
+  it("of one transaction are each credited, whoever was quicker with others of them", async () => {
+    const script = new Script();
+    script.transfers.push({ transaction: hash(1), blockNumber: script.head - DEEP, amount: LEAST, count: 4 });
+    script.taken.push(1, 201);
+    await script.loop.round();
+    await script.loop.round();
+    expect([script.sent, script.warned.length]).to.deep.equal([[101, 301], 2]);
   });
 
   it("beyond what can wait at once are taken up afterwards, none lost and none twice", async () => {
