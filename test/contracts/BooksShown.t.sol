@@ -4,9 +4,7 @@ pragma solidity ^0.8.27;
 import {Credit, Debit} from "../../contracts/interfaces/IBatchSettlement.sol";
 import {IBondVault, Party} from "../../contracts/interfaces/IBondVault.sol";
 import {IForces} from "../../contracts/interfaces/IForces.sol";
-import {HookToken, OddToken} from "../../contracts/mocks/OddTokens.sol";
 import {Record} from "../../contracts/libraries/Records.sol";
-import {TideToken} from "../../contracts/token/TideToken.sol";
 import {Ack} from "../../contracts/types/Ack.sol";
 import {Assignment} from "../../contracts/types/Assignment.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
@@ -142,6 +140,25 @@ contract BooksShownTest is Accusations {
         settlement.openForce(record, ack, acked, 0);
     }
 
+    /// @dev Neither lock nor bond has anything left, and the token has lost a part of what the books hold: the force is resolved for
+    /// nothing all the same.
+    function test_aForceThatNobodyCanPayIsResolved() public {
+        Record memory record = _attempt();
+        (Ack memory ack, bytes memory acked) = _ack(record);
+        vm.prank(payer);
+        escrow.closeSession(sessionId);
+        vm.warp(START + 3 * W);
+        escrow.releaseLock(sessionId);
+        settlement.openForce(record, ack, acked, 0);
+        vm.prank(fraudProofs);
+        vault.slash(Party.RELAYER, relayerId, BOND, stranger);
+        vm.prank(address(escrow));
+        pay.transfer(stranger, 1);
+        vm.warp(START + 4 * W + 1);
+        (uint96 fromLock, uint96 fromBond) = settlement.resolveForce(ack.receiptHash);
+        vm.assertEq(uint256(fromLock) + fromBond, 0, "nothing");
+    }
+
     // ---- helpers
 
     /// @dev One task of a session over all that 96 bits hold, in two subtasks of half of it each and a small one.
@@ -215,76 +232,5 @@ contract BooksShownTest is Accusations {
             abi.encodeWithSelector(IForces.LeafDoesNotCount.selector, hash, receipts.leafHash(row.leaf))
         );
         settlement.showSettled(hash, 1, row.leaf, _tabProof(posted, 0), row.record.receipt, assignment);
-    }
-}
-
-/// @notice While a force's tokens move, nobody opens or answers another.
-contract BooksReentryTest is Accusations {
-    function _makeTokens() internal override {
-        pay = TideToken(address(new HookToken()));
-        stake = new TideToken("Test stake", "TIDE");
-    }
-
-    function test_noForceIsOpenedOrAnsweredFromInside() public {
-        Record[] memory records = new Record[](4);
-        for (uint256 i = 0; i < 4; ++i) records[i] = _attempt();
-        Posted memory posted = _postRows(_rows(records[3]));
-        vm.prank(payer);
-        escrow.closeSession(sessionId);
-        vm.warp(START + 3 * W);
-        escrow.releaseLock(sessionId);
-        bytes32[4] memory hashes;
-        for (uint256 i = 0; i < 4; ++i) {
-            if (i != 2) hashes[i] = settlement.openForce(records[i], _ackOf(records[i]), _signed(records[i]), 0);
-        }
-        bytes[2] memory doors = [
-            abi.encodeCall(IForces.openForce, (records[2], _ackOf(records[2]), _signed(records[2]), 0)),
-            abi.encodeCall(IForces.answerForce, (hashes[3], 1, posted.byTab[0].leaf, _tabProof(posted, 0)))
-        ];
-        bytes32 shut = keccak256(abi.encodeWithSignature("ReentrancyGuardReentrantCall()"));
-        for (uint256 i = 0; i < 2; ++i) {
-            vm.warp(START + 4 * W + 1);
-            HookToken(address(pay)).setHook(address(settlement), doors[i]);
-            settlement.resolveForce(hashes[i]);
-            vm.assertEq(keccak256(HookToken(address(pay)).answer()), shut, "shut");
-        }
-        vm.warp(START + 4 * W);
-        for (uint256 i = 0; i < 2; ++i) {
-            (bool ok,) = address(settlement).call(doors[i]);
-            vm.assertTrue(ok, "from outside it opens");
-        }
-    }
-
-    function _ackOf(Record memory record) private view returns (Ack memory) {
-        return Ack(record.receipt.hash(), relayerId, 1, uint48(START));
-    }
-
-    function _signed(Record memory record) private view returns (bytes memory) {
-        return _sign(SIGNER_KEY, _ackOf(record).hash());
-    }
-}
-
-/// @notice A token that has lost a part of everybody's balance.
-contract BooksShrunkTest is Accusations {
-    function _makeTokens() internal override {
-        pay = TideToken(address(new OddToken(6)));
-        stake = new TideToken("Test stake", "TIDE");
-    }
-
-    /// @dev Neither lock nor bond has anything left: the force is resolved for nothing, whatever the token has become.
-    function test_aForceThatNobodyCanPayIsResolved() public {
-        Record memory record = _attempt();
-        (Ack memory ack, bytes memory acked) = _ack(record);
-        vm.prank(payer);
-        escrow.closeSession(sessionId);
-        vm.warp(START + 3 * W);
-        escrow.releaseLock(sessionId);
-        settlement.openForce(record, ack, acked, 0);
-        vm.prank(fraudProofs);
-        vault.slash(Party.RELAYER, relayerId, BOND, stranger);
-        OddToken(address(pay)).rebase(5_000);
-        vm.warp(START + 4 * W + 1);
-        (uint96 fromLock, uint96 fromBond) = settlement.resolveForce(ack.receiptHash);
-        vm.assertEq(uint256(fromLock) + fromBond, 0, "nothing");
     }
 }

@@ -68,6 +68,44 @@ contract FraudReentryTest is Trials {
         vm.assertEq(escrow.trackedBalance(), pay.balanceOf(address(escrow)), "books and tokens");
     }
 
+    /// @dev While one force's tokens move, nobody opens or answers another.
+    function test_noOtherForceOpensOrIsAnsweredFromInside() public {
+        Record[] memory records = new Record[](4);
+        for (uint256 i = 0; i < 4; ++i) records[i] = _attempt();
+        Posted memory posted = _postRows(_rows(records[3]));
+        vm.prank(payer);
+        escrow.closeSession(sessionId);
+        vm.warp(START + 3 * W);
+        escrow.releaseLock(sessionId);
+        bytes32[4] memory hashes;
+        for (uint256 i = 0; i < 4; ++i) {
+            if (i != 2) hashes[i] = settlement.openForce(records[i], _ackOf(records[i]), _acked(records[i]), 0);
+        }
+        bytes[2] memory doors = [
+            abi.encodeCall(settlement.openForce, (records[2], _ackOf(records[2]), _acked(records[2]), 0)),
+            abi.encodeCall(settlement.answerForce, (hashes[3], 1, posted.byTab[0].leaf, _tabProof(posted, 0)))
+        ];
+        for (uint256 i = 0; i < 2; ++i) {
+            vm.warp(START + 4 * W + 1);
+            HookToken(address(pay)).setHook(address(settlement), doors[i]);
+            settlement.resolveForce(hashes[i]);
+            vm.assertEq(keccak256(HookToken(address(pay)).answer()), keccak256(SHUT), "shut");
+        }
+        vm.warp(START + 4 * W);
+        for (uint256 i = 0; i < 2; ++i) {
+            (bool ok,) = address(settlement).call(doors[i]);
+            vm.assertTrue(ok, "from outside it opens");
+        }
+    }
+
+    function _ackOf(Record memory record) private view returns (Ack memory) {
+        return Ack(record.receipt.hash(), relayerId, 1, uint48(START));
+    }
+
+    function _acked(Record memory record) private view returns (bytes memory) {
+        return _sign(SIGNER_KEY, _ackOf(record).hash());
+    }
+
     function _condemned() private returns (Posted memory posted) {
         pay.mint(challenger, 100 * CHALLENGE_BOND);
         vm.prank(challenger);
