@@ -22,6 +22,7 @@ const HELP = `Routing policies in the simulator: the same arrivals for each, fro
   --policies LIST  all, or names separated by commas                       all
   --seed N         of arrivals and policies                                1
   --age MS         mean age of what a relayer knows of a node              500
+  --relayers N     that share the fleet, requests coming to each alike     1
   --json OUT       writes the report there; - for standard output          none
   --report         many experiments: writes tables and charts
     --traces LIST                                                          azure2023_conv,mooncake_conversation
@@ -33,12 +34,13 @@ const HELP = `Routing policies in the simulator: the same arrivals for each, fro
 
 const LOAD_MAX = 20;
 const AGE_MS_MAX = 600_000;
+const RELAYERS_MAX = 64;
 const THREADS_MAX = 64;
 const DOCS = join(dirname(fileURLToPath(import.meta.url)), "../docs/benchmarks");
 
 const options = {
   trace: { type: "string", default: "azure2023_conv" }, fleet: { type: "string" }, load: { type: "string", default: "1" }, seed: { type: "string", default: "1" },
-  policies: { type: "string", default: "all" }, age: { type: "string", default: "500" }, json: { type: "string" }, help: { type: "boolean", default: false },
+  policies: { type: "string", default: "all" }, age: { type: "string", default: "500" }, relayers: { type: "string", default: "1" }, json: { type: "string" }, help: { type: "boolean", default: false },
   report: { type: "boolean", default: false }, traces: { type: "string", default: "azure2023_conv,mooncake_conversation" },
   loads: { type: "string", default: "0.5,0.7,0.8,0.9,1,1.5,2,3,4" }, seeds: { type: "string", default: "1,2,3" }, threads: { type: "string", default: "2" },
   out: { type: "string", default: DOCS }, keep: { type: "string" },
@@ -58,10 +60,11 @@ function single(values: Values): void {
     trace, fleet: readFleet(values.fleet, trace.name), load: numberOf("--load", values.load, 0.01, LOAD_MAX), seed: wholeOf("--seed", values.seed, 0, SEED_MAX),
     attestationAgeMs: numberOf("--age", values.age, 0, AGE_MS_MAX),
   });
+  const relayers = wholeOf("--relayers", values.relayers, 1, RELAYERS_MAX);
   const policies = policiesOf(values.policies);
   const progress = new Progress(policies.length);
   for (const policy of policies) {
-    experiment.run(policy, { onProgress: (part) => progress.at(policy.name, part) });
+    experiment.run(policy, { relayers, onProgress: (part) => progress.at(policy.name, part) });
     progress.finished(policy.name);
   }
   output(values.json, experiment.report, () => tableOf(experiment.report));

@@ -255,6 +255,15 @@ describe("work: who reads", () => {
     expect(attempts.get("0x04")).to.not.equal(undefined);
   });
 
+  it("tells whose attempts run, of at most 256 processes", () => {
+    const attempts = new Attempts(new Map());
+    for (let i = 0; i < 300; i++) attempts.open(`0x${i.toString(16)}`, 1, `process ${i % 280}`, 0);
+    attempts.get("0x1")!.end(1);
+    const presences = attempts.presences();
+    expect(presences).to.have.length(256);
+    expect(presences.slice(0, 3)).to.deep.equal([{ party: "process 0", running: 2 }, { party: "process 2", running: 2 }, { party: "process 3", running: 2 }]);
+  });
+
   it("remembers a worked assignment until its deadline", () => {
     const attempts = new Attempts(new Map([["0x01", 100]]));
     attempts.worked("0x02", 300);
