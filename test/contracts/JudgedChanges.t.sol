@@ -154,6 +154,14 @@ contract JudgedChangesTest is JudgedTrees {
         }
     }
 
+    /// @dev The last of its leaves shown as the first: by name, not as an arithmetic panic.
+    function test_F5_aTasksLeavesTheWrongWayRound() public {
+        Record memory record = _attempt();
+        Row[] memory rows = new Row[](3);
+        for (uint16 i = 0; i < 3; ++i) rows[i] = _row(i == 0 ? record : _again(record, nodeId, i, 0));
+        _expectRefused(_f5Task(_postRows(rows), 2, 0), IFraudErrors.NothingWrong.selector);
+    }
+
     // ---- helpers
 
     function _change(Tree tree, bytes32 id, uint96 excess) private view returns (Verdict memory expected) {
