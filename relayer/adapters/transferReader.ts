@@ -2,7 +2,7 @@
 import { parseAbiItem } from "viem";
 import { TransferProofsAbi } from "../../protocol/generated/abi/TransferProofs.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
-import { proofsOfTransfers, type TransferProof } from "../../protocol/transferProof.ts";
+import { proofsOfTransfers } from "../../protocol/transferProof.ts";
 import { clientOf } from "./chain/client.ts";
 import { failureOf } from "./chain/failures.ts";
 import type { Address, Hash } from "../../protocol/units.ts";
@@ -27,15 +27,15 @@ export function createTransferReader(rpcUrls: readonly string[], { escrow, payTo
       return [...blocks].map(([transaction, blockNumber]): SeenTransfer => ({ transaction, blockNumber }));
     },
     async proofs(transaction) {
-      const proofs = await asked(proofsOfTransfers((method, params) => client.request({ method, params } as never), transaction, { payToken, escrow })).catch(noneIfGone);
+      const proofs = await asked(proofsOfTransfers((method, params) => client.request({ method, params } as never), transaction, { payToken, escrow })).catch(nullIfUnknown);
+      if (!proofs) return null;
       const areCredited = await asked(Promise.all(proofs.map(({ payer, nonce }) => client.readContract({ address: transferProofs, abi: TransferProofsAbi, functionName: "isCredited", args: [payer, nonce] }))));
       return proofs.filter((_, i) => !areCredited[i]);
     },
   };
 }
 
-/** A reorganisation took it back; where it stands in another block, it is seen there. */
-function noneIfGone(error: unknown): readonly TransferProof[] {
-  if (error instanceof TidelaneError && error.code === "transaction_unknown") return [];
+function nullIfUnknown(error: unknown): null {
+  if (error instanceof TidelaneError && error.code === "transaction_unknown") return null;
   throw error;
 }

@@ -106,7 +106,10 @@ export class Transfers {
     if (this.#isHourSpent()) return false;
     let isOver = true;
     await this.#orLetGo(transaction, async () => {
-      for (const proof of await this.#world.reader.proofs(transaction)) {
+      const proofs = await this.#world.reader.proofs(transaction);
+      // Asked for again while its block is remembered; where it stands in another one by now, it is seen there.
+      if (!proofs) return void (isOver = false);
+      for (const proof of proofs) {
         if (this.#isHourSpent()) return void (isOver = false);
         // One that another was quicker with says nothing of those behind it.
         await this.#orLetGo(transaction, () => this.#credit(transaction, proof));

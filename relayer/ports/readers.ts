@@ -75,8 +75,12 @@ export interface SeenTransfer {
 export interface TransferReader {
   /** In these blocks, both included, in their order, each transaction once. */
   arrived(fromBlock: bigint, toBlock: bigint): Promise<readonly SeenTransfer[]>;
-  /** Of the transfers by authorization that it brought, those that nobody credited. @throws `block_unproven` besides */
-  proofs(transaction: Hash): Promise<readonly TransferProof[]>;
+  /**
+   * Of the transfers by authorization that it brought, those that nobody credited.
+   * @returns null where no such transaction is known: a reorganisation took it back, or of several servers one is behind
+   * @throws `block_unproven` besides
+   */
+  proofs(transaction: Hash): Promise<readonly TransferProof[] | null>;
 }
 
 /** Where prompts by URI are fetched; within limits of size and time. @throws `prompt_refused`, retryable `prompt_unavailable` */

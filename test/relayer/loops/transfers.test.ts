@@ -27,6 +27,8 @@ class Script {
   nowMs = 0;
   isLeading = true;
   failure: TidelaneError | null = null;
+  /** Whether the server that is asked for proofs is behind the one that tells of transfers. */
+  isBehind = false;
   /** Log positions of what another was quicker with. */
   readonly taken: number[] = [];
   readonly loop: Transfers;
@@ -45,9 +47,9 @@ class Script {
           this.ranges.push([from, to]);
           return this.transfers.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to);
         },
-        proofs: async (transaction) => this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
+        proofs: async (transaction) => (this.isBehind ? null : this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
           blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)) + 100 * i, payer: address, nonce: transaction, amount: one.amount,
-        }))),
+        })))),
       },
     });
   }
@@ -124,6 +126,24 @@ describe("transfers to the Escrow itself", () => {
     script.failure = null;
     await script.loop.round();
     expect(script.sent, "not tried again").to.deep.equal([]);
+  });
+
+  it("are asked for again where the server that answers is behind, until the chain forgets their blocks", async () => {
+    const script = new Script();
+    script.add(1, script.head - DEEP);
+    script.isBehind = true;
+    await script.loop.round();
+    script.isBehind = false;
+    await script.loop.round();
+    expect(script.sent).to.deep.equal([1]);
+    script.add(2, script.head - DEEP);
+    script.isBehind = true;
+    await script.loop.round();
+    script.head += 8_000n;
+    await script.loop.round();
+    script.isBehind = false;
+    await script.loop.round();
+    expect(script.sent).to.deep.equal([1]);
   });
 
   it("of one transaction are each credited, whoever was quicker with others of them", async () => {
