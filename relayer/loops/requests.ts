@@ -62,7 +62,7 @@ const FETCHES_MAX = 5;
 const RECOVERY_ATTEMPT = 128;
 const RETRY_MS: Millis = 3_000;
 /** Nothing is wrong with the request, and no node was asked: it waits for the ebb, up to its deadline. */
-const AT_THE_DOOR: readonly string[] = ["overloaded", "saturated", "no_node", "shutting_down"];
+const AT_THE_DOOR: readonly string[] = ["overloaded", "saturated", "no_node", "no_seed", "shutting_down"];
 const DELIVERIES_MAX = 10;
 /** Work that could not be delivered in time is not begun. */
 const MARGIN_SECONDS: Seconds = 10;

@@ -50,7 +50,7 @@ describe("contracts' requests while a relayer has too much to do", () => {
     const numbers: number[] = [];
     const { loop, answered } = loopOver(QUESTION, { fetch: async () => new Uint8Array() }, async ({ firstAttempt }) => {
       numbers.push(firstAttempt);
-      if (numbers.length <= 12) throw new TidelaneError("full", { code: numbers.length % 2 === 0 ? "overloaded" : "saturated", retryable: true });
+      if (numbers.length <= 12) throw new TidelaneError("full", { code: ["overloaded", "saturated", "no_seed"][numbers.length % 3]!, retryable: true });
     });
     await until(async () => (await loop.round(), answered.length > 0));
     expect(numbers).to.deep.equal(Array.from({ length: 13 }, () => 0));
