@@ -91,7 +91,7 @@ export async function proofsOfTransfers(request: RpcRequest, transaction: Hash, 
   return arrived.map((one) => ({ ...one, blockNumber: BigInt(block.number), header, proof: nodes, transactionIndex }));
 }
 
-/** Transfers by authorization to the Escrow among a transaction's logs, those left out that the Escrow itself credited. */
+/** Transfers by authorization to the Escrow among a transaction's logs, those left out that the Escrow itself credited or that brought nothing. */
 export function arrivedIn(logs: readonly RpcLog[], { payToken, escrow }: Place): readonly ArrivedTransfer[] {
   const named = (log: RpcLog | undefined, address: Address, event: Hash): boolean =>
     log !== undefined && log.address.toLowerCase() === address && log.topics.length === 3 && log.topics[0] === event;
@@ -101,7 +101,9 @@ export function arrivedIn(logs: readonly RpcLog[], { payToken, escrow }: Place):
     const [, authorizer, nonce] = used.topics as readonly [Hex, Hex, Hex];
     if (moved!.topics[1] !== authorizer || addressIn(moved!.topics[2]!) !== escrow) return [];
     const isCredited = logs.some((log) => named(log, escrow, AUTHORIZATION_DEPOSITED) && log.topics[1] === authorizer && log.topics[2] === nonce);
-    return isCredited ? [] : [{ logPosition, payer: addressIn(authorizer), nonce, amount: BigInt(moved!.data) }];
+    const amount = BigInt(moved!.data);
+    // Of nothing no credit is taken: one of zero, put before others' by whoever submits them, would keep theirs from being proven.
+    return isCredited || amount === 0n ? [] : [{ logPosition, payer: addressIn(authorizer), nonce, amount }];
   });
 }
 

@@ -103,6 +103,11 @@ describe("transfers by authorization among logs", () => {
     ] as const) expect(found(first, second)).to.deep.equal([]);
   });
 
+  it("are not those of nothing, whatever stands beside them", () => {
+    const ofNothing: RpcLog = { ...moved, data: numberToHex(0, { size: 32 }) };
+    expect(found(used, ofNothing, used, moved, used, ofNothing)).to.deep.equal([2]);
+  });
+
   it("are not those that the Escrow credited itself", () => {
     expect(found(used, moved, deposited)).to.deep.equal([]);
     expect(found(used, moved, { ...deposited, address: other })).to.deep.equal([0]);
