@@ -23,8 +23,12 @@ export function createTransferReader(rpcUrls: readonly string[], { escrow, payTo
   return {
     async arrived(fromBlock, toBlock) {
       const logs = await asked(client.getLogs({ address: payToken, event: TRANSFER, args: { to: escrow }, fromBlock, toBlock, strict: true }));
-      const blocks = new Map(logs.map(({ transactionHash, blockNumber }): [Hash, bigint] => [transactionHash, blockNumber]));
-      return [...blocks].map(([transaction, blockNumber]): SeenTransfer => ({ transaction, blockNumber }));
+      const seen = new Map<Hash, SeenTransfer>();
+      for (const { transactionHash: transaction, blockNumber, args: { value } } of logs) {
+        const before = seen.get(transaction)?.amount ?? 0n;
+        seen.set(transaction, { transaction, blockNumber, amount: value > before ? value : before });
+      }
+      return [...seen.values()];
     },
     async proofs(transaction) {
       const proofs = await asked(proofsOfTransfers((method, params) => client.request({ method, params } as never), transaction, { payToken, escrow })).catch(nullIfUnknown);

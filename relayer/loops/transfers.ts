@@ -1,7 +1,8 @@
 // Credits transfers by authorization that somebody submitted to the Escrow itself: proven to TransferProofs, at the relayer's gas.
 //
-//   seen ── some blocks deep ──▶ proven ─┬─ large enough ─▶ credited ─┐
-//                                        └─ too small ────────────────┴─▶ forgotten          (so many an hour; the others wait)
+//   a large one seen ── some blocks deep ──▶ proven ─┬─ large enough ──────────▶ credited ─┐
+//                                                    └─ too small, or a long proof ────────┴─▶ forgotten
+//                                                               (so many credits an hour; the others wait)
 //
 // Anyone may prove them, and their payer can; this loop only spares it the trouble while the chain remembers the block. So
 // nothing is kept over a restart: the blocks that a proof may still be of are read again. What the contract refuses for good, or
@@ -16,6 +17,7 @@ import type { Chain } from "../ports/chain.ts";
 import type { TransferReader } from "../ports/readers.ts";
 import { atLeastZero, blockRanges, REORG_BLOCKS } from "./blocks.ts";
 import { forEach } from "./each.ts";
+import { runRounds } from "./rounds.ts";
 
 export interface TransfersOptions {
   readonly clock: Clock;
@@ -57,16 +59,7 @@ export class Transfers {
 
   /** Runs until aborted; nothing that goes wrong in a round ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, metrics } = this.#world;
-    while (!signal.aborted) {
-      try {
-        await this.round();
-      } catch (error) {
-        metrics.count("transfer_rounds_failed_total");
-        log.warn({ code: error instanceof TidelaneError ? error.code : "unknown", error: String(error) }, "transfers to the Escrow are looked at again in the next round");
-      }
-      await clock.sleep(ROUND_MS, signal);
-    }
+    await runRounds(this.#world, { metric: "transfer_rounds_failed_total", failure: "transfers to the Escrow are looked at again in the next round", pauseMs: ROUND_MS }, signal, () => this.round());
   }
 
   /** Reads on, and credits what is deep enough. */
@@ -85,11 +78,13 @@ export class Transfers {
   }
 
   async #readOn(head: bigint): Promise<void> {
+    const { reader, least } = this.#world;
     this.#nextBlock ??= atLeastZero(head - REMEMBERED_BLOCKS);
     for (const { from, to } of blockRanges(this.#nextBlock, head)) {
-      for (const { transaction, blockNumber } of await this.#world.reader.arrived(from, to)) {
-        // A transaction that a reorganisation moved to another block is looked at again.
-        if (this.#seen.get(transaction) === blockNumber) continue;
+      for (const { transaction, blockNumber, amount } of await reader.arrived(from, to)) {
+        // A proof takes all receipts of its block: not for dust, of which anyone may send thousands. A transaction that a
+        // reorganisation moved to another block is looked at again.
+        if (amount < least || this.#seen.get(transaction) === blockNumber) continue;
         if (this.#waiting.size >= WAITING_MAX) {
           this.#nextBlock = blockNumber;
           return;

@@ -2,7 +2,7 @@
 import type { TideMultiplier } from "../../protocol/tide.ts";
 import type { ContractRequest } from "../../protocol/requests.ts";
 import type { TransferProof } from "../../protocol/transferProof.ts";
-import type { Hash, Hex, Seconds } from "../../protocol/units.ts";
+import type { Hash, Hex, Seconds, TokenAmount } from "../../protocol/units.ts";
 
 /** A relayer's seed chain as SaturationBoard knows it; epochs 0 and zero hashes where there is none. */
 export interface BoardSeeds {
@@ -69,6 +69,8 @@ export interface DemandReader {
 export interface SeenTransfer {
   readonly transaction: Hash;
   readonly blockNumber: bigint;
+  /** The greatest of its transfers. */
+  readonly amount: TokenAmount;
 }
 
 /** What the loop of transfers asks of the pay token and of TransferProofs. Each throws retryable `chain_unreachable`. */

@@ -29,6 +29,8 @@ class Script {
   failure: TidelaneError | null = null;
   /** Whether the server that is asked for proofs is behind the one that tells of transfers. */
   isBehind = false;
+  /** How often a proof was asked for. */
+  asked = 0;
   /** Log positions of what another was quicker with. */
   readonly taken: number[] = [];
   readonly loop: Transfers;
@@ -47,7 +49,7 @@ class Script {
           this.ranges.push([from, to]);
           return this.transfers.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to);
         },
-        proofs: async (transaction) => (this.isBehind ? null : this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
+        proofs: async (transaction) => (this.asked++, this.isBehind ? null : this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
           blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)) + 100 * i, payer: address, nonce: transaction, amount: one.amount,
         })))),
       },
@@ -155,9 +157,17 @@ describe("transfers to the Escrow itself", () => {
     expect([script.sent, script.warned.length]).to.deep.equal([[101, 301], 2]);
   });
 
+  it("cost no proof where they are dust, however many there are, beside one that is not", async () => {
+    const script = new Script();
+    for (let i = 1; i < 1_500; i++) script.add(i, script.head - DEEP, LEAST - 1n);
+    script.add(1_500, script.head - DEEP);
+    await script.loop.round();
+    expect([script.asked, script.sent]).to.deep.equal([1, [1_500]]);
+  });
+
   it("beyond what can wait at once are taken up afterwards, none lost and none twice", async () => {
     const script = new Script();
-    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i), 1n);
+    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i), LEAST, 32_769);
     for (let round = 0; round < 3; round++) await script.loop.round();
     expect([script.left, script.sent]).to.deep.equal([1_500, []]);
   });
