@@ -62,6 +62,7 @@ export const EQUIVALENT: readonly Equivalent[] = [
     file: "escrow/Sessions.sol",
     before: "book.payer == address(0)",
     after: "false",
+    within: "? 0 : _closingSince(book)",
     reason: "what was never opened has neither a closing nor a validUntil, so that its closing is zero either way",
   },
   {
