@@ -3,7 +3,7 @@
 //
 //   block N-1 ─▶ what each session was charged in all ─┐
 //   SessionDebited, TabCredited of the posting ────────┴─▶ the difference is the change; the header's own hashes say whether it is
-import { BaseError, RpcRequestError, getAbiItem, parseEventLogs, type Abi, type Log, type PublicClient } from "viem";
+import { BaseError, LimitExceededRpcError, RpcRequestError, getAbiItem, parseEventLogs, type Abi, type Log, type PublicClient } from "viem";
 import { BatchSettlementAbi } from "../protocol/generated/abi/BatchSettlement.ts";
 import { EscrowAbi } from "../protocol/generated/abi/Escrow.ts";
 import { itemsHash, tabItemId, type Item } from "../protocol/merkleSum.ts";
@@ -124,5 +124,8 @@ function movedBy({ eventName, args, logIndex }: ParsedLog, ofRelayer: number): M
 
 const nameOf = ({ kind, id }: Pick<Moved, "kind" | "id">): string => `${kind} ${id}`;
 
-/** Whether the node has answered, and will not tell: asking it again is in vain. */
-const isRefusal = (error: unknown): boolean => error instanceof BaseError && error.walk((one) => one instanceof RpcRequestError) !== null;
+/** Whether the node has answered, and will not tell: asking it again is in vain. One that was asked too much answers later. */
+function isRefusal(error: unknown): boolean {
+  const refusal = error instanceof BaseError ? error.walk((one) => one instanceof RpcRequestError) : null;
+  return refusal instanceof RpcRequestError && refusal.code !== LimitExceededRpcError.code;
+}

@@ -43,7 +43,7 @@ const indexIn = (event: Event): number => events.filter(({ block }) => block ===
 
 describe("what a batch moved, by its events", () => {
   let server: Server;
-  let keeps: { states: boolean; logsFrom: number };
+  let keeps: { states: boolean; logsFrom: number; isLimited?: boolean };
   let ranges: [number, number][];
 
   beforeEach(async () => {
@@ -58,7 +58,7 @@ describe("what a batch moved, by its events", () => {
         try {
           response.end(JSON.stringify({ jsonrpc: "2.0", id, result: answer(method, params) }));
         } catch (error) {
-          response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message: (error as Error).message } }));
+          response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: keeps.isLimited ? -32_005 : -32_000, message: (error as Error).message } }));
         }
       });
     }).listen(0, "127.0.0.1");
@@ -127,6 +127,12 @@ describe("what a batch moved, by its events", () => {
     const forged = { ...headers.first, debitsHash: ZERO_HASH };
     const client = createPublicClient({ transport: http(`http://127.0.0.1:${(server.address() as { port: number }).port}`, { retryCount: 0 }), cacheTime: 0 });
     expect(await listsFromEvents(client, contracts, forged, { blockNumber: 30_000n, logIndex: 0 })).to.equal(null);
+  });
+
+  it("is asked again where the node has had too many questions", async () => {
+    keeps = { states: false, logsFrom: 0, isLimited: true };
+    const failed = await read("first").then(() => "", (error: Error) => error.message);
+    expect(failed).to.include("exceeds defined limit");
   });
 
   it("is asked again where the node does not answer at all", async () => {
