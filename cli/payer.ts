@@ -12,6 +12,7 @@ import { startSidecar } from "../client/sidecar.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import { Mode } from "../protocol/constants.ts";
 import { TidelaneError } from "../protocol/errors.ts";
+import { DEVNET_PORT } from "./devnet/devnetFile.ts";
 import { addClaims } from "./payerClaims.ts";
 import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
 import { ownerKeyOf, placeOf, relayerOf, sessionFileOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
@@ -32,7 +33,8 @@ interface OpenOptions extends Options {
   readonly maxPriceOut?: string;
 }
 
-const PROXY_PORT = 8_788;
+/** Free beside a local network, whose relayer and chain have the two before it. */
+const PROXY_PORT = DEVNET_PORT + 2;
 const SECONDS_PER_DAY = 86_400;
 /** Ends the name of a released session's file: no list of sessions holds it, and it can be released again. */
 const RELEASED = ".released";

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { TidelaneError } from "../protocol/errors.ts";
 import { verifyReceipt } from "./audit.ts";
 import { Devnet } from "./devnet/devnet.ts";
-import { DEVNET_DIRECTORY } from "./devnet/devnetFile.ts";
+import { DEVNET_DIRECTORY, DEVNET_PORT } from "./devnet/devnetFile.ts";
 import { engineBehind, embeddedEngine, type EngineChoice, type RemoteOptions } from "./devnet/fleet.ts";
 import { apiKeyOf, ask, sessionOf, settlementOf, type Answer, type Settlement } from "./devnet/firstQuestion.ts";
 import type { TaskOutcome } from "../client/receipt.ts";
@@ -19,12 +19,10 @@ Starts a local chain, the contracts, a database, a relayer and four nodes; asks 
   --engine-model NAME the model to ask that engine for (default: the first that it lists)
   --engine-context N  how many tokens of context it has, where it does not tell (or fewer, to offer less)
   --engine-key-env V  the environment variable that holds the engine's API key, where it wants one
-  --port PORT         the relayer's port; the chain takes the next one (default 8787; 0 chooses free ones)
+  --port PORT         the relayer's port; the chain takes the next one (default ${DEVNET_PORT}; 0 chooses free ones)
   --data-dir FOLDER   where the network keeps its state (default .tidelane)
   --help              this text
 `;
-
-const DEFAULT_PORT = 8_787;
 
 interface Options {
   readonly isOnce: boolean;
@@ -130,7 +128,7 @@ async function optionsFrom(args: string[]): Promise<Options | null> {
     },
   });
   if (values.help) return null;
-  const port = values.port === undefined ? DEFAULT_PORT : Number(values.port);
+  const port = values.port === undefined ? DEVNET_PORT : Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_534) throw new TidelaneError("--port takes a whole number from 0 to 65534", { code: "invalid_option" });
   return {
     isOnce: values.once ?? false, isJson: values.json ?? false, port,

@@ -27,6 +27,8 @@ const schema = z.object({
 export type DevnetFile = z.infer<typeof schema>;
 
 export const DEVNET_DIRECTORY = ".tidelane";
+/** The relayer's port; the chain takes the next one. */
+export const DEVNET_PORT = 8_787;
 const FILE_NAME = "devnet.json";
 
 export function writeDevnetFile(directory: string, devnet: DevnetFile): void {

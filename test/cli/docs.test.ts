@@ -3,13 +3,14 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { expect } from "chai";
+import { DEVNET_PORT } from "../../cli/devnet/devnetFile.ts";
 
 const root = join(import.meta.dirname, "../..");
 const pages = ["README.md", ...globSync("docs/operations/*.md", { cwd: root })].sort();
 
 /** Commands of a page's code blocks: one a line, `\` carries on, what follows `#` is for people. */
 function commandsOf(page: string): string[][] {
-  const blocks = [...readFileSync(join(root, page), "utf8").matchAll(/^```(?:sh)?\n([\s\S]*?)^```$/gm)].map((match) => match[1]!);
+  const blocks = [...readFileSync(join(root, page), "utf8").matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].filter((match) => ["", "sh"].includes(match[1]!)).map((match) => match[2]!);
   const lines = blocks.flatMap((block) => block.replace(/\\\n/g, " ").split("\n"));
   return lines.flatMap((line) => {
     const found = /^(?:\w+=\S+\s+)*(?:npx )?tidelane (.*)$/.exec(line.replace(/\s+#.*$/, "").replace(/\s{3,}.*$/, "").trim());
@@ -55,6 +56,14 @@ describe("the documentation's commands", () => {
       for (const words of commands) expect(await refusalOf(words), `tidelane ${words.join(" ")}`).to.equal(null);
     });
   }
+
+  it("show the payer's proxy where it listens, which is free beside a local network", () => {
+    const proxy = program.commands.find((one) => one.name() === "payer")!.commands.find((one) => one.name() === "proxy")!;
+    const port = Number(proxy.getOptionValue("port"));
+    expect(port).to.not.be.oneOf([DEVNET_PORT, DEVNET_PORT + 1]);
+    const shown = pages.flatMap((page) => [...readFileSync(join(root, page), "utf8").matchAll(/http:\/\/127\.0\.0\.1:(\d+)\/v1\b/g)].map((match) => Number(match[1])));
+    expect(shown.filter((one) => one !== 11_434)).to.deep.equal([port, port]);
+  });
 
   it("are told from what is none", async () => {
     expect(commandsOf("docs/operations/leave.md").length).to.be.greaterThan(20);
