@@ -16,6 +16,8 @@ export interface TransferProof {
   readonly transactionIndex: number;
   /** Of AuthorizationUsed in the receipt's own list. */
   readonly logPosition: number;
+  /** How many that list has: the contract goes through all of them. */
+  readonly logCount: number;
   readonly payer: Address;
   readonly nonce: Hash;
   readonly amount: TokenAmount;
@@ -88,7 +90,7 @@ export async function proofsOfTransfers(request: RpcRequest, transaction: Hash, 
   const receipts = await receiptsOf(request, block);
   const { root, nodes } = proofInList(receipts.map(encodedReceipt), transactionIndex);
   if (root !== block.receiptsRoot) throw unproven(block.hash, "its receipts do not come to its root: their kind is not known here");
-  return arrived.map((one) => ({ ...one, blockNumber: BigInt(block.number), header, proof: nodes, transactionIndex }));
+  return arrived.map((one) => ({ ...one, blockNumber: BigInt(block.number), header, proof: nodes, transactionIndex, logCount: receipt.logs.length }));
 }
 
 /** Transfers by authorization to the Escrow among a transaction's logs, those left out that the Escrow itself credited or that brought nothing. */

@@ -38,8 +38,9 @@ const REMEMBERED_BLOCKS = 8_000n;
 /** A proof of a block that is replaced fails at the poster's cost. */
 const DEEP_BLOCKS = 4n;
 const WAITING_MAX = 1_024;
-/** Calldata at the poster's cost; an honest receipt's proof has a few kilobytes. */
-const PROOF_BYTES_MAX = 32_768;
+/** At the poster's cost, and of the submitter's choice: an honest receipt has a few logs, its proof a few kilobytes. */
+const LOGS_MAX = 64;
+const PROOF_BYTES_MAX = 16_384;
 /** Who sends itself many small ones pays less gas for each than the poster does: beyond these, they wait. */
 const CREDITS_PER_HOUR_MAX = 20;
 const HOUR_MS: Millis = 3_600_000;
@@ -130,10 +131,10 @@ export class Transfers {
     return this.#hour.credits >= CREDITS_PER_HOUR_MAX;
   }
 
-  async #credit(transaction: Hash, { payer, amount, header, proof, transactionIndex, logPosition }: TransferProof): Promise<void> {
+  async #credit(transaction: Hash, { payer, amount, header, proof, transactionIndex, logPosition, logCount }: TransferProof): Promise<void> {
     const { chain, log, metrics, address, least } = this.#world;
     const bytes = proof.reduce((sum, node) => sum + (node.length - 2) / 2, 0);
-    if (amount < least || bytes > PROOF_BYTES_MAX) return metrics.count("transfers_total", { outcome: "left" });
+    if (amount < least || logCount > LOGS_MAX || bytes > PROOF_BYTES_MAX) return metrics.count("transfers_total", { outcome: "left" });
     const data = encodeFunctionData({ abi: TransferProofsAbi, functionName: "creditTransfer", args: [header, proof, BigInt(transactionIndex), BigInt(logPosition)] });
     this.#hour.credits++;
     const sent = await chain.submit({ to: address, data });

@@ -18,7 +18,7 @@ const DEEP = 4n;
 /** What the chain says; a test writes it. */
 class Script {
   head = 20_000n;
-  readonly transfers: (SeenTransfer & { readonly amount: bigint; readonly proofBytes?: number; readonly count?: number })[] = [];
+  readonly transfers: (SeenTransfer & { readonly amount: bigint; readonly proofBytes?: number; readonly count?: number; readonly logCount?: number })[] = [];
   readonly ranges: (readonly [bigint, bigint])[] = [];
   /** Log positions of what was sent: each transfer has its own. */
   readonly sent: number[] = [];
@@ -50,7 +50,7 @@ class Script {
           return this.transfers.filter(({ blockNumber }) => blockNumber >= from && blockNumber <= to);
         },
         proofs: async (transaction) => (this.asked++, this.isBehind ? null : this.transfers.filter((one) => one.transaction === transaction).slice(-1).flatMap((one) => Array.from({ length: one.count ?? 1 }, (_, i): TransferProof => ({
-          blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)) + 100 * i, payer: address, nonce: transaction, amount: one.amount,
+          blockNumber: one.blockNumber, header: "0x01", proof: [`0x${"00".repeat(one.proofBytes ?? 600)}`], transactionIndex: 3, logPosition: Number(BigInt(transaction)) + 100 * i, logCount: one.logCount ?? 2, payer: address, nonce: transaction, amount: one.amount,
         })))),
       },
     });
@@ -76,17 +76,18 @@ describe("transfers to the Escrow itself", () => {
     script.add(1, script.head);
     script.add(2, script.head - DEEP, LEAST - 1n);
     script.add(3, script.head - DEEP);
-    script.add(4, script.head - DEEP, LEAST, 32_769);
-    script.add(5, script.head - DEEP, LEAST, 32_768);
+    script.add(4, script.head - DEEP, LEAST, 16_385);
+    script.add(5, script.head - DEEP, LEAST, 16_384);
+    for (const logCount of [64, 65]) script.transfers.push({ transaction: hash(logCount), blockNumber: script.head - DEEP, amount: LEAST, logCount });
     await script.loop.round();
-    expect(script.sent).to.deep.equal([3, 5]);
+    expect(script.sent).to.deep.equal([3, 5, 64]);
     script.head += DEEP - 1n;
     await script.loop.round();
-    expect(script.sent).to.deep.equal([3, 5]);
+    expect(script.sent).to.deep.equal([3, 5, 64]);
     script.head += 1n;
     await script.loop.round();
     await script.loop.round();
-    expect(script.sent).to.deep.equal([3, 5, 1]);
+    expect(script.sent).to.deep.equal([3, 5, 64, 1]);
   });
 
   it("are looked for in all blocks that the chain remembers, then only in new ones", async () => {
@@ -167,7 +168,7 @@ describe("transfers to the Escrow itself", () => {
 
   it("beyond what can wait at once are taken up afterwards, none lost and none twice", async () => {
     const script = new Script();
-    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i), LEAST, 32_769);
+    for (let i = 0; i < 1_500; i++) script.add(i, script.head - 2_000n + BigInt(i), LEAST, 16_385);
     for (let round = 0; round < 3; round++) await script.loop.round();
     expect([script.left, script.sent]).to.deep.equal([1_500, []]);
   });
