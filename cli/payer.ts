@@ -122,7 +122,7 @@ async function collect(options: Options & { payer?: string }): Promise<Report> {
 }
 
 async function proveTransfer(options: Options & { transaction: string }): Promise<Report> {
-  if (!/^0x[0-9a-fA-F]{64}$/.test(options.transaction)) throw new TidelaneError(`"${options.transaction}" is no transaction's hash.`, { code: "invalid_hash" });
+  if (!/^0x[0-9a-fA-F]{64}$/.test(options.transaction)) throw new TidelaneError(`"${options.transaction}" is no transaction's hash: 0x and 64 hex digits, as explorers show it.`, { code: "invalid_hash" });
   const { chain, decimals, symbol } = await owned(options);
   const transfers = await step("proving it, and waiting for the transaction to be mined", chain.creditTransfers(options.transaction.toLowerCase() as Hash));
   if (transfers.length === 0) throw new TidelaneError("No authorization of that transaction moved tokens to the Escrow without a deposit. A plain transfer is nobody's deposit; what went to a deposit address: tidelane payer collect", { code: "nothing_to_credit" });
@@ -132,7 +132,7 @@ async function proveTransfer(options: Options & { transaction: string }): Promis
 
 /** @throws `invalid_address` */
 function addressOr(text: string | undefined, otherwise: Address): Address {
-  if (text !== undefined && !/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`"${text}" is no address.`, { code: "invalid_address" });
+  if (text !== undefined && !/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`"${text}" is no address: 0x and 40 hex digits.`, { code: "invalid_address" });
   return (text?.toLowerCase() ?? otherwise) as Address;
 }
 

@@ -186,7 +186,7 @@ function relayerIdOf(options: Options): number {
 }
 
 function addressOf(text: string, flag: string): Address {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`${flag}: "${text}" is no address.`, { code: "invalid_address" });
+  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new TidelaneError(`${flag}: "${text}" is no address: 0x and 40 hex digits.`, { code: "invalid_address" });
   return text.toLowerCase() as Address;
 }
 

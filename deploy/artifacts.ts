@@ -15,7 +15,7 @@ const COMPILE_MS_MAX = 600_000;
 /**
  * Compiles with Hardhat where the sources are not those of the last time, so that nothing starts it in vain. The Solidity tests,
  * more than half of the work, are left to whoever runs them.
- * @throws TidelaneError `compilation_failed` with the compiler's words.
+ * @throws TidelaneError `compilation_failed` with the compiler's words, or that it was not done in time.
  */
 export async function compile(): Promise<void> {
   const sources = hashOfSources();
@@ -24,10 +24,17 @@ export async function compile(): Promise<void> {
   try {
     await promisify(execFile)(process.execPath, [join(root, "node_modules/hardhat/dist/src/cli.js"), "compile", "--quiet", "--no-tests"], { cwd: root, timeout: COMPILE_MS_MAX });
   } catch (cause) {
-    const said = (cause as { stderr?: string }).stderr ?? "";
-    throw new TidelaneError(`the contracts do not compile: ${said.slice(0, 2_000)}`, { code: "compilation_failed", cause });
+    throw notCompiled(cause);
   }
   writeFileSync(stampFile, sources);
+}
+
+/** What Hardhat's process ended with, in words: a compiler that was stopped says nothing itself. */
+export function notCompiled(cause: unknown): TidelaneError {
+  const { killed = false, stderr = "" } = cause as { killed?: boolean; stderr?: string };
+  return killed
+    ? new TidelaneError(`the contracts were not compiled within ${COMPILE_MS_MAX / 60_000} minutes: the machine has other work. Run the same command again`, { code: "compilation_failed", retryable: true, cause })
+    : new TidelaneError(`the contracts do not compile: ${stderr.slice(0, 2_000)}`, { code: "compilation_failed", cause });
 }
 
 function hashOfSources(): string {
