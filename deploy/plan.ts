@@ -71,7 +71,7 @@ export function parseParameters(json: unknown): Parameters {
   });
 }
 
-/** Module parameters for a deployer whose next nonce is known: BatchSettlement, board and FraudProofs are told to earlier ones. */
+/** Module parameters for a deployer whose next nonce is known: BatchSettlement, board, FraudProofs and TransferProofs are told to earlier ones. */
 export function moduleParameters(parameters: Parameters, deployer: Address, firstNonce: number): Record<string, string | number | bigint> {
   // The order of deploy/modules/Tidelane.ts: tokens and registries in one step, then one contract a step.
   const beforeBondVault = firstNonce + 2 + (parameters.tokens === null ? 2 : 0);
