@@ -69,6 +69,8 @@ export class Lobby<Request extends LobbyRequest> {
   readonly #thinning: Thinning;
   /** Of those who wait, the requests of payers who ask for less than their share. */
   readonly #modest = new WeakSet<Waiting<Request>>();
+  /** Taken back so far: what names each of them. */
+  #agains = 0;
   /** Starts per millisecond while somebody waits. */
   #startsPerMs = 0;
   #rateAtMs: Millis = 0;
@@ -156,7 +158,8 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room, nor kept back for what its conversation was served. @param deadlineMs its place among its payer's */
   again(request: Request, deadlineMs: Millis, nowMs: Millis): Waiting<Request> {
-    return this.#queue.push(request, request.payer, costOf(request), deadlineMs, nowMs);
+    // Each is a conversation of its own: a second one must not stand behind everybody else for what the first was served.
+    return this.#queue.push(request, request.payer, costOf(request), deadlineMs, nowMs, `again ${this.#agains++}`);
   }
 
   /** At the ebb: starts deferred work while `isEbb` says so. @param fitOf, start as in `pump` */

@@ -109,6 +109,15 @@ describe("the guide", () => {
     expect([...world.started.keys()], "in this order").to.deep.equal(["a again", "c"]);
   });
 
+  it("takes every retry before whoever waits, though each of those is of a conversation that had nothing yet", () => {
+    const world = new World();
+    for (const key of ["a", "b"]) world.arrive(key, { conversation: key });
+    for (const key of ["c", "d", "e"]) world.arrive(key, { conversation: key });
+    for (const key of ["a", "b"]) world.guide.silent(key, 0, world.nowMs);
+    for (const key of ["a", "b"]) world.guide.again(world.errand(`${key} again`, { conversation: key }), world.nowMs);
+    expect(world.guide.announce(world.nowMs).map(({ errand }) => errand.key)).to.deep.equal(["a again", "b again", "c", "d", "e"]);
+  });
+
   it("sends nothing more to a node that is silent, then one at a time, and all again once it answers", () => {
     const world = new World([{ ...MODEL, slots: 4 }]);
     world.arrive("a");
