@@ -31,6 +31,13 @@ interface Conversation<Item> {
   readonly waiting: Waiting<Item>[];
 }
 
+/** Of a conversation that is beyond its part, what is still to come. */
+interface Turns<Item> {
+  readonly waiting: readonly Waiting<Item>[];
+  next: number;
+  by: number;
+}
+
 /** Requests that start before another one, and what they cost together. */
 export interface Ahead {
   readonly count: number;
@@ -97,7 +104,7 @@ export class PayerLine<Item> {
   /** Everybody, in the order in which they would start if nobody came; nothing is taken out. */
   *inTurn(): Generator<Waiting<Item>, undefined> {
     if (this.#byFirst.length === 1) return yield* this.#byFirst[0]!.waiting;
-    const beyond: { readonly waiting: readonly Waiting<Item>[]; next: number; by: number }[] = [];
+    const beyond: Turns<Item>[] = [];
     for (const { waiting, served } of this.#byFirst) {
       const by = served - this.#virtual;
       if (by > 0) {
@@ -107,13 +114,7 @@ export class PayerLine<Item> {
       yield waiting[0]!;
       if (waiting.length > 1) beyond.push({ waiting, next: 1, by: waiting[0]!.cost });
     }
-    while (beyond.length > 0) {
-      const least = beyond.reduce((best, one) => (one.by < best.by || (one.by === best.by && isBefore(one.waiting[one.next]!, best.waiting[best.next]!)) ? one : best));
-      const entry = least.waiting[least.next++]!;
-      yield entry;
-      least.by += entry.cost;
-      if (least.next === least.waiting.length) beyond.splice(beyond.indexOf(least), 1);
-    }
+    yield* inTurnOf(beyond);
   }
 
   /** Who would start before the next one of a conversation, if each took its cost. */
@@ -163,6 +164,35 @@ export class PayerLine<Item> {
     this.#byFirst.splice(place, 0, conversation);
   }
 }
+
+/** Who is least beyond its part is next: a binary heap, for a payer may have thousands of conversations and the line is looked at all the time. */
+function* inTurnOf<Item>(heap: Turns<Item>[]): Generator<Waiting<Item>, undefined> {
+  for (let place = (heap.length >> 1) - 1; place >= 0; place--) sink(heap, place);
+  while (heap.length > 0) {
+    const least = heap[0]!;
+    const entry = least.waiting[least.next++]!;
+    yield entry;
+    least.by += entry.cost;
+    if (least.next === least.waiting.length) {
+      const last = heap.pop()!;
+      if (heap.length > 0) heap[0] = last;
+    }
+    sink(heap, 0);
+  }
+}
+
+function sink(heap: Turns<unknown>[], from: number): void {
+  for (let place = from; ; ) {
+    let below = 2 * place + 1;
+    if (below >= heap.length) return;
+    if (below + 1 < heap.length && isLess(heap[below + 1]!, heap[below]!)) below++;
+    if (!isLess(heap[below]!, heap[place]!)) return;
+    [heap[place], heap[below]] = [heap[below]!, heap[place]!];
+    place = below;
+  }
+}
+
+const isLess = (one: Turns<unknown>, other: Turns<unknown>): boolean => one.by < other.by || (one.by === other.by && isBefore(one.waiting[one.next]!, other.waiting[other.next]!));
 
 const costOf = (waiting: readonly Waiting<unknown>[]): number => waiting.reduce((sum, one) => sum + one.cost, 0);
 

@@ -45,6 +45,23 @@ describe("a payer's line", () => {
     }));
   });
 
+  it("has the first of each by deadline, then always whoever had least before, as a plain search for the least finds them", () => {
+    const requests = fc.array(fc.tuple(fc.nat(12), fc.integer({ min: 1, max: 3 }), fc.nat(5)), { minLength: 1, maxLength: 60 });
+    fc.assert(fc.property(requests, (all) => {
+      const entries = all.map(([conversation, cost, deadlineMs]) => entry(String(conversation), cost, deadlineMs));
+      const lines = [...Map.groupBy(entries, ({ conversation }) => conversation).values()].map((one) => one.sort(byDeadline));
+      const expected = lines.map((one) => one[0]!).sort(byDeadline);
+      const left = lines.map((waiting) => ({ waiting, next: 1, by: waiting[0]!.cost })).filter(({ waiting }) => waiting.length > 1);
+      while (lines.length > 1 && left.length > 0) {
+        const least = left.sort((one, other) => one.by - other.by || byDeadline(one.waiting[one.next]!, other.waiting[other.next]!))[0]!;
+        expected.push(least.waiting[least.next]!);
+        least.by += least.waiting[least.next++]!.cost;
+        if (least.next === least.waiting.length) left.shift();
+      }
+      expect([...lineOf(entries).inTurn()]).to.deep.equal(lines.length > 1 ? expected : lines[0]);
+    }));
+  });
+
   it("never lets one that always has something waiting get ahead of another by more than a request of each", () => {
     const costs = fc.array(fc.tuple(fc.integer({ min: 0, max: 2 }), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 0, max: 50 })), { minLength: 30, maxLength: 90 });
     fc.assert(fc.property(costs, (more) => {
