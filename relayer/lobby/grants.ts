@@ -35,7 +35,7 @@ const PART_MIN = 0.02;
 const USED_MS_MAX: Millis = 10_000;
 /** A node of which others use no more than this is no party's own. */
 const OTHERS_USE_MAX = 0.4;
-/** A fleet has few relayers; what a node tells beyond is not listened to. */
+/** A fleet has few relayers: of more than so many parties those with most running count. */
 const PARTIES_MAX = 256;
 
 export class Grants {
@@ -120,7 +120,7 @@ export class Grants {
       let others = 0;
       for (const [party, running] of told ?? []) {
         if (party !== this.#me) others += running;
-        if (sums.has(party) || sums.size < PARTIES_MAX) sums.set(party, (sums.get(party) ?? 0) + running);
+        sums.set(party, (sums.get(party) ?? 0) + running);
       }
       this.#othersRunning[node] = fadedTo(this.#othersRunning[node], others, believed);
     }
@@ -129,6 +129,14 @@ export class Grants {
       if (running >= RUNNING_MIN) this.#running.set(party, running);
       else this.#running.delete(party);
     }
+    this.#forgetLeast();
+  }
+
+  /** Who has least running is left out, never who was told of last: names that a node makes up must push nobody out who is there. */
+  #forgetLeast(): void {
+    if (this.#running.size <= PARTIES_MAX) return;
+    const others = [...this.#running].filter(([party]) => party !== this.#me).sort((one, other) => other[1] - one[1]);
+    for (const [party] of others.slice(PARTIES_MAX - 1)) this.#running.delete(party);
   }
 }
 

@@ -118,4 +118,13 @@ describe("grants", () => {
     lied.told(7, Array.from({ length: 256 }, (_, i) => ({ party: `fake ${i}`, running: 60_000 })));
     expect(sum(partsOf(lied, 8, 0))).to.be.above(0.8 * sum(partsOf(before, 8, 0)) - 0.5);
   });
+
+  it("forget nobody who is there for names that a node makes up, though it was the first to tell", () => {
+    const [before, lied] = [grantsOf("a", 8), grantsOf("a", 8)];
+    for (const grants of [before, lied]) tellAll(grants, 8, [{ party: "a", running: 30 }, { party: "b", running: 30 }]);
+    lied.told(0, Array.from({ length: 256 }, (_, i) => ({ party: `fake ${i}`, running: 1 })));
+    expect(sum(partsOf(lied, 8, 0))).to.be.above(0.7 * sum(partsOf(before, 8, 0)));
+    lied.told(0, Array.from({ length: 256 }, (_, i) => ({ party: `fake ${i}`, running: i < 2 ? 1 : 0 })));
+    expect(sum(partsOf(lied, 8, 60_000))).to.be.above(0.9 * sum(partsOf(before, 8, 60_000)));
+  });
 });
