@@ -105,6 +105,16 @@ export class Floor<Key> {
     return this.#inFlight[node]! + this.#others[node]!.running;
   }
 
+  /** Part of all slots that is taken, by whomever; all where there are none. */
+  get usedPart(): number {
+    let [used, slots] = [0, 0];
+    for (const [node, model] of this.#models.entries()) {
+      used += Math.min(model.slots, this.runningOn(node));
+      slots += model.slots;
+    }
+    return slots === 0 ? 1 : used / slots;
+  }
+
   /** Time until a node has read the prompts that it was sent, by whomever. */
   aheadMs(node: number, nowMs: Millis): Millis {
     return this.#clocks[node]!.aheadMs(nowMs) + this.#readOthersMs(node, this.#othersUnread(node, nowMs));

@@ -61,6 +61,8 @@ export class Guide<Key> {
   /** Those that would be too late one day. */
   readonly #hurried = new Map<Key, Waiting<Admitted<Key>>>();
   #roomy: number[] = [];
+  /** The same for those who may go anywhere; null where it was not looked for since. */
+  #roomyToFree: number[] | null = null;
   #isPumping = false;
   #lookFrom = 0;
 
@@ -206,20 +208,10 @@ export class Guide<Key> {
     this.#isPumping = true;
     try {
       this.#lobby.pump(nowMs, fitOf, start);
-      this.#lobby.pumpDeferred(nowMs, () => this.#isEbb(), fitOf, start);
+      this.#lobby.pumpDeferred(nowMs, () => this.floor.usedPart < EBB_SLOTS_PART, fitOf, start);
     } finally {
       this.#isPumping = false;
     }
-  }
-
-  /** Room for work that can wait: slots are free beyond what the next requests need. */
-  #isEbb(): boolean {
-    let [used, slots] = [0, 0];
-    for (const [node, model] of this.floor.models.entries()) {
-      used += Math.min(model.slots, this.floor.runningOn(node));
-      slots += model.slots;
-    }
-    return used < EBB_SLOTS_PART * slots;
   }
 
   #assess(errand: Errand<Key>, nowMs: Millis): Admitted<Key> {
@@ -248,15 +240,18 @@ export class Guide<Key> {
 
   /** The few nodes that could take anything at all; the rest need not be asked. */
   #findRoom(nowMs: Millis): void {
-    this.#roomy = [];
-    const nodes = this.floor.models.length;
-    const aheadMs = this.#aheadMsMax(nowMs);
-    const looked = Math.min(nodes, LOOKED_OVER_MAX);
-    for (let i = 0; i < looked; i++) {
-      const node = looked === nodes ? i : (this.#lookFrom + i) % nodes;
-      if (this.#roomGate(node, nowMs, aheadMs) === OPEN) this.#roomy.push(node);
+    this.#roomy = this.#roomyNodes(nowMs, this.#aheadMsMax(nowMs), false);
+    this.#roomyToFree = null;
+    this.#lookFrom = (this.#lookFrom + LOOKED_OVER_MAX) % Math.max(LOOKED_OVER_MAX, this.floor.models.length);
+  }
+
+  #roomyNodes(nowMs: Millis, aheadMs: Millis, isFree: boolean): number[] {
+    const [roomy, nodes] = [[] as number[], this.floor.models.length];
+    for (let i = 0; i < Math.min(nodes, LOOKED_OVER_MAX); i++) {
+      const node = (this.#lookFrom + i) % nodes;
+      if (this.#roomGate(node, nowMs, aheadMs, isFree) === OPEN) roomy.push(node);
     }
-    this.#lookFrom = (this.#lookFrom + looked) % Math.max(1, nodes);
+    return roomy;
   }
 
   #roomGate(node: number, nowMs: Millis, aheadMs: Millis, isFree = false): number {
@@ -277,8 +272,7 @@ export class Guide<Key> {
 
   #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
     let least = Infinity;
-    const nodes = this.#isFree(admitted, nowMs) ? [...this.floor.models.keys()].filter((node) => this.#roomGate(node, nowMs, AHEAD_MS, true) === OPEN) : this.#roomy;
-    for (const node of nodes) {
+    for (const node of this.#isFree(admitted, nowMs) ? (this.#roomyToFree ??= this.#roomyNodes(nowMs, AHEAD_MS, true)) : this.#roomy) {
       // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
       const fit = Math.min(Number.MAX_SAFE_INTEGER, this.#market.wasteAt(node, admitted.fits));
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
