@@ -129,6 +129,25 @@ contract TransferProofsTest is World {
         vm.assertEq(books.freeBalanceOf(payer), 2 * AMOUNT, "each once");
     }
 
+    /// @dev Whoever submits an authorization decides what stands behind it: a thousand logs of its own take no more gas than a
+    /// transaction has, and do not hide a deposit.
+    function test_manyLogsBehindIt() public {
+        pay.mint(address(books), AMOUNT);
+        Log[] memory logs = _crowded(_stray(PAYER_KEY, AMOUNT, "n"), 1_500);
+        Blocks.Shown memory shown = Blocks.mine(logs);
+        uint256 before = gasleft();
+        transfers.creditTransfer(shown.header, shown.proof, 0, 0);
+        vm.assertLe(before - gasleft(), 8_000_000, "gas");
+        _expectFree(payer, AMOUNT);
+        vm.recordLogs();
+        _depositByEscrow(PAYER_KEY, AMOUNT, "m");
+        Log[] memory deposit = vm.getRecordedLogs();
+        logs = _crowded(deposit, 100);
+        (logs[2], logs[logs.length - 1]) = (logs[logs.length - 1], logs[2]);
+        (logs[3], logs[logs.length - 2]) = (logs[logs.length - 2], logs[3]);
+        _refused(logs, abi.encodeWithSelector(ITransferProofs.DepositedByEscrow.selector, payer, bytes32("m")));
+    }
+
     // ---- what is no deposit
 
     /// @dev Bob signs, cancels, and wants what another's authorization brought.
@@ -392,6 +411,14 @@ contract TransferProofsTest is World {
     }
 
     // ---- helpers
+
+    /// @notice The same logs, and so many without a word behind them.
+    function _crowded(Log[] memory logs, uint256 count) private view returns (Log[] memory crowded) {
+        crowded = new Log[](logs.length + count);
+        for (uint256 i = 0; i < crowded.length; ++i) {
+            crowded[i] = i < logs.length ? logs[i] : Log(new bytes32[](0), "", stranger);
+        }
+    }
 
     /// @dev PUSH32 hash, PUSH0, MSTORE, PUSH1 32, PUSH0, RETURN.
     function _historyAnswers(bytes32 hash) private {
