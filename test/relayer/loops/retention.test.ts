@@ -48,11 +48,12 @@ describe("old records", () => {
 
   it("go with the answers that clients had a day to ask for again", async () => {
     const key = [`0x${"22".repeat(32)}`, "resp_1"] as const;
-    await journal.claimIdempotency(...key, `0x${"00".repeat(32)}`, clock.nowMs());
+    const claimedAtMs = clock.nowMs();
+    await journal.claimIdempotency(...key, `0x${"00".repeat(32)}`, claimedAtMs);
     await journal.completeIdempotency(...key, "{}");
     clock.pass(DAY_MS);
     await retention.round();
-    expect(await journal.keptResponse(...key)).to.deep.equal({ response: "{}" });
+    expect(await journal.keptResponse(...key)).to.deep.equal({ response: "{}", claimedAtMs });
     clock.pass(1);
     await retention.round();
     expect(await journal.keptResponse(...key)).to.equal(null);
