@@ -1,6 +1,6 @@
 // `tidelane payer`: money in, a session with signed limits, a local server that pays, money out.
 import { Command } from "commander";
-import { existsSync, readdirSync, renameSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openPayer, payerWorld } from "../client/main.ts";
 import { issueKey, openSession, type SessionTerms } from "../client/session.ts";
@@ -14,6 +14,7 @@ import { Mode } from "../protocol/constants.ts";
 import { TidelaneError } from "../protocol/errors.ts";
 import { DEVNET_PORT } from "./devnet/devnetFile.ts";
 import { addClaims } from "./payerClaims.ts";
+import { noSession, notReleased, putAside } from "./payerRelease.ts";
 import { amountFromText, amountToText, EXIT_CODES_HELP, run, step, table, type OutputOptions, type Report } from "./output.ts";
 import { ownerKeyOf, placeOf, relayerOf, sessionFileOf, withPlace, type Place, type PlaceOptions } from "./place.ts";
 import type { CreditedTransfer, OwnerChain } from "../client/ports.ts";
@@ -36,8 +37,6 @@ interface OpenOptions extends Options {
 /** Free beside a local network, whose relayer and chain have the two before it. */
 const PROXY_PORT = DEVNET_PORT + 2;
 const SECONDS_PER_DAY = 86_400;
-/** Ends the name of a released session's file: no list of sessions holds it, and it can be released again. */
-const RELEASED = ".released";
 
 export function payerCommand(): Command {
   const payer = new Command("payer").description("deposit, open a session, pay from any OpenAI client, get the rest back").addHelpText("after", EXIT_CODES_HELP);
@@ -294,25 +293,6 @@ async function release(options: Options): Promise<Report> {
   }
 }
 
-/** A batch that is voided gives its charge back to the lock: without the session's id nobody would know where to look for it. */
-function putAside(file: string, sessionId: Hash): string {
-  if (file.endsWith(RELEASED)) return file;
-  const kept = `${file.replace(/\.json$/, "")}-${sessionId.slice(2, 10)}${RELEASED}`;
-  renameSync(file, kept);
-  return kept;
-}
-
-/** Says until when in words. @throws `lock_not_releasable` and `nothing_to_release` (retryable), or what it was given */
-function notReleased(error: unknown): never {
-  if (error instanceof TidelaneError && /^NothingToRelease\(/.test(String(error.details.reason))) {
-    throw new TidelaneError("The lock holds nothing but what was charged and what nodes claim. Something comes back to it where a batch is voided: try again then.", { code: "nothing_to_release", retryable: true, cause: error });
-  }
-  const releasableAt = error instanceof TidelaneError ? /^LockNotReleasable\(0x[0-9a-f]{64}, (\d+)\)$/.exec(String(error.details.reason))?.[1] : undefined;
-  if (releasableAt === undefined) throw error;
-  const at = new Date(Number(releasableAt) * 1_000).toISOString();
-  throw new TidelaneError(`What was ordered may still be settled: the rest is free from ${at} on.`, { code: "lock_not_releasable", retryable: true, details: { releasableAt: Number(releasableAt) }, cause: error });
-}
-
 interface SavedSession {
   readonly file: string;
   readonly state: PayerState;
@@ -323,7 +303,7 @@ async function saved(options: Options): Promise<SavedSession & { place: Place }>
   const place = placeOf(options);
   const file = sessionFileOf(options, place);
   const text = await readOrNull(file);
-  if (text === null) throw new TidelaneError(`There is no session in ${file}. Open one: tidelane payer open --lock <amount>. A released one lies beside it, its name ending in ${RELEASED}.`, { code: "no_session" });
+  if (text === null) throw noSession(file);
   return { place, file, state: stateAt(place, text) };
 }
 
@@ -347,7 +327,7 @@ async function sessionsAt(options: Options, place: Place): Promise<readonly Save
     }
   }));
   const sessions = found.filter((one) => one !== null);
-  if (sessions.length === 0) throw new TidelaneError(`There is no session in ${folder}. Open one: tidelane payer open --lock <amount>. A released one lies beside it, its name ending in ${RELEASED}.`, { code: "no_session" });
+  if (sessions.length === 0) throw noSession(folder);
   return sessions;
 }
 
