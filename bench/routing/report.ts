@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { commit, commitText } from "./commit.ts";
+import { promisesOf } from "./promises.ts";
 import { charts, loadTable } from "../sim/summary.ts";
 import type { ExperimentReport } from "../sim/experiment.ts";
 
@@ -46,5 +47,5 @@ function section(folder: string, trace: string, reports: readonly ExperimentRepo
     return `### ${load} x capacity (${copies.toFixed(1)} copies)\nB1 goodput ${bounds.B1.goodput.toFixed(3)}; B2 goodput ${bounds.B2.goodput.toFixed(3)}, ${Math.round(bounds.B2.usefulWork)} tokens/s; `
       + `${at.map((one) => one.excluded).join(", ")} requests excluded because no idle node could serve them in time.\n\n${loadTable(at)}`;
   });
-  return [`## ${trace} on ${first.fleet} (${first.nodes} nodes)\nCapacity: ${first.capacityCopies.toFixed(1)} copies.`, drawn.map((chart) => `![${chart.title}](${chart.file})`).join("\n"), ...tables].join("\n\n");
+  return [`## ${trace} on ${first.fleet} (${first.nodes} nodes)\nCapacity: ${first.capacityCopies.toFixed(1)} copies.`, drawn.map((chart) => `![${chart.title}](${chart.file})`).join("\n"), promisesOf(reports), ...tables].filter((part) => part !== "").join("\n\n");
 }

@@ -43,6 +43,8 @@ export interface ExperimentReport {
   readonly capacityCopies: number;
   readonly seed: number;
   readonly attestationAgeMs: number;
+  /** Whether prompts of the trace share beginnings that nodes keep. */
+  readonly hasPrefixes: boolean;
   readonly targets: { readonly ttftRule: string; readonly ttftMsP50: number | null; readonly ttftMsP99: number | null; readonly tpotMs: number };
   /** Requests of the window that no node could have served in time. */
   readonly excluded: number;
@@ -69,7 +71,7 @@ export class Experiment {
     const ttfts = Float64Array.from(feasible, (row) => this.#targets.ttftMs[row]!).sort();
     this.#quartileBounds = quartileBounds(sample);
     this.report = {
-      trace: trace.name, fleet: fleet.name, nodes: fleet.nodes.length, load, copies: capacity * load, capacityCopies: capacity, seed, attestationAgeMs: setup.attestationAgeMs,
+      trace: trace.name, fleet: fleet.name, nodes: fleet.nodes.length, load, copies: capacity * load, capacityCopies: capacity, seed, attestationAgeMs: setup.attestationAgeMs, hasPrefixes: trace.blocks !== null,
       targets: { ttftRule: TTFT_RULE, ttftMsP50: quantile(ttfts, 0.5), ttftMsP99: quantile(ttfts, 0.99), tpotMs: TPOT_TARGET_MS },
       excluded: inWindow.length - feasible.length, bounds: this.#bounds(sample), policies: {},
     };

@@ -8,8 +8,10 @@ import { expect } from "chai";
 import { MEASUREMENTS, measurementsOf } from "../../bench/sim/measures/all.ts";
 import { badNodes } from "../../bench/sim/measures/attackers.ts";
 import { compared } from "../../bench/sim/measures/ebb.ts";
+import { flatOf, peersOf } from "../../bench/sim/measures/surge.ts";
 import { atLeast, atMost } from "../../bench/sim/measures/measure.ts";
 import { REFERENCE_FLEET } from "../../bench/sim/profiles.ts";
+import type { ExperimentReport } from "../../bench/sim/experiment.ts";
 import type { PolicyReport } from "../../bench/sim/score.ts";
 import type { Trace } from "../../bench/sim/trace.ts";
 
@@ -38,6 +40,23 @@ describe("measures", function () {
     // Nobody serves as many, or everybody refuses more than one in a hundred: there is nothing to be behind.
     expect(compared(report(1, 500, 2), [report(0.5, 10, 1)], "").every((one) => one.pass)).to.equal(true);
     expect(compared(report(1, null, 2), [report(1, 700, 2)], "")[0]!.pass).to.equal(false);
+  });
+
+  it("of a surge are judged from reports: the flat against what came before, peers strictly, and loosely where prefixes are shared", () => {
+    const at = (load: number, policies: Record<string, PolicyReport>, hasPrefixes = false): ExperimentReport => ({
+      trace: "t", fleet: "f", nodes: 1, load, copies: load, capacityCopies: 1, seed: 1, attestationAgeMs: 500, hasPrefixes, targets: { ttftRule: "", ttftMsP50: 1, ttftMsP99: 1, tpotMs: 100 },
+      excluded: 0, bounds: { B1: { goodput: 1, usefulWork: 2 }, B2: { goodput: 1, usefulWork: 1 } }, policies,
+    });
+    const works = (usefulWork: number, goodputs = [0.5, 0.5, 0.5, 0.5]): PolicyReport => ({ ...report(0.5, 1, 1), usefulWork, goodputByQuartile: goodputs });
+    const flat = flatOf([at(1, { tidelane: works(100) }), at(1.5, { tidelane: works(97) }), at(2, { tidelane: works(96, [0.6, 0.6, 0.5, 0.32]) })]);
+    expect(flat.map((one) => one.pass)).to.deep.equal([true, true, false, false]);
+    // The peer serves its worst quartile as well, and does 4 % more work.
+    const [ours, peer] = [works(0.96), works(1)];
+    expect(peersOf(at(1.5, { tidelane: ours, mooncake: peer })).map(({ pass }) => pass)).to.deep.equal([false, true, true, null]);
+    expect(peersOf(at(1.5, { tidelane: ours, mooncake: peer }, true)).map(({ pass }) => pass)).to.deep.equal([true, true, null, null]);
+    expect(peersOf(at(1.5, { tidelane: works(0.94), mooncake: peer }, true)).map(({ pass }) => pass)).to.deep.equal([true, false, null, null]);
+    expect(peersOf(at(2, { tidelane: ours, random: report(0.21, 1, 1) }))[0]).to.include({ name: "goodput / best without admission", pass: false });
+    expect(peersOf(at(3, { tidelane: ours, mooncake: peer }))).to.deep.equal([]);
   });
 
   it("a tenth of each class is dishonest, rounded up, and the same for a seed", () => {

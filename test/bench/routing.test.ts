@@ -68,13 +68,16 @@ describe("bench:routing", function () {
   });
 
   it("makes a report of several loads and seeds, tables and charts, on two threads as on one", async () => {
-    const args = ["--report", "--traces", trace, "--fleet", fleet, "--loads", "0.5,1", "--seeds", "1,2", "--policies", "tidelane,mooncake"];
+    const args = ["--report", "--traces", trace, "--fleet", fleet, "--loads", "0.5,1,2", "--seeds", "1,2", "--policies", "tidelane,mooncake"];
     const two = await command(...args, "--threads", "2", "--out", join(folder, "written"), "--json", "-");
     const one = await command(...args, "--threads", "1", "--out", join(folder, "one"), "--json", "-");
     expect(two.code, two.stderr).to.equal(0);
     expect(JSON.parse(two.stdout)).to.deep.equal(JSON.parse(one.stdout));
     const page = readFileSync(join(folder, "written", "routing.md"), "utf8");
     expect(page).to.contain("### 0.5 x capacity").and.to.contain("| **tidelane** |").and.to.contain("routing-mine-goodput.svg");
+    expect(page).to.match(/\| TTFT p99 \/ best peer's \| 0.5 x capacity \| [\d.]+, [\d.]+ \| at most 1.100 \| (kept|\*\*missed\*\* by \d of 2) \|/);
+    expect(page).to.match(/\| worst quartile \/ peer's \| 2 x capacity, mooncake \| [\d.]+, [\d.]+ \| at least 1.250 \|/);
+    expect(page).not.to.contain("goodput / best without admission");
     expect(page).not.to.contain(join(folder, "written"));
   });
 

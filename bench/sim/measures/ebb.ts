@@ -1,8 +1,7 @@
 // While there is room: first tokens as quick as any peer's, and no node busier than it need be.
-import { BASELINES } from "../baselines/all.ts";
-import { Experiment } from "../experiment.ts";
-import { tidelane } from "../tidelane.ts";
-import { atMost, MEAN_AGE_MS, progressOf, type Measure, type Measurement } from "./measure.ts";
+import { OURS, POLICIES } from "../policies.ts";
+import { atMost, reported, type Measure, type Measurement } from "./measure.ts";
+import type { ExperimentReport } from "../experiment.ts";
 import type { PolicyReport } from "../score.ts";
 
 const LOADS = [0.5, 0.6, 0.7, 0.8, 0.9] as const;
@@ -15,12 +14,15 @@ const [ABOUT_AS_QUICK_TIMES, BUSIEST_TIMES] = [1.5, 1.1] as const;
 export const ebb: Measurement = {
   name: "ebb",
   about: "Below capacity: the 99th percentile of the time to a first token over all offered, and the busiest node over the mean.",
-  measure: (place, onProgress) => LOADS.flatMap((load) => {
-    const experiment = new Experiment({ ...place, load, attestationAgeMs: MEAN_AGE_MS });
-    const ours = experiment.run(tidelane, progressOf(onProgress, tidelane, load));
-    return compared(ours, BASELINES.map((kind) => experiment.run(kind, progressOf(onProgress, kind, load))), `${load} x capacity`);
-  }),
+  measure: (place, onProgress) => LOADS.flatMap((load) => ebbOf(reported(place, load, POLICIES, onProgress))),
 };
+
+/** @returns nothing for a load at which nothing is promised */
+export function ebbOf({ load, policies }: ExperimentReport): Measure[] {
+  if (load < LOADS[0] || load > LOADS.at(-1)!) return [];
+  const { [OURS]: ours, ...theirs } = policies;
+  return compared(ours!, Object.values(theirs), `${load} x capacity`);
+}
 
 /** A refused request counts as an infinite time; a bound of infinity is none. */
 export function compared(ours: PolicyReport, baselines: readonly PolicyReport[], at: string): Measure[] {

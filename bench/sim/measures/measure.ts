@@ -1,4 +1,5 @@
 // What a measure of the simulator is: a figure of a run, held against a bound.
+import { Experiment, type ExperimentReport } from "../experiment.ts";
 import type { Fleet } from "../profiles.ts";
 import type { PolicyKind } from "../policy.ts";
 import type { Trace } from "../trace.ts";
@@ -43,6 +44,13 @@ export const atMost = (name: string, at: string, value: number, bound: number): 
 
 /** A figure without a bound. */
 export const told = (name: string, at: string, value: number): Measure => ({ name, at, value: finiteOrNull(value), bound: null, sense: "told", pass: null });
+
+/** The report of an experiment in which these policies meet the same arrivals. */
+export function reported(place: Place, load: number, kinds: readonly PolicyKind[], onProgress: OnProgress): ExperimentReport {
+  const experiment = new Experiment({ ...place, load, attestationAgeMs: MEAN_AGE_MS });
+  for (const kind of kinds) experiment.run(kind, progressOf(onProgress, kind, load));
+  return experiment.report;
+}
 
 export const progressOf = (onProgress: OnProgress, kind: PolicyKind, load: number) => ({ onProgress: (part: number) => onProgress(`${kind.name} at ${load} x capacity`, part) });
 

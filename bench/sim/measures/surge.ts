@@ -1,8 +1,9 @@
 // Under a surge: flat work, the large not refused for it, and what the baselines make of the same arrivals.
 import { BASELINES } from "../baselines/all.ts";
-import { Experiment } from "../experiment.ts";
+import { OURS, POLICIES } from "../policies.ts";
 import { tidelane } from "../tidelane.ts";
-import { atLeast, MEAN_AGE_MS, progressOf, told, type Measure, type Measurement, type OnProgress, type Place } from "./measure.ts";
+import { atLeast, reported, told, type Measure, type Measurement } from "./measure.ts";
+import type { ExperimentReport } from "../experiment.ts";
 import type { PolicyReport } from "../score.ts";
 
 /** The maximum is sought over all of these, the measure is taken at the last four. */
@@ -20,42 +21,43 @@ const WORST_TIMES = new Map([[1.5, 1.1], [2, 1.25]]);
 export const flat: Measurement = {
   name: "flat",
   about: "Useful work holds its own maximum up to four times the capacity, and the largest quarter of the requests is served like the rest.",
-  measure: (place, onProgress) => {
-    const measures: Measure[] = [];
-    let most = 0;
-    for (const load of LOADS) {
-      const { usefulWork, goodput, goodputByQuartile } = experimentAt(place, load).run(tidelane, progressOf(onProgress, tidelane, load));
-      most = Math.max(most, usefulWork);
-      if (load < SURGE_FROM) continue;
-      measures.push(
-        atLeast("useful work / own maximum so far", `${load} x capacity`, usefulWork / most, FLAT_PART),
-        atLeast("largest quartile / mean goodput", `${load} x capacity`, goodputByQuartile[3]! / goodput, LARGEST_PART),
-      );
-    }
-    return measures;
-  },
+  measure: (place, onProgress) => flatOf(LOADS.map((load) => reported(place, load, [tidelane], onProgress))),
 };
 
 export const peers: Measurement = {
   name: "peers",
   about: "Against every baseline on the same arrivals: the worst-served quartile, useful work, goodput.",
-  measure: (place, onProgress) => [...WORST_TIMES.keys()].flatMap((load) => comparedAt(place, load, onProgress)),
+  measure: (place, onProgress) => [...WORST_TIMES.keys()].flatMap((load) => peersOf(reported(place, load, POLICIES, onProgress))),
 };
 
-const experimentAt = (place: Place, load: number): Experiment => new Experiment({ ...place, load, attestationAgeMs: MEAN_AGE_MS });
+/** @param reports of one trace and seed, by ascending load */
+export function flatOf(reports: readonly ExperimentReport[]): Measure[] {
+  let most = 0;
+  return reports.flatMap(({ load, policies }) => {
+    const { usefulWork, goodput, goodputByQuartile } = policies[OURS]!;
+    most = Math.max(most, usefulWork);
+    return load < SURGE_FROM ? [] : [
+      atLeast("useful work / own maximum so far", `${load} x capacity`, usefulWork / most, FLAT_PART),
+      atLeast("largest quartile / mean goodput", `${load} x capacity`, goodputByQuartile[3]! / goodput, LARGEST_PART),
+    ];
+  });
+}
 
-function comparedAt(place: Place, load: number, onProgress: OnProgress): Measure[] {
-  const experiment = experimentAt(place, load);
-  const ours = experiment.run(tidelane, progressOf(onProgress, tidelane, load));
-  const theirs = BASELINES.map((kind) => ({ kind, report: experiment.run(kind, progressOf(onProgress, kind, load)) }));
-  const artless = Math.max(...theirs.filter(({ kind }) => !kind.hasAdmission).map(({ report }) => report.goodput));
-  const admitting = theirs.filter(({ kind }) => kind.hasAdmission);
-  const compare = place.trace.blocks === null ? strictly : looselyWith;
+/** @returns nothing for a load at which nothing is promised, and of peers that the report does not hold */
+export function peersOf({ load, policies, bounds, hasPrefixes }: ExperimentReport): Measure[] {
+  const worstTimes = WORST_TIMES.get(load);
+  if (worstTimes === undefined) return [];
+  const ours = policies[OURS]!;
+  const at = `${load} x capacity`;
+  const theirs = BASELINES.flatMap(({ name, hasAdmission }) => (policies[name] ? [{ name, hasAdmission, report: policies[name] }] : []));
+  const [admitting, artless] = [theirs.filter((one) => one.hasAdmission), theirs.filter((one) => !one.hasAdmission)];
+  // Where prefixes are shared, the comparison with the bound and with those that admit everybody is told and not judged.
+  const least = hasPrefixes ? (name: string, value: number): Measure => told(name, at, value) : (name: string, value: number, bound: number): Measure => atLeast(name, at, value, bound);
   return [
-    atLeast("goodput / best without admission", `${load} x capacity`, ours.goodput / artless, WITHOUT_ADMISSION_TIMES),
-    ...admitting.flatMap(({ kind, report }) => compare(ours, report, `${load} x capacity, ${kind.name}`, WORST_TIMES.get(load)!)),
-    atLeast("useful work / B2", `${load} x capacity`, ours.usefulWork / experiment.report.bounds.B2.usefulWork, WORK_OF_BOUND),
-    ...admitting.map(({ kind, report }) => told("goodput / peer's", `${load} x capacity, ${kind.name}`, ours.goodput / report.goodput)),
+    ...(artless.length === 0 ? [] : [least("goodput / best without admission", ours.goodput / Math.max(...artless.map(({ report }) => report.goodput)), WITHOUT_ADMISSION_TIMES)]),
+    ...admitting.flatMap(({ name, report }) => (hasPrefixes ? looselyWith(ours, report, `${at}, ${name}`) : strictly(ours, report, `${at}, ${name}`, worstTimes))),
+    least("useful work / B2", ours.usefulWork / bounds.B2.usefulWork, WORK_OF_BOUND),
+    ...admitting.map(({ name, report }) => told("goodput / peer's", `${at}, ${name}`, ours.goodput / report.goodput)),
   ];
 }
 

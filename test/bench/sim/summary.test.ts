@@ -11,7 +11,7 @@ const policy = (goodput: number, more: Partial<PolicyReport> = {}): PolicyReport
 });
 
 const experiment = (load: number, seed: number, policies: Record<string, PolicyReport>): ExperimentReport => ({
-  trace: "t", fleet: "f", nodes: 1, load, copies: load, capacityCopies: 1, seed, attestationAgeMs: 500, targets: { ttftRule: "2 s", ttftMsP50: 2_000, ttftMsP99: 2_000, tpotMs: 100 },
+  trace: "t", fleet: "f", nodes: 1, load, copies: load, capacityCopies: 1, seed, attestationAgeMs: 500, hasPrefixes: false, targets: { ttftRule: "2 s", ttftMsP50: 2_000, ttftMsP99: 2_000, tpotMs: 100 },
   excluded: 0, bounds: { B1: { goodput: 1, usefulWork: 2_000 }, B2: { goodput: 0.9, usefulWork: 1_000 } }, policies,
 });
 
