@@ -6,20 +6,15 @@ import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3
 import {Escrow} from "../../contracts/Escrow.sol";
 import {DepositBox} from "../../contracts/deposits/DepositBox.sol";
 import {DepositBoxes} from "../../contracts/deposits/DepositBoxes.sol";
-import {EscrowWiring} from "../../contracts/escrow/EscrowBase.sol";
 import {IDepositBoxes} from "../../contracts/interfaces/IDepositBoxes.sol";
 import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {HookToken} from "../../contracts/mocks/OddTokens.sol";
 import {TideToken} from "../../contracts/token/TideToken.sol";
+import {Authorizations} from "./support/Authorizations.sol";
 import {vm} from "./support/Vm.sol";
-import {World} from "./support/World.sol";
 
 /// @notice What reaches a payer's box is credited to that payer: once, whoever submits what first, and to nobody else.
-contract DepositBoxesTest is World {
-    bytes32 private constant TRANSFER_TYPEHASH = keccak256(
-        "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
-    );
-    bytes32 private constant CANCEL_TYPEHASH = keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
+contract DepositBoxesTest is Authorizations {
     uint96 private constant AMOUNT = 7e6;
     uint96 private constant BEFORE = 1_000e6;
     uint256 private constant OTHER_KEY = 0xA7;
@@ -194,7 +189,7 @@ contract DepositBoxesTest is World {
 
     function test_reentryCreditsOnce() public {
         HookToken token = new HookToken();
-        Escrow odd = new Escrow(_wiring(IERC20(address(token))));
+        Escrow odd = new Escrow(_wiring(IERC20(address(token)), address(0)));
         DepositBoxes oddBoxes = new DepositBoxes(odd);
         bytes[] memory doors = new bytes[](2);
         doors[0] = abi.encodeCall(IDepositBoxes.collect, (payer));
@@ -253,30 +248,6 @@ contract DepositBoxesTest is World {
     }
 
     function _transfer(uint256 key, uint96 amount, bytes32 nonce) private view returns (uint8, bytes32, bytes32) {
-        address from = vm.addr(key);
-        bytes32 hash = keccak256(abi.encode(TRANSFER_TYPEHASH, from, boxes.boxOf(from), amount, 0, START + 1, nonce));
-        return vm.sign(key, keccak256(abi.encodePacked(hex"1901", pay.DOMAIN_SEPARATOR(), hash)));
-    }
-
-    function _cancel(uint256 key, bytes32 nonce) private view returns (uint8, bytes32, bytes32) {
-        bytes32 hash = keccak256(abi.encode(CANCEL_TYPEHASH, vm.addr(key), nonce));
-        return vm.sign(key, keccak256(abi.encodePacked(hex"1901", pay.DOMAIN_SEPARATOR(), hash)));
-    }
-
-    function _wiring(IERC20 token) private view returns (EscrowWiring memory) {
-        return EscrowWiring({
-            payToken: token,
-            nodeRegistry: nodes,
-            relayerRegistry: relayers,
-            bondVault: vault,
-            batchSettlement: address(settlement),
-            saturationBoard: board,
-            fraudProofs: address(0),
-            inferenceGateway: address(0),
-            transferProofs: address(0),
-            guardian: guardian,
-            windowSeconds: W,
-            leverage: LEVERAGE
-        });
+        return _authorize(TRANSFER_TYPEHASH, key, boxes.boxOf(vm.addr(key)), amount, nonce);
     }
 }

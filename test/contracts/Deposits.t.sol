@@ -11,16 +11,13 @@ import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {FeeToken, HookToken} from "../../contracts/mocks/OddTokens.sol";
 import {TideToken} from "../../contracts/token/TideToken.sol";
 import {SpendingAuthorization} from "../../contracts/types/SpendingAuthorization.sol";
+import {Authorizations} from "./support/Authorizations.sol";
 import {vm} from "./support/Vm.sol";
-import {World} from "./support/World.sol";
 
 /// @notice Tokens in and out of free balances.
-contract DepositsTest is World {
+contract DepositsTest is Authorizations {
     bytes32 private constant PERMIT_TYPEHASH =
         keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
-    bytes32 private constant RECEIVE_TYPEHASH = keccak256(
-        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
-    );
     uint96 private constant AMOUNT = 7e6;
 
     function test_onlyTheDeployerMintsTestTokens() public {
@@ -195,7 +192,7 @@ contract DepositsTest is World {
     }
 
     function test_constructorBounds() public {
-        EscrowWiring memory wiring = _wiring(IERC20(address(pay)));
+        EscrowWiring memory wiring = _wiring(IERC20(address(pay)), address(0));
         wiring.leverage = 6;
         vm.expectRevert(abi.encodeWithSelector(EscrowBase.LeverageOutOfRange.selector, uint8(6), uint8(5)));
         new Escrow(wiring);
@@ -225,32 +222,14 @@ contract DepositsTest is World {
 
     function _permit(uint96 amount, uint256 deadline) private view returns (uint8, bytes32, bytes32) {
         bytes32 hash = keccak256(abi.encode(PERMIT_TYPEHASH, payer, address(escrow), amount, pay.nonces(payer), deadline));
-        return vm.sign(PAYER_KEY, keccak256(abi.encodePacked(hex"1901", pay.DOMAIN_SEPARATOR(), hash)));
+        return _signForToken(PAYER_KEY, hash);
     }
 
     function _receiveAuthorization(bytes32 nonce) private view returns (uint8, bytes32, bytes32) {
-        bytes32 hash = keccak256(abi.encode(RECEIVE_TYPEHASH, payer, address(escrow), AMOUNT, 0, START + 1, nonce));
-        return vm.sign(PAYER_KEY, keccak256(abi.encodePacked(hex"1901", pay.DOMAIN_SEPARATOR(), hash)));
+        return _authorize(RECEIVE_TYPEHASH, PAYER_KEY, address(escrow), AMOUNT, nonce);
     }
 
     function _escrowOf(IERC20 token) private returns (Escrow) {
-        return new Escrow(_wiring(token));
-    }
-
-    function _wiring(IERC20 token) private view returns (EscrowWiring memory) {
-        return EscrowWiring({
-            payToken: token,
-            nodeRegistry: nodes,
-            relayerRegistry: relayers,
-            bondVault: vault,
-            batchSettlement: address(settlement),
-            saturationBoard: board,
-            fraudProofs: address(0),
-            inferenceGateway: address(0),
-            transferProofs: address(0),
-            guardian: guardian,
-            windowSeconds: W,
-            leverage: LEVERAGE
-        });
+        return new Escrow(_wiring(token, address(0)));
     }
 }

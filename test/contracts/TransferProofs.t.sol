@@ -7,24 +7,16 @@ import {TrieProof} from "@openzeppelin/contracts/utils/cryptography/TrieProof.so
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
 import {Escrow} from "../../contracts/Escrow.sol";
 import {TransferProofs} from "../../contracts/deposits/TransferProofs.sol";
-import {EscrowWiring} from "../../contracts/escrow/EscrowBase.sol";
 import {IEscrow} from "../../contracts/interfaces/IEscrow.sol";
 import {ITransferProofs} from "../../contracts/interfaces/ITransferProofs.sol";
 import {TideToken} from "../../contracts/token/TideToken.sol";
+import {Authorizations} from "./support/Authorizations.sol";
 import {Blocks} from "./support/Blocks.sol";
 import {Log, vm} from "./support/Vm.sol";
-import {World} from "./support/World.sol";
 
 /// @notice What an authorization brings to the Escrow is credited to its signer: once, whoever submitted it how, and to nobody else.
 /// @dev Receipts hold what the contracts really logged; whole blocks of a real chain are shown in transferProofs.ts.
-contract TransferProofsTest is World {
-    bytes32 private constant TRANSFER_TYPEHASH = keccak256(
-        "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
-    );
-    bytes32 private constant RECEIVE_TYPEHASH = keccak256(
-        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
-    );
-    bytes32 private constant CANCEL_TYPEHASH = keccak256("CancelAuthorization(address authorizer,bytes32 nonce)");
+contract TransferProofsTest is Authorizations {
     uint96 private constant AMOUNT = 7e6;
     uint256 private constant OTHER_KEY = 0xA7;
     uint256 private constant NUMBER = 1_000;
@@ -45,7 +37,7 @@ contract TransferProofsTest is World {
     // ---- submitted here
 
     function test_submittedHere() public {
-        (uint8 v, bytes32 r, bytes32 s) = _sign(TRANSFER_TYPEHASH, PAYER_KEY, address(books), AMOUNT, "n");
+        (uint8 v, bytes32 r, bytes32 s) = _authorize(TRANSFER_TYPEHASH, PAYER_KEY, address(books), AMOUNT, "n");
         vm.expectEmit(address(transfers));
         emit ITransferProofs.TransferCredited(payer, "n", AMOUNT);
         vm.expectEmit(address(books));
@@ -66,7 +58,7 @@ contract TransferProofsTest is World {
     }
 
     function test_zeroIsRefused() public {
-        (uint8 v, bytes32 r, bytes32 s) = _sign(TRANSFER_TYPEHASH, PAYER_KEY, address(books), 0, "n");
+        (uint8 v, bytes32 r, bytes32 s) = _authorize(TRANSFER_TYPEHASH, PAYER_KEY, address(books), 0, "n");
         vm.expectRevert(abi.encodeWithSelector(IEscrow.ZeroAmount.selector));
         transfers.depositWithTransferAuthorization(payer, 0, 0, START + 1, "n", v, r, s);
     }
@@ -154,14 +146,14 @@ contract TransferProofsTest is World {
     function test_cancelledAuthorizationIsWorthNothing() public {
         _submit(OTHER_KEY, address(books), AMOUNT, "victim");
         vm.recordLogs();
-        (uint8 v, bytes32 r, bytes32 s) = _digest(PAYER_KEY, keccak256(abi.encode(CANCEL_TYPEHASH, payer, bytes32("n"))));
+        (uint8 v, bytes32 r, bytes32 s) = _cancel(PAYER_KEY, "n");
         pay.cancelAuthorization(payer, "n", v, r, s);
         vm.prank(payer);
         pay.transfer(address(books), 1);
         Log[] memory logs = vm.getRecordedLogs();
         vm.assertTrue(pay.authorizationState(payer, "n"), "used, as the token says");
         _refused(logs, abi.encodeWithSelector(ITransferProofs.NotAuthorizationUsed.selector, uint256(0)));
-        (v, r, s) = _sign(TRANSFER_TYPEHASH, PAYER_KEY, address(books), AMOUNT, "n");
+        (v, r, s) = _authorize(TRANSFER_TYPEHASH, PAYER_KEY, address(books), AMOUNT, "n");
         vm.expectRevert(abi.encodeWithSelector(ERC3009.ERC3009UsedAuthorization.selector, payer, bytes32("n")));
         transfers.depositWithTransferAuthorization(payer, AMOUNT, 0, START + 1, "n", v, r, s);
     }
@@ -388,10 +380,10 @@ contract TransferProofsTest is World {
     function _act(uint256 act, uint256 key, uint96 amount, bytes32 nonce) private returns (bool isPlain) {
         address who = vm.addr(key);
         (uint8 v, bytes32 r, bytes32 s) = act == 1
-            ? _sign(RECEIVE_TYPEHASH, key, address(books), amount, nonce)
+            ? _authorize(RECEIVE_TYPEHASH, key, address(books), amount, nonce)
             : act == 2
-                ? _digest(key, keccak256(abi.encode(CANCEL_TYPEHASH, who, nonce)))
-                : _sign(TRANSFER_TYPEHASH, key, address(books), amount, nonce);
+                ? _cancel(key, nonce)
+                : _authorize(TRANSFER_TYPEHASH, key, address(books), amount, nonce);
         vm.prank(act == 4 ? who : stranger);
         if (act == 0) try pay.transferWithAuthorization(who, address(books), amount, 0, START + 1, nonce, v, r, s) {} catch {}
         else if (act == 1) try books.depositWithAuthorization(who, amount, 0, START + 1, nonce, v, r, s) {} catch {}
@@ -433,13 +425,13 @@ contract TransferProofsTest is World {
     }
 
     function _submit(uint256 key, address to, uint96 amount, bytes32 nonce) private {
-        (uint8 v, bytes32 r, bytes32 s) = _sign(TRANSFER_TYPEHASH, key, to, amount, nonce);
+        (uint8 v, bytes32 r, bytes32 s) = _authorize(TRANSFER_TYPEHASH, key, to, amount, nonce);
         vm.prank(stranger);
         pay.transferWithAuthorization(vm.addr(key), to, amount, 0, START + 1, nonce, v, r, s);
     }
 
     function _depositByEscrow(uint256 key, uint96 amount, bytes32 nonce) private {
-        (uint8 v, bytes32 r, bytes32 s) = _sign(RECEIVE_TYPEHASH, key, address(books), amount, nonce);
+        (uint8 v, bytes32 r, bytes32 s) = _authorize(RECEIVE_TYPEHASH, key, address(books), amount, nonce);
         books.depositWithAuthorization(vm.addr(key), amount, 0, START + 1, nonce, v, r, s);
     }
 
@@ -470,38 +462,9 @@ contract TransferProofsTest is World {
         vm.assertLe(books.trackedBalance(), pay.balanceOf(address(books)), "tracked");
     }
 
-    function _sign(bytes32 typehash, uint256 key, address to, uint96 amount, bytes32 nonce)
-        private
-        view
-        returns (uint8, bytes32, bytes32)
-    {
-        return _digest(key, keccak256(abi.encode(typehash, vm.addr(key), to, amount, 0, START + 1, nonce)));
-    }
-
-    function _digest(uint256 key, bytes32 structHash) private view returns (uint8, bytes32, bytes32) {
-        return vm.sign(key, keccak256(abi.encodePacked(hex"1901", pay.DOMAIN_SEPARATOR(), structHash)));
-    }
-
     function _deployFor(IERC20 token) private returns (Escrow odd, TransferProofs oddProofs) {
         odd = new Escrow(_wiring(token, vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1)));
         oddProofs = new TransferProofs(odd);
-    }
-
-    function _wiring(IERC20 token, address transferProofs) private view returns (EscrowWiring memory) {
-        return EscrowWiring({
-            payToken: token,
-            nodeRegistry: nodes,
-            relayerRegistry: relayers,
-            bondVault: vault,
-            batchSettlement: address(settlement),
-            saturationBoard: board,
-            fraudProofs: address(0),
-            inferenceGateway: address(0),
-            transferProofs: transferProofs,
-            guardian: guardian,
-            windowSeconds: W,
-            leverage: LEVERAGE
-        });
     }
 }
 
