@@ -103,14 +103,22 @@ export const nodeInfoSchema = z.object({
 });
 export type NodeInfo = z.infer<typeof nodeInfoSchema>;
 
-/** Who has requests on a node and how many: a relayer's process, by the 32 bytes that it named itself by when the node dialled it. */
+/** Who listens to requests on a node, and to how many of those that run. */
 export interface Presence {
   readonly party: string;
   readonly running: number;
 }
 
+/**
+ * A party to a node: a process of a relayer. The process's name is its own choice; the relayer is the one that proved its key when the
+ * node dialled, so that nobody is told of under another's name.
+ * @param process the 32 bytes that the process named itself by; null where it did not
+ */
+export const partyOf = (relayerId: number, process: Hash | null): string => (process === null ? `${relayerId}` : `${relayerId} ${process}`);
+
 /** A node tells of at most so many. */
 export const PRESENCES_MAX = 256;
+const PARTY_CHARS_MAX = 80;
 
 export interface SignedAttestation {
   readonly attestation: SaturationAttestation;
@@ -130,7 +138,7 @@ export const attestationToJson = (signed: SignedAttestation): Record<string, unk
 /** A line of GET /attestations. */
 export const attestationLineToJson = (signed: SignedAttestation): Record<string, unknown> => ({ ...attestationToJson(signed), presences: signed.presences ?? [] });
 
-const presencesSchema = z.object({ presences: z.array(z.object({ party: z.string().min(1).max(66), running: count.max(65_535) })).max(PRESENCES_MAX).default([]) });
+const presencesSchema = z.object({ presences: z.array(z.object({ party: z.string().min(1).max(PARTY_CHARS_MAX), running: count.max(65_535) })).max(PRESENCES_MAX).default([]) });
 
 /** @throws InvalidValueError */
 export const attestationLineFromJson = (json: unknown): SignedAttestation => ({ ...attestationFromJson(json), presences: parse(presencesSchema, json, "attestation").presences });

@@ -47,6 +47,7 @@ import { Sessions } from "./work/sessions.ts";
 import { Tabs } from "./work/tabs.ts";
 import { Tasks, type TasksWorld } from "./work/tasks.ts";
 import { TidelaneError } from "../protocol/errors.ts";
+import { partyOf } from "../protocol/link.ts";
 import { hashStruct } from "../protocol/typedData.ts";
 import type { Address, Millis } from "../protocol/units.ts";
 import type { Crypto, Identity, Log, Metrics } from "./ports/world.ts";
@@ -114,7 +115,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const shares = new EpochShares(journal, systemDice.bytes32());
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds: shares.whileAlive(seeds), tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const processName = systemDice.bytes32();
-  const reception = new Reception({ ...shared, fleet, party: processName });
+  const reception = new Reception({ ...shared, fleet, party: partyOf(identity.relayerId, processName) });
   const overload = new Overload({ ...shared, vitals: systemVitals(), queueAgeMs: () => reception.overdueMs, onStep: (step) => reception.overload(step) });
   const links = new LinkServer({ ...shared, events: reception, processes: config.processes, process: processName });
   // An engine over HTTP may answer its first byte only when the prompt is read.

@@ -4,7 +4,7 @@
 //                  │ no             │ no            │ nothing delivered
 //                  └─ signed refusal ┘               └─ failed, unsigned
 import type { Domain } from "../../protocol/typedData.ts";
-import { linkDigest, type AttemptEvent, type AttemptRequest, type Cancel, type NodeInfo, type SignedAck, type SignedAttestation } from "../../protocol/link.ts";
+import { linkDigest, partyOf, type AttemptEvent, type AttemptRequest, type Cancel, type NodeInfo, type SignedAck, type SignedAttestation } from "../../protocol/link.ts";
 import { RefusalReason, type RefusalReasonValue } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import { recoverWithViem, signStruct, type DigestSigner } from "../../protocol/signing.ts";
@@ -144,15 +144,15 @@ export class Agent implements LinkHandler {
       const accepted = this.#attempts.running().length;
       const refused = this.#refusalOf(peer, hash, accepted);
       if (refused) return yield await this.#refuse(peer, hash, ...refused, accepted);
-      attempt = this.#attempts.open(hash, peer.relayerId, peer.process ?? `relayer ${peer.relayerId}`, nowMs());
+      attempt = this.#attempts.open(hash, peer.relayerId, nowMs());
       void this.#serve(peer, request, attempt);
     }
-    yield* attempt.read(0, nowMs, signal);
+    yield* attempt.read(0, partyOf(peer.relayerId, peer.process), nowMs, signal);
   }
 
   attach(peer: RelayerPeer, assignmentHash: Hash, offset: number, signal: AbortSignal): AsyncIterable<AttemptEvent> | null {
     const attempt = this.#attempts.get(assignmentHash);
-    return attempt && attempt.relayerId === peer.relayerId ? attempt.read(offset, () => this.#world.clock.nowMs(), signal) : null;
+    return attempt && attempt.relayerId === peer.relayerId ? attempt.read(offset, partyOf(peer.relayerId, peer.process), () => this.#world.clock.nowMs(), signal) : null;
   }
 
   cancel(peer: RelayerPeer, cancel: Cancel): void {

@@ -6,21 +6,19 @@ import type { Hash, Millis } from "../../protocol/units.ts";
 export class Attempt {
   readonly hash: Hash;
   readonly relayerId: number;
-  /** The process that sent it, by the name under which the node tells of it. */
-  readonly party: string;
   readonly #abort = new AbortController();
   #events: AttemptEvent[] = [];
   #bytes = 0;
-  #readers = 0;
+  /** Who listens, by the names under which the node tells of them. */
+  readonly #readers = new Set<{ readonly party: string }>();
   #wake: (() => void)[] = [];
   /** Since when nobody reads; null while somebody does. */
   #detachedAtMs: Millis | null;
   #endedAtMs: Millis | null = null;
 
-  constructor(hash: Hash, relayerId: number, party: string, nowMs: Millis) {
+  constructor(hash: Hash, relayerId: number, nowMs: Millis) {
     this.hash = hash;
     this.relayerId = relayerId;
-    this.party = party;
     this.#detachedAtMs = nowMs;
   }
 
@@ -35,6 +33,11 @@ export class Attempt {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Whose it is: who began to listen last and still does; null where nobody does. */
+  get party(): string | null {
+    return [...this.#readers].at(-1)?.party ?? null;
   }
 
   detachedForMs(nowMs: Millis): Millis {
@@ -62,8 +65,9 @@ export class Attempt {
   }
 
   /** The events from the given one on, until the attempt has ended or the reader leaves. */
-  async *read(offset: number, nowMs: () => Millis, signal: AbortSignal): AsyncGenerator<AttemptEvent> {
-    this.#readers++;
+  async *read(offset: number, party: string, nowMs: () => Millis, signal: AbortSignal): AsyncGenerator<AttemptEvent> {
+    const reader = { party };
+    this.#readers.add(reader);
     this.#detachedAtMs = null;
     const leave = (): void => this.#notify();
     signal.addEventListener("abort", leave, { once: true });
@@ -78,7 +82,8 @@ export class Attempt {
       }
     } finally {
       signal.removeEventListener("abort", leave);
-      if (--this.#readers === 0) this.#detachedAtMs = nowMs();
+      this.#readers.delete(reader);
+      if (this.#readers.size === 0) this.#detachedAtMs = nowMs();
     }
   }
 

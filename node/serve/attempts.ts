@@ -25,9 +25,8 @@ export class Attempts {
     return this.#all.get(hash);
   }
 
-  /** @param party the process that sent it */
-  open(hash: Hash, relayerId: number, party: string, nowMs: Millis): Attempt {
-    const attempt = new Attempt(hash, relayerId, party, nowMs);
+  open(hash: Hash, relayerId: number, nowMs: Millis): Attempt {
+    const attempt = new Attempt(hash, relayerId, nowMs);
     this.#all.set(hash, attempt);
     return attempt;
   }
@@ -50,10 +49,15 @@ export class Attempts {
     return [...this.#all.values()].filter((attempt) => attempt.endedAtMs === null);
   }
 
-  /** Whose they are, of the first so many parties. */
+  /**
+   * Whose they are, of the first so many parties. What nobody listens to keeps a place but is nobody's: its process may have ended, and
+   * the one that came after it must not make room for it.
+   */
   presences(): Presence[] {
     const counts = new Map<string, number>();
-    for (const { party } of this.running()) if (counts.has(party) || counts.size < PRESENCES_MAX) counts.set(party, (counts.get(party) ?? 0) + 1);
+    for (const { party } of this.running()) {
+      if (party !== null && (counts.has(party) || counts.size < PRESENCES_MAX)) counts.set(party, (counts.get(party) ?? 0) + 1);
+    }
     return [...counts].map(([party, running]) => ({ party, running }));
   }
 

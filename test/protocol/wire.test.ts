@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { attemptFromJson, attemptToJson, attestationFromJson, attestationLineFromJson, attestationLineToJson, attestationToJson, acksFromJson, acksToJson, eventFromJson, eventToJson, linkDigest, offersHash, type AttemptEvent } from "../../protocol/link.ts";
+import { attemptFromJson, attemptToJson, attestationFromJson, attestationLineFromJson, attestationLineToJson, attestationToJson, acksFromJson, acksToJson, eventFromJson, eventToJson, linkDigest, offersHash, partyOf, type AttemptEvent } from "../../protocol/link.ts";
 import { paymentFromHeader, paymentToHeader } from "../../protocol/payment.ts";
 import { nextSeq, outputSalt, textCommit } from "../../protocol/ids.ts";
 import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
@@ -30,7 +30,7 @@ describe("the node link's words", () => {
     fc.assert(fc.property(structOf("SaturationAttestation"), hexBytes(65), fc.array(offer, { minLength: 1, maxLength: 5 }), (attestation, signature, offers) => {
       const signed = { attestation: { ...attestation, offersHash: offersHash(offers) }, signature, offers };
       expect(attestationFromJson(throughText(attestationToJson(signed)))).to.deep.equal(signed);
-      const presences = [{ party: `0x${"1f".repeat(32)}`, running: 3 }];
+      const presences = [{ party: partyOf(2 ** 32 - 1, `0x${"1f".repeat(32)}`), running: 3 }];
       expect(attestationLineFromJson(throughText(attestationLineToJson({ ...signed, presences })))).to.deep.equal({ ...signed, presences });
       // A node of an earlier version tells of nobody, and what is kept of an attestation is what was signed.
       expect(attestationLineFromJson(throughText(attestationToJson({ ...signed, presences }))).presences).to.deep.equal([]);

@@ -1,9 +1,10 @@
 // The node's end of the link, against a small relayer side made for the test.
 import { once } from "node:events";
 import type * as http2 from "node:http2";
+import { isDeepStrictEqual } from "node:util";
 import type { Duplex } from "node:stream";
 import { expect } from "chai";
-import { acksToJson, attemptToJson, attestationFromJson, linkDigest, LINK_PROTOCOL, nodeInfoSchema, PROCESSES_MAX } from "../../../protocol/link.ts";
+import { acksToJson, attemptToJson, attestationFromJson, attestationLineFromJson, linkDigest, partyOf, LINK_PROTOCOL, nodeInfoSchema, PROCESSES_MAX, type SignedAttestation } from "../../../protocol/link.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
@@ -166,6 +167,33 @@ describe("link: what is served", () => {
     expect(world.engine.worked).to.equal(1);
     stop.abort();
     await keeping;
+  });
+
+  it("tells of who listens to its attempts, by relayer and process: not of a process that is gone, though its place is taken", async () => {
+    const [gone, heir] = [`0x${"0a".repeat(32)}`, `0x${"0b".repeat(32)}`] as const;
+    const world = worldOf();
+    world.engine.script = hangsAfter(["one"]);
+    const [first, second] = [await linked(relayerOf({ process: gone }), world), await linked(relayerOf({ process: heir }), world)];
+    const heard: SignedAttestation[] = [];
+    second.relayer.open("GET", "/attestations").on("data", (text: string) => heard.push(...text.trim().split("\n").map((line) => attestationLineFromJson(JSON.parse(line)))));
+    const hasTold = (...parties: readonly string[]) => eventually(() => isDeepStrictEqual(heard.at(-1)?.presences, parties.map((party) => ({ party, running: 1 }))), 10_000);
+    const request = await requestOf();
+    first.relayer.open("POST", "/attempts", attemptToJson(request));
+    await hasTold(partyOf(RELAYER_ID, gone));
+    first.relayer.sockets[0]!.destroy();
+    await hasTold();
+    expect(heard.at(-1)!.attestation.computeBps).to.equal(5_000);
+    second.relayer.open("GET", `/attempts/${hashStruct("Assignment", request.assignment)}?offset=0`);
+    await hasTold(partyOf(RELAYER_ID, heir));
+    await world.agent.drain(0);
+    await first.stop();
+    await second.stop();
+  });
+
+  it("tells two relayers apart, though one takes the other's process's name", () => {
+    const process: Hash = `0x${"0a".repeat(32)}`;
+    const parties = [partyOf(1, process), partyOf(2, process), partyOf(1, null), partyOf(2, null)];
+    expect(new Set(parties).size).to.equal(parties.length);
   });
 
   it("answers what it does not understand with a status and a code, and goes on", async () => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { isSignedBy } from "../../../protocol/signing.ts";
-import type { SignedAttestation } from "../../../protocol/link.ts";
+import { partyOf, type SignedAttestation } from "../../../protocol/link.ts";
 import { domain, hangsAfter, nodeSigner, peer, RELAYER_ID, requestOf } from "../fixtures.ts";
 import { eventually } from "../engines/suite.ts";
 import { worldOf, type World } from "./world.ts";
@@ -42,7 +42,7 @@ describe("attestor", () => {
     const taken = all.findIndex(({ attestation }) => attestation.computeBps === 5_000);
     expect(all[taken]!.attestation.observedAtMs - all[taken - 1]!.attestation.observedAtMs).to.be.within(150, 990);
     // Who shares the node is told beside it, and nobody where it is free.
-    expect([all[0]!.presences, all[taken]!.presences]).to.deep.equal([[], [{ party: `relayer ${RELAYER_ID}`, running: 1 }]]);
+    expect([all[0]!.presences, all[taken]!.presences]).to.deep.equal([[], [{ party: partyOf(RELAYER_ID, null), running: 1 }]]);
     await world.agent.drain(0);
     await read;
     await eventually(() => all.at(-1)!.attestation.slots === 0);

@@ -214,7 +214,8 @@ describe("work: who reads", () => {
       if (event.type === "delta") leaves.abort();
     }
     expect(seen).to.have.length(2);
-    const rest = eventsOf(world.agent.attach(peer, hashOf(request), seen.length, never)!);
+    const other = { ...peer, process: `0x${"0e".repeat(32)}` } as const;
+    const rest = eventsOf(world.agent.attach(other, hashOf(request), seen.length, never)!);
     release();
     expect((await rest).map((event) => event.type)).to.deep.equal(["delta", "end"]);
     expect(world.engine.worked).to.equal(1);
@@ -230,7 +231,7 @@ describe("work: who reads", () => {
 
   it("stops work that nobody came back for, and drops old output", async () => {
     const attempts = new Attempts(new Map());
-    const attempt = attempts.open("0x01", 1, "p", 1_000);
+    const attempt = attempts.open("0x01", 1, 1_000);
     attempts.sweep(1_000 + DETACHED_MS);
     expect(attempt.signal.aborted).to.equal(false);
     attempts.sweep(1_001 + DETACHED_MS);
@@ -245,7 +246,7 @@ describe("work: who reads", () => {
   it("drops the oldest output first when there is too much of it", () => {
     const attempts = new Attempts(new Map());
     for (let i = 0; i < 5; i++) {
-      const attempt = attempts.open(`0x0${i}`, 1, "p", i);
+      const attempt = attempts.open(`0x0${i}`, 1, i);
       attempt.push({ type: "delta", text: "x".repeat(10_000_000), tokens: 1 });
       attempt.end(i);
     }
@@ -257,7 +258,7 @@ describe("work: who reads", () => {
 
   it("tells whose attempts run, of at most 256 processes", () => {
     const attempts = new Attempts(new Map());
-    for (let i = 0; i < 300; i++) attempts.open(`0x${i.toString(16)}`, 1, `process ${i % 280}`, 0);
+    for (let i = 0; i < 300; i++) void attempts.open(`0x${i.toString(16)}`, 1, 0).read(0, `process ${i % 280}`, () => 0, never).next();
     attempts.get("0x1")!.end(1);
     const presences = attempts.presences();
     expect(presences).to.have.length(256);
@@ -272,7 +273,7 @@ describe("work: who reads", () => {
   });
 
   it("keeps the first reason to stop", () => {
-    const attempt = new Attempt("0x01", 1, "p", 0);
+    const attempt = new Attempt("0x01", 1, 0);
     attempt.stop("client");
     attempt.stop("drain");
     expect(attempt.stopReason).to.equal("client");
