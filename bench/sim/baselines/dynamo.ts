@@ -1,5 +1,6 @@
 // NVIDIA Dynamo's KV router: blocks to prefill plus blocks in decode, overlap with the cache taken off, a queue in front.
-import { Book } from "../book.ts";
+import { PrefixIndex } from "../prefixCache.ts";
+import { BLOCK_TOKENS as SHARED_BLOCK_TOKENS } from "../trace.ts";
 import type { Job } from "../job.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
@@ -13,25 +14,28 @@ const TEMPERATURE = 0;
 const QUEUE_THRESHOLD = 4;
 
 /**
- * cost = prefill blocks (unread ones and this prompt's, less its overlap) + decode blocks (of all sequences, this one included); the
- * least is chosen, ties by lot. While every node has more unread prompt tokens than 4 x its batch budget, requests wait in one queue,
- * first come, first served, without limit of time: ai-dynamo/dynamo, docs "Router configuration and tuning" and KvRouterConfig's
- * defaults (overlap credit 1, temperature 0, queue threshold 4.0, fcfs, output blocks not tracked).
+ * cost = prefill blocks (unread ones and this prompt's, each less what was cached when it was sent) + decode blocks (of all sequences, this
+ * one included; what they share counts once); the least is chosen, ties by lot. While every node has more unread prompt tokens than 4 x
+ * its batch budget, requests wait in one queue, first come, first served, without limit of time: ai-dynamo/dynamo, docs "Router
+ * configuration and tuning", lib/kv-router/src/sequences (what is counted) and KvRouterConfig's defaults (overlap credit 1,
+ * temperature 0, queue threshold 4.0, fcfs, output blocks not tracked).
  */
 export const dynamo: PolicyKind = { name: "dynamo", hasAdmission: true, make: (world) => new Dynamo(world) };
 
 class Dynamo implements Policy {
   readonly #world: World;
-  readonly #book: Book;
+  readonly #book: Sequences;
   readonly #cached: Int32Array;
+  readonly #shared: Int32Array;
   readonly #costs: Float64Array;
   #queue: Job[] = [];
   #head = 0;
 
   constructor(world: World) {
     this.#world = world;
-    this.#book = new Book(world.profiles.length);
+    this.#book = new Sequences(world.profiles.length);
     this.#cached = new Int32Array(world.profiles.length);
+    this.#shared = new Int32Array(world.profiles.length);
     this.#costs = new Float64Array(world.profiles.length);
   }
 
@@ -55,19 +59,20 @@ class Dynamo implements Policy {
     while (this.#head < this.#queue.length && !this.#areAllBusy(this.#queue[this.#head]!)) {
       const job = this.#queue[this.#head++]!;
       const node = this.#choose(job);
-      this.#book.sent(job, node);
+      this.#book.sent(job, node, this.#cached[node]!);
       this.#world.send(job, node);
     }
     if (this.#head > 1_024) [this.#queue, this.#head] = [this.#queue.slice(this.#head), 0];
   }
 
   #areAllBusy(job: Job): boolean {
-    return this.#world.profiles.every((profile, node) => !this.#world.fits(node, job) || this.#book.prefillTokens[node]! > QUEUE_THRESHOLD * profile.chunkTokens);
+    return this.#world.profiles.every((profile, node) => !this.#world.fits(node, job) || this.#book.unreadTokens[node]! > QUEUE_THRESHOLD * profile.chunkTokens);
   }
 
   #choose(job: Job): number {
     const { random } = this.#world;
     this.#world.cachedTokens(job, this.#cached);
+    this.#book.sharedTokens(job, this.#shared);
     let [best, ties] = [-1, 0];
     for (let node = 0; node < this.#costs.length; node++) {
       this.#costs[node] = this.#world.fits(node, job) ? this.#cost(job, node) : Infinity;
@@ -80,8 +85,8 @@ class Dynamo implements Policy {
   }
 
   #cost(job: Job, node: number): number {
-    const prefillTokens = this.#book.prefillTokens[node]! + job.inputTokens - OVERLAP_CREDIT * this.#cached[node]!;
-    const decodeTokens = this.#book.inputTokens[node]! + job.inputTokens;
+    const prefillTokens = this.#book.unreadTokens[node]! + job.inputTokens - OVERLAP_CREDIT * this.#cached[node]!;
+    const decodeTokens = this.#book.activeTokens[node]! + job.inputTokens - this.#shared[node]!;
     return PREFILL_SCALE * Math.ceil(prefillTokens / BLOCK_TOKENS) + Math.ceil(decodeTokens / BLOCK_TOKENS);
   }
 
@@ -93,3 +98,62 @@ class Dynamo implements Policy {
     return weights.findIndex((weight) => (ticket -= weight) < 0);
   }
 }
+
+/** What was sent and has not ended, as Dynamo counts it: unread prompts without what was cached, memory with each shared block once. */
+class Sequences {
+  readonly unreadTokens: Float64Array;
+  readonly activeTokens: Float64Array;
+  readonly #unread = new Map<number, number>();
+  /** Of each node, by how many of its sequences a block is used. */
+  readonly #users: readonly Map<number, number>[];
+  readonly #holders = new PrefixIndex();
+
+  constructor(nodes: number) {
+    this.unreadTokens = new Float64Array(nodes);
+    this.activeTokens = new Float64Array(nodes);
+    this.#users = Array.from({ length: nodes }, () => new Map());
+  }
+
+  /** Writes for each node how much of the prompt is in use there by other sequences already. */
+  sharedTokens(job: Job, out: Int32Array): void {
+    this.#holders.cachedTokens(job.blocks, job.blockOffset, out);
+  }
+
+  sent(job: Job, node: number, cachedTokens: number): void {
+    const unread = job.inputTokens - cachedTokens;
+    this.#unread.set(job.id, unread);
+    this.unreadTokens[node]! += unread;
+    this.activeTokens[node]! += ownTokens(job);
+    for (const id of job.blocks ?? []) this.#use(id + job.blockOffset, node);
+  }
+
+  firstToken(job: Job): void {
+    this.unreadTokens[job.node]! -= this.#unread.get(job.id) ?? 0;
+    this.#unread.delete(job.id);
+  }
+
+  ended(job: Job): void {
+    this.firstToken(job);
+    this.activeTokens[job.node]! -= ownTokens(job);
+    for (const id of job.blocks ?? []) this.#release(id + job.blockOffset, job.node);
+  }
+
+  #use(block: number, node: number): void {
+    const users = this.#users[node]!.get(block) ?? 0;
+    this.#users[node]!.set(block, users + 1);
+    if (users > 0) return;
+    this.#holders.add(block, node);
+    this.activeTokens[node]! += SHARED_BLOCK_TOKENS;
+  }
+
+  #release(block: number, node: number): void {
+    const users = this.#users[node]!.get(block)! - 1;
+    if (users > 0) return void this.#users[node]!.set(block, users);
+    this.#users[node]!.delete(block);
+    this.#holders.remove(block, node);
+    this.activeTokens[node]! -= SHARED_BLOCK_TOKENS;
+  }
+}
+
+/** The part of a prompt that no other sequence can share. */
+const ownTokens = (job: Job): number => job.inputTokens - (job.blocks?.length ?? 0) * SHARED_BLOCK_TOKENS;

@@ -1,5 +1,4 @@
 // Prequal: probe a few, remember them a while, avoid the hot, and among the cold take the quickest.
-import { Book } from "../book.ts";
 import { drawFitting } from "./simple.ts";
 import type { Job } from "../job.ts";
 import type { Snapshot } from "../node.ts";
@@ -39,7 +38,6 @@ export const prequal: PolicyKind = { name: "prequal", hasAdmission: false, make:
 
 class Prequal implements Policy {
   readonly #world: World;
-  readonly #book: Book;
   readonly #rif: Int32Array;
   readonly #latencies: { rif: number; ms: number }[][];
   readonly #rifAtStart = new Map<number, number>();
@@ -54,7 +52,6 @@ class Prequal implements Policy {
   constructor(world: World) {
     const nodes = world.profiles.length;
     this.#world = world;
-    this.#book = new Book(nodes);
     this.#rif = new Int32Array(nodes);
     this.#latencies = world.profiles.map(() => []);
     const denominator = (1 - POOL_SIZE / nodes) * PROBES_PER_QUERY - REMOVED_PER_QUERY;
@@ -66,7 +63,6 @@ class Prequal implements Policy {
     const node = this.#choose(job);
     if (node < 0) return this.#world.refuse(job);
     this.#removeOne();
-    this.#book.sent(job, node);
     this.#rifAtStart.set(job.id, this.#rif[node]!);
     this.#world.send(job, node);
     // Answers of these probes come after the choice: they serve the queries that follow.
@@ -77,12 +73,7 @@ class Prequal implements Policy {
     this.#rif[node] = snapshot.running + snapshot.waiting;
   }
 
-  firstToken(job: Job): void {
-    this.#book.firstToken(job);
-  }
-
   ended(job: Job, _isDone: boolean, nowMs: number): void {
-    this.#book.ended(job);
     const latencies = this.#latencies[job.node]!;
     latencies.push({ rif: this.#rifAtStart.get(job.id) ?? 0, ms: nowMs - job.sentMs });
     if (latencies.length > LATENCIES_REMEMBERED) latencies.shift();

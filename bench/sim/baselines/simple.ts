@@ -53,10 +53,9 @@ export function chooser(world: World, choose: (job: Job, book: Book) => number):
     arrived: (job) => {
       const node = choose(job, book);
       if (node < 0) return world.refuse(job);
-      book.sent(job, node);
+      book.sent(node);
       world.send(job, node);
     },
-    firstToken: (job) => book.firstToken(job),
     ended: (job) => book.ended(job),
   };
 }

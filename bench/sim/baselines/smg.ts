@@ -40,7 +40,7 @@ class SmgLeastLoad implements Policy {
     }
     if (best < 0) return this.#world.refuse(job);
     this.#sentTokens[best]! += job.inputTokens;
-    this.#book.sent(job, best);
+    this.#book.sent(best);
     this.#world.send(job, best);
   }
 

@@ -6,7 +6,7 @@ import { idleSnapshot } from "../../../../bench/sim/idleSnapshot.ts";
 import { Random } from "../../../../bench/sim/random.ts";
 import { quantile } from "../../../../bench/sim/score.ts";
 import { simulate, type SimulationOptions, type SimulationResult } from "../../../../bench/sim/simulation.ts";
-import { arrivalsOf, fleetOfOne, profileOf } from "../helpers.ts";
+import { arrivalsOf, fleetOfOne, profileOf, type SyntheticRow } from "../helpers.ts";
 import type { Policy, World } from "../../../../bench/sim/policy.ts";
 import type { Arrivals } from "../../../../bench/sim/trace.ts";
 
@@ -45,8 +45,10 @@ function alone(name: string, profiles: readonly NodeProfile[]): { policy: Policy
   return { policy: policyOf(name).make(world), world, sent, cached };
 }
 
-const jobsOf = (count: number, inputTokens: number) =>
-  simulate({ fleet: fleetOfOne(profileOf({ batchLimit: 999 })), arrivals: arrivalsOf(Array.from({ length: count }, (_, i) => ({ timeMs: i, inputTokens }))), policy: policyOf("random"), seed: 1, targetsOf: () => TARGETS, attestationAgeMs: 0 }).jobs;
+const jobsOf = (count: number, inputTokens: number) => jobsWith(count, { inputTokens });
+
+const jobsWith = (count: number, row: Omit<SyntheticRow, "timeMs">) =>
+  simulate({ fleet: fleetOfOne(profileOf({ batchLimit: 999 })), arrivals: arrivalsOf(Array.from({ length: count }, (_, i) => ({ timeMs: i, ...row }))), policy: policyOf("random"), seed: 1, targetsOf: () => TARGETS, attestationAgeMs: 0 }).jobs;
 
 describe("baselines", () => {
   const alike = fleetOfOne(PROFILES["4090"]!, 8);
@@ -142,6 +144,21 @@ describe("baselines", () => {
     expect(sent.length).to.equal(6);
     policy.firstToken!(jobs[0]!, 1);
     expect(sent.length).to.equal(7);
+  });
+
+  it("dynamo: counts of a cached prompt only what is left to read, and a prefix that running sequences share once", () => {
+    const { policy, sent, cached } = alone("dynamo", fleetOfOne(PROFILES["4090"]!, 2).nodes);
+    const [first, ...next] = jobsWith(4, { inputTokens: 5_121, blocks: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] });
+    policy.arrived(first!, 0);
+    policy.firstToken!(first!, 1);
+    cached[first!.node] = 5_120;
+    for (const job of next) policy.arrived(job, 1);
+    // Each of them adds one token to read and one to hold there, and 5,121 of both on the other node.
+    expect(new Set(sent).size).to.equal(1);
+    for (const job of [first!, ...next]) policy.ended!(job, true, 2);
+    cached.fill(0);
+    for (const job of jobsOf(2, 1_000)) policy.arrived(job, 3);
+    expect(new Set(sent.slice(4)).size).to.equal(2);
   });
 
   it("llm_d: leaves out nodes with five waiting or a full memory, and holds back while the pool is saturated", () => {
