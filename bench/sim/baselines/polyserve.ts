@@ -9,7 +9,7 @@ import type { Policy, PolicyKind, World } from "../policy.ts";
 /**
  * Zhu et al., "PolyServe: Efficient Multi-SLO Serving at Scale" (2025, arXiv:2507.17769): servers in order of load, the highest first; a
  * request goes to the first that is predicted to keep time to first token (its wait so far included) and time per token within target;
- * where none can, it waits, and is given up once no server could make it. There is one class of targets, hence one bin; the servers'
+ * where none can, it waits until one can, stopping nobody behind it, and is given up at its deadline. There is one class of targets, hence one bin; the servers'
  * chunks are the engines' own. Prediction from the profile is our own curves and predictor.
  */
 export const polyserve: PolicyKind = { name: "polyserve", hasAdmission: true, make: (world) => new PolyServe(world) };
@@ -19,6 +19,8 @@ class PolyServe implements Policy {
   readonly #floor: Floor<number>;
   readonly #cached: Int32Array;
   readonly #order: number[];
+  /** Whose prefixes `#cached` tells of; nobody's once anything has happened. */
+  #cachedOf: Job | null = null;
   #pending: Job[] = [];
 
   constructor(world: World) {
@@ -30,60 +32,77 @@ class PolyServe implements Policy {
 
   arrived(job: Job, nowMs: number): void {
     this.#floor.mix.arrived(job.inputTokens);
-    if (!this.#place(job, nowMs)) this.#pending.push(job);
+    if (!this.#placeAnywhere(job, nowMs)) this.#pending.push(job);
     this.#wakeForNext();
   }
 
-  attested(node: number, snapshot: Snapshot): void {
+  attested(node: number, snapshot: Snapshot, nowMs: number): void {
     this.#floor.attested(node, snapshot);
+    this.#refill(node, nowMs);
   }
 
   firstToken(job: Job, nowMs: number): void {
     this.#floor.firstToken(job.id, nowMs);
-    this.#retry(nowMs);
+    this.#refill(job.node, nowMs);
   }
 
   ended(job: Job, isDone: boolean, nowMs: number): void {
     this.#floor.ended(job.id, isDone ? job.outputTokens : null, nowMs);
-    this.#retry(nowMs);
+    this.#refill(job.node, nowMs);
   }
 
   woken(nowMs: number): void {
-    this.#retry(nowMs);
+    const late = this.#pending.filter((job) => job.deadlineMs <= nowMs);
+    this.#pending = this.#pending.filter((job) => job.deadlineMs > nowMs);
+    for (const job of late) this.#world.refuse(job);
+    this.#wakeForNext();
   }
 
-  /** In order of arrival; those behind one that cannot be placed have no better chance, for all are of one bin. */
-  #retry(nowMs: number): void {
-    while (this.#pending.length > 0) {
-      const job = this.#pending[0]!;
-      if (nowMs >= job.deadlineMs) this.#world.refuse(job);
-      else if (!this.#place(job, nowMs)) break;
-      this.#pending.shift();
-    }
+  /** Those that wait were refused by every server; only the one that has changed is asked anew, for each of them in order of arrival. */
+  #refill(node: number, nowMs: number): void {
+    if (this.#pending.length === 0 || !this.#hasRoom(node, 1, this.#pending[0]!.tpotTargetMs)) return;
+    this.#cachedOf = null;
+    this.#pending = this.#pending.filter((job) => !this.#canServe(node, job, nowMs) || !this.#send(job, node, nowMs));
     this.#wakeForNext();
   }
 
   #wakeForNext(): void {
-    this.#world.wakeAt(this.#pending[0]?.deadlineMs ?? Infinity);
+    this.#world.wakeAt(this.#pending.reduce((least, job) => Math.min(least, job.deadlineMs), Infinity));
   }
 
-  #place(job: Job, nowMs: number): boolean {
+  #placeAnywhere(job: Job, nowMs: number): boolean {
+    this.#cachedOf = null;
     const { inFlight, models, mix } = this.#floor;
-    const leftMs = job.deadlineMs - nowMs;
     const fullness = models.map((model, node) => predictTpotMs(model, this.#floor.loadOf(node), mix));
     // Idle servers are all alike to the gradient; of those the quickest is opened first.
     this.#order.sort((one, other) => Number(inFlight[other]! > 0) - Number(inFlight[one]! > 0)
       || (inFlight[one]! > 0 ? fullness[other]! - fullness[one]! : models[one]!.curve.bNs - models[other]!.curve.bNs) || one - other);
-    this.#world.cachedTokens(job, this.#cached);
-    const found = this.#order.find((node) => {
-      const model = models[node]!;
-      const load = this.#floor.loadOf(node, job.inputTokens);
-      return this.#world.fits(node, job) && this.#floor.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= job.tpotTargetMs
-        && this.#floor.ttftMs(node, job.inputTokens, this.#cached[node]!, nowMs) <= leftMs;
-    });
-    if (found === undefined) return false;
-    this.#floor.sent(job.id, found, job.inputTokens, this.#cached[found]!, nowMs);
-    this.#world.send(job, found);
+    const found = this.#order.find((node) => this.#canServe(node, job, nowMs));
+    return found !== undefined && this.#send(job, found, nowMs);
+  }
+
+  #canServe(node: number, job: Job, nowMs: number): boolean {
+    return this.#world.fits(node, job) && this.#hasRoom(node, job.inputTokens, job.tpotTargetMs)
+      && this.#floor.ttftMs(node, job.inputTokens, this.#cachedOn(node, job), nowMs) <= job.deadlineMs - nowMs;
+  }
+
+  #hasRoom(node: number, inputTokens: number, tpotTargetMs: number): boolean {
+    const { models, mix } = this.#floor;
+    const model = models[node]!;
+    const load = this.#floor.loadOf(node, inputTokens);
+    return this.#floor.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= tpotTargetMs;
+  }
+
+  #cachedOn(node: number, job: Job): number {
+    if (job.blocks === null) return 0;
+    if (this.#cachedOf !== job) this.#world.cachedTokens(job, this.#cached);
+    this.#cachedOf = job;
+    return this.#cached[node]!;
+  }
+
+  #send(job: Job, node: number, nowMs: number): boolean {
+    this.#floor.sent(job.id, node, job.inputTokens, this.#cachedOn(node, job), nowMs);
+    this.#world.send(job, node);
     return true;
   }
 }

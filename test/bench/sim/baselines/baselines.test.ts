@@ -190,6 +190,16 @@ describe("baselines", () => {
     expect(used("least_request")).to.equal(64);
   });
 
+  it("polyserve: one that must wait stops nobody behind it", () => {
+    const { policy, sent } = alone("polyserve", [profileOf({ a: 10, b: 1, batchLimit: 2, chunkTokens: 64 })]);
+    const jobs = [10, 1_500, 1_000, 100].map((inputTokens, id) => Object.assign(jobsOf(1, inputTokens)[0]!, { id, node: -1 }));
+    for (const job of jobs) policy.arrived(job, 0);
+    expect(sent).to.deep.equal([0, 0]);
+    // A slot is free, and the prompt being read leaves time for the short one only.
+    policy.ended!(jobs[0]!, true, 1);
+    expect(jobs.map((job) => job.node)).to.deep.equal([0, 0, -1, 0]);
+  });
+
   it("polyserve: under overload it goes on serving what it can in time", () => {
     const arrivals = chats(120, 240, 5);
     const small = fleetOf("small", { h100: 1, a40: 2, "4090": 3, "3090": 3, "3060": 3 });
