@@ -33,6 +33,7 @@ import { Forces } from "./loops/forces.ts";
 import { Overload } from "./loops/overload.ts";
 import { Requests } from "./loops/requests.ts";
 import { Retention } from "./loops/retention.ts";
+import { ShareTallies } from "./loops/shareTallies.ts";
 import { Settlement } from "./loops/settle.ts";
 import { Tide } from "./loops/tide.ts";
 import { Transfers } from "./loops/transfers.ts";
@@ -137,8 +138,9 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   await board.alive();
   const server = await startHttpServer(app, { ...config, onUpgrade: (request, socket, head) => void links.handleUpgrade(request, socket, head) });
   const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
+  const tallies = new ShareTallies({ ...shared, reception, processId: processName, others: shares });
   const stop = new AbortController();
-  const loops = [board, claims, overload, settlement, watch, tide, retention, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak), ...transfersOf(world, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [board, claims, overload, settlement, watch, tide, retention, tallies, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak), ...transfersOf(world, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);

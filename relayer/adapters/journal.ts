@@ -10,12 +10,12 @@ import { recordFromJson, type AttemptRecord } from "../../protocol/records.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
 import type { Log } from "../ports/world.ts";
-import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, UnsettledSession } from "../ports/journal.ts";
+import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, ToldTally, UnsettledSession } from "../ports/journal.ts";
 import { Database, isUnavailable } from "./journal/database.ts";
 import { journalErrors } from "./journal/errors.ts";
 import { GroupCommit } from "./journal/groupCommit.ts";
 import { PostgresLead } from "./journal/lead.ts";
-import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
+import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX, TALLIES_MAX, TALLY_MS_MAX } from "./journal/limits.ts";
 import { migrate } from "./journal/migrate.ts";
 import { attemptFromRow, batchFromRow, batchToRow, finishFromJson, finishToJson, sessionFromRow, sessionToRow, taskFromRow } from "./journal/rows.ts";
 import { apiKeys, attempts, batches, facts, idempotency, sessions, tabs, tasks } from "./journal/schema.ts";
@@ -279,6 +279,17 @@ export class PostgresJournal implements Journal {
       ? db.insert(facts).values({ name, value }).onConflictDoNothing()
       : db.update(facts).set({ value }).where(and(eq(facts.name, name), eq(facts.value, expected)))));
     return replaced.rowCount === 1;
+  }
+
+  async shareTallies({ process, sequence, text }: ToldTally, nowMs: Millis): Promise<readonly ToldTally[]> {
+    const atMs = Math.floor(nowMs);
+    // One round trip. The select sees the table as it was before the other two.
+    const told = await this.#database.query((db) => db.execute<{ process: string; sequence: string; tally: string }>(sql`
+      with forgotten as (delete from tallies where told_at_ms < ${atMs - TALLY_MS_MAX}::bigint and process <> ${process}),
+      own as (insert into tallies (process, sequence, told_at_ms, tally) values (${process}, ${sequence}, ${atMs}, ${text})
+        on conflict (process) do update set sequence = excluded.sequence, told_at_ms = excluded.told_at_ms, tally = excluded.tally)
+      select process, sequence, tally from tallies where process <> ${process} and told_at_ms >= ${atMs - TALLY_MS_MAX}::bigint order by told_at_ms desc limit ${TALLIES_MAX}`));
+    return told.rows.map((row) => ({ process: row.process, sequence: Number(row.sequence), text: row.tally }));
   }
 
   /** One entry that the database refuses must not take the others with it. */

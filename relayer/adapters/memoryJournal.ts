@@ -3,8 +3,8 @@ import { Mode } from "../../protocol/constants.ts";
 import { TidelaneError } from "../../protocol/errors.ts";
 import type { AttemptRecord } from "../../protocol/records.ts";
 import type { Hash, Millis, Seconds, TokenAmount } from "../../protocol/units.ts";
-import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, TaskState, UnsettledSession } from "../ports/journal.ts";
-import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX } from "./journal/limits.ts";
+import type { BatchState, EndedAttempt, EndedTask, Journal, Lead, OpenedTask, SignedAttempt, SignedVoucher, StoredBatch, StoredSession, StoredTask, TaskPlace, TaskState, ToldTally, UnsettledSession } from "../ports/journal.ts";
+import { CLAIM_MS_MAX, IDEMPOTENCY_MS_MAX, TALLIES_MAX, TALLY_MS_MAX } from "./journal/limits.ts";
 import { journalErrors } from "./journal/errors.ts";
 
 interface TaskRow {
@@ -24,6 +24,7 @@ export class MemoryJournal implements Journal {
   readonly #batches: StoredBatch[] = [];
   readonly #idempotency = new Map<string, { requestHash: Hash; response: string | null; claimedAtMs: Millis }>();
   readonly #facts = new Map<string, string>();
+  readonly #tallies = new Map<string, { readonly told: ToldTally; readonly atMs: Millis }>();
   #fence = 0n;
   #isLed = false;
   #isUp = true;
@@ -249,6 +250,14 @@ export class MemoryJournal implements Journal {
     if ((this.#facts.get(name) ?? null) !== expected) return false;
     this.#facts.set(name, value);
     return true;
+  }
+
+  async shareTallies(own: ToldTally, nowMs: Millis): Promise<readonly ToldTally[]> {
+    this.#requireUp();
+    for (const [process, { atMs }] of this.#tallies) if (atMs < nowMs - TALLY_MS_MAX) this.#tallies.delete(process);
+    this.#tallies.set(own.process, { told: own, atMs: nowMs });
+    const others = [...this.#tallies.values()].filter(({ told }) => told.process !== own.process);
+    return others.sort((one, other) => other.atMs - one.atMs).slice(0, TALLIES_MAX).map(({ told }) => told);
   }
 
   isUp(): boolean {

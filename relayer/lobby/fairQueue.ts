@@ -18,6 +18,7 @@ interface Payer<Item> {
 const PAYERS_MAX = 50_000;
 
 export class FairQueue<Item> {
+  readonly #onCharged: (payer: string, tokens: number) => void;
   readonly #payers = new Map<string, Payer<Item>>();
   /** Payers with something waiting, the least counter first; equal counters by the arrival of their first. */
   readonly #heap: Payer<Item>[] = [];
@@ -25,6 +26,11 @@ export class FairQueue<Item> {
   #arrivals = 0;
   /** Where a newcomer starts while nobody waits: the counter of who was served last. */
   #floor = 0;
+
+  /** @param onCharged told of everything that a payer is charged here, or given back */
+  constructor(onCharged: (payer: string, tokens: number) => void = () => undefined) {
+    this.#onCharged = onCharged;
+  }
 
   get size(): number {
     return this.#size;
@@ -44,7 +50,7 @@ export class FairQueue<Item> {
       this.#settle(owner.place);
       return entry;
     }
-    owner.counter = Math.max(owner.counter, this.#heap[0]?.counter ?? this.#floor);
+    owner.counter = Math.max(owner.counter, this.#least);
     owner.place = this.#heap.push(owner) - 1;
     this.#settle(owner.place);
     return entry;
@@ -53,8 +59,7 @@ export class FairQueue<Item> {
   /** How many would start before the next one that this payer pushes of a conversation, if each took its cost. */
   aheadOfNext(payer: string, conversation = ""): number {
     const owner = this.#payers.get(payer);
-    const least = this.#heap[0]?.counter ?? this.#floor;
-    const counter = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, least);
+    const counter = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, this.#least);
     const own = owner?.line.aheadOf(conversation) ?? NOBODY;
     return own.count + this.#startingBefore(counter + own.cost, owner ?? null);
   }
@@ -123,7 +128,26 @@ export class FairQueue<Item> {
 
   /** Adds to what a payer was served, or takes off what it was charged too much. */
   charge(payer: string, tokens: number): void {
+    this.#count(this.#payerOf(payer), tokens);
+    this.#onCharged(payer, tokens);
+  }
+
+  /** Another process of the relayer has served a payer, or gives back: it was in line there, so it counts as if it had been in line here. */
+  servedElsewhere(payer: string, tokens: number): void {
     const owner = this.#payerOf(payer);
+    if (tokens > 0) {
+      if (owner.place < 0) owner.counter = Math.max(owner.counter, this.#least);
+      this.#floor = Math.max(this.#floor, owner.counter);
+    }
+    this.#count(owner, tokens);
+  }
+
+  /** Where who comes back is lifted to. */
+  get #least(): number {
+    return this.#heap[0]?.counter ?? this.#floor;
+  }
+
+  #count(owner: Payer<Item>, tokens: number): void {
     owner.counter = Math.max(0, owner.counter + tokens);
     if (owner.place >= 0) this.#settle(owner.place);
   }

@@ -14,6 +14,7 @@ import { Market } from "./market.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
 import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
+import type { Given, Tally } from "./tally.ts";
 import type { Waiting } from "./payerLine.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
@@ -66,13 +67,13 @@ export class Guide<Key> {
   #isPumping = false;
   #lookFrom = 0;
 
-  /** @param floor without nodes: they come by `join` @param grants null where nobody else sends to these nodes */
-  constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY, grants: Grants | null = null) {
+  /** @param floor without nodes: they come by `join` @param grants null where nobody else sends to these nodes @param tally as the lobby's */
+  constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY, grants: Grants | null = null, tally: Tally | null = null) {
     this.floor = floor;
     this.#premises = premises;
     this.#grants = grants;
     this.#market = new Market(floor, parameters, premises.bestTtftMs);
-    this.#lobby = new Lobby(parameters);
+    this.#lobby = new Lobby(parameters, tally);
   }
 
   /** @param kind nodes of one number are alike; numbers go up from 0 without a gap @returns the node's place on the floor */
@@ -85,6 +86,10 @@ export class Guide<Key> {
   /** The node had gone and is here again: what it was silent about is not held against it for longer. */
   returned(node: number): void {
     this.#breakers[node]!.returned();
+  }
+
+  givenElsewhere(payer: string, given: Given, nowMs: Millis): void {
+    this.#lobby.givenElsewhere(payer, given, nowMs);
   }
 
   get waiting(): number {

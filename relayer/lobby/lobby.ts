@@ -9,6 +9,7 @@
 import { FairQueue } from "./fairQueue.ts";
 import { THINNING, Thinning, type ThinningParameters } from "./thinning.ts";
 import type { MarketParameters } from "./market.ts";
+import type { Given, Tally } from "./tally.ts";
 import type { Waiting } from "./payerLine.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
@@ -64,8 +65,9 @@ const DUE_MARGIN_MS: Millis = 5_000;
 
 export class Lobby<Request extends LobbyRequest> {
   readonly #parameters: LobbyParameters;
-  readonly #queue = new FairQueue<Request>();
-  readonly #deferred = new FairQueue<Request>();
+  readonly #tally: Tally | null;
+  readonly #queue = new FairQueue<Request>((payer, tokens) => this.#tally?.add(payer, "served", tokens));
+  readonly #deferred = new FairQueue<Request>((payer, tokens) => this.#tally?.add(payer, "deferred", tokens));
   readonly #thinning: Thinning;
   /** Of those who wait, the requests of payers who ask for less than their share. */
   readonly #modest = new WeakSet<Waiting<Request>>();
@@ -77,8 +79,10 @@ export class Lobby<Request extends LobbyRequest> {
   /** What the nodes can be expected to take, per millisecond, where nothing has started lately. */
   #capacityPerMs = 0;
 
-  constructor(parameters: LobbyParameters = LOBBY) {
+  /** @param tally of what payers are given here; null where nobody else has to know */
+  constructor(parameters: LobbyParameters = LOBBY, tally: Tally | null = null) {
     this.#parameters = parameters;
+    this.#tally = tally;
     this.#thinning = new Thinning(parameters.thinning);
   }
 
@@ -128,13 +132,25 @@ export class Lobby<Request extends LobbyRequest> {
     if (full) return refused(full);
     if (request.dueMs !== null) return this.#defer(request, request.dueMs, nowMs);
     if (nowMs > request.latestStartMs) return refused("too_late");
-    if (request.latestStartMs !== Infinity && !this.#thinning.admits(request.payer, workOf(request), nowMs)) return refused("thinned");
+    if (request.latestStartMs !== Infinity && !this.#admits(request, nowMs)) return refused("thinned");
     const ahead = this.#queue.aheadOfNext(request.payer, request.conversation);
     const waitMs = this.expectedWaitMs(nowMs, ahead);
     if (request.latestStartMs === Infinity && waitMs > request.waitMsMax) return refused("wait_too_long");
     const entry = this.#queue.push(request, request.payer, costOf(request), deadlineOf(request, nowMs + waitMs), nowMs, request.conversation);
     if (this.#thinning.isModest(request.payer)) this.#modest.add(entry);
     return { admitted: true, entry, position: ahead + 1, expectedStartMs: nowMs + waitMs };
+  }
+
+  #admits(request: Request, nowMs: Millis): boolean {
+    this.#tally?.add(request.payer, "asked", workOf(request));
+    return this.#thinning.admits(request.payer, workOf(request), nowMs);
+  }
+
+  /** What another process of the relayer has given a payer counts here too: it has one part of all, not one at each. */
+  givenElsewhere(payer: string, { served, deferred, asked }: Given, nowMs: Millis): void {
+    if (served !== 0) this.#queue.servedElsewhere(payer, served);
+    if (deferred !== 0) this.#deferred.servedElsewhere(payer, deferred);
+    if (asked !== 0) this.#thinning.askedElsewhere(payer, asked, nowMs);
   }
 
   #fullFor(payer: string): Refusal | null {

@@ -44,6 +44,8 @@ interface Payer {
 export class Thinning {
   readonly #parameters: ThinningParameters;
   readonly #payers = new Map<string, Payer>();
+  /** What payers ask of the relayer's other processes within the memory, fading. */
+  readonly #elsewhere = new Map<string, { asked: number; atMs: Millis }>();
   #refusedPart = 0;
   #lastWaitMs: Millis = 0;
   #nextMs: Millis = -Infinity;
@@ -99,6 +101,13 @@ export class Thinning {
     payer.credit[size] = Math.min(CREDIT_MAX, payer.credit[size]! + 1);
   }
 
+  /** The payer asked for so much at another process of the relayer: it has one part of all, not one at each. */
+  askedElsewhere(payerName: string, workTokens: Tokens, nowMs: Millis): void {
+    const known = this.#elsewhere.get(payerName);
+    if (!known && this.#elsewhere.size >= PAYERS_MAX) this.#elsewhere.delete(this.#elsewhere.keys().next().value!);
+    this.#elsewhere.set(payerName, { asked: Math.max(0, (known ? known.asked * this.#kept(known.atMs, nowMs) : 0) + workTokens), atMs: nowMs });
+  }
+
   #ask(name: string, workTokens: Tokens, nowMs: Millis): Payer {
     const payer = this.#payers.get(name) ?? this.#newcomer(name, nowMs);
     this.#fade(payer, nowMs);
@@ -117,26 +126,48 @@ export class Thinning {
   }
 
   #fade(payer: Payer, nowMs: Millis): void {
-    const by = Math.exp(-Math.max(0, nowMs - payer.atMs) / this.#parameters.memoryMs);
+    const by = this.#kept(payer.atMs, nowMs);
     payer.asked *= by;
     payer.requests *= by;
     payer.atMs = nowMs;
   }
 
-  /** Fills payers up alike until all that may be let in is given out; each one's refused part is what sticks out. */
+  /** Of what was counted then, what counts now. */
+  #kept(thenMs: Millis, nowMs: Millis): number {
+    return Math.exp(-Math.max(0, nowMs - thenMs) / this.#parameters.memoryMs);
+  }
+
+  /**
+   * Fills payers up alike until all that may be let in is given out; each one's refused part is what sticks out. Who asks elsewhere
+   * too is filled up with all that it asks for, and has here the part of it that it asks for here.
+   */
   #findLevel(nowMs: Millis): void {
     this.#nextLevelMs = nowMs + LEVEL_EVERY_MS;
+    this.#forgetQuiet(nowMs);
+    const sorted = [...this.#payers].map(([name, payer]) => ({ payer, everywhere: payer.asked + this.#askedElsewhere(name, nowMs) }))
+      .sort((one, other) => one.everywhere - other.everywhere);
+    let left = (1 - this.#refusedPart) * sorted.reduce((sum, { payer }) => sum + payer.asked, 0);
+    let parts = sorted.reduce((sum, { payer, everywhere }) => sum + payer.asked / everywhere, 0);
+    for (const { payer, everywhere } of sorted) {
+      const here = payer.asked / everywhere;
+      const given = Math.min(payer.asked, (left / Math.max(here, parts)) * here);
+      payer.refusedPart = Math.min(REFUSED_MAX, 1 - given / payer.asked);
+      left -= given;
+      parts -= here;
+    }
+  }
+
+  #askedElsewhere(name: string, nowMs: Millis): number {
+    const known = this.#elsewhere.get(name);
+    return known ? known.asked * this.#kept(known.atMs, nowMs) : 0;
+  }
+
+  #forgetQuiet(nowMs: Millis): void {
     for (const [name, payer] of this.#payers) {
       this.#fade(payer, nowMs);
       if (payer.asked < RATE_MIN) this.#payers.delete(name);
     }
-    const sorted = [...this.#payers.values()].sort((one, other) => one.asked - other.asked);
-    let left = (1 - this.#refusedPart) * sorted.reduce((sum, payer) => sum + payer.asked, 0);
-    for (const [done, payer] of sorted.entries()) {
-      const given = Math.min(payer.asked, left / (sorted.length - done));
-      payer.refusedPart = Math.min(REFUSED_MAX, 1 - given / payer.asked);
-      left -= given;
-    }
+    for (const name of this.#elsewhere.keys()) if (this.#askedElsewhere(name, nowMs) < RATE_MIN) this.#elsewhere.delete(name);
   }
 }
 

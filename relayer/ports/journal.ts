@@ -171,8 +171,21 @@ export interface Journal {
   setFact(name: string, value: string): Promise<void>;
   /** Sets a fact where it still is what the caller has read (null: where there is none). @returns whether it was. */
   replaceFact(name: string, expected: string | null, value: string): Promise<boolean>;
+  /**
+   * Puts what a process tells this relayer's other processes in place of what it told before. Not durable: what is lost is told again.
+   * @returns what the others told last, the newest first; whoever told nothing for a quarter of an hour is forgotten.
+   */
+  shareTallies(own: ToldTally, nowMs: Millis): Promise<readonly ToldTally[]>;
   /** True where the database answers. */
   isUp(): boolean;
+}
+
+/** What one process of a relayer gave its payers, as it told its others. */
+export interface ToldTally {
+  readonly process: string;
+  /** Grows with each telling of the process. */
+  readonly sequence: number;
+  readonly text: string;
 }
 
 /** The right to post; a fencing number makes an old holder's late write fail. */

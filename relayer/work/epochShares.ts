@@ -45,11 +45,17 @@ export class EpochShares {
   readonly #processId: string;
   /** First and last epoch in which the journal holds this process to live. */
   #alive: readonly [number, number] | null = null;
+  #others = 0;
 
   /** @param processId never used before: a restarted process is another one */
   constructor(journal: Pick<Journal, "getFact" | "replaceFact">, processId: string) {
     this.#journal = journal;
     this.#processId = processId;
+  }
+
+  /** The relayer's other processes that may live, by what the journal said when this one last told that it lives. */
+  get count(): number {
+    return this.#others;
   }
 
   /** @param now the epoch by the clock @param until the last one in which this process may live before it says so again */
@@ -59,6 +65,7 @@ export class EpochShares {
     await this.#change(ALIVE_FACT, (text) => {
       const known = Object.entries(JSON.parse(text ?? "{}") as Alive).filter(([, [, last]]) => last >= now - EPOCHS_KEPT);
       // Nothing that was said is taken back, in whatever order two calls end.
+      this.#others = known.filter(([id, [, last]]) => id !== this.#processId && last >= now).length;
       const [since, before] = known.find(([id]) => id === this.#processId)?.[1] ?? [now, until];
       [first, last] = [since, Math.max(before, until)];
       return JSON.stringify({ ...Object.fromEntries(known), [this.#processId]: [first, last] });

@@ -6,6 +6,8 @@ import { fullTpotMs, type NodeModel } from "../lobby/predict.ts";
 import { aloneMs } from "../lobby/prices.ts";
 import { GATES } from "../routing/decide.ts";
 import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
+import { Tally, type Given } from "../lobby/tally.ts";
+import { Kinds } from "./kinds.ts";
 import type { Announced, Errand } from "../lobby/errand.ts";
 import type { Lane } from "../lobby/lanes.ts";
 import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
@@ -50,8 +52,6 @@ export interface HallOptions {
   readonly onStarted: (guest: Guest, waitedMs: Millis) => void;
 }
 
-/** Kinds of nodes that are told apart; further ones count as the last. */
-const KINDS_MAX = 8;
 /** An attestation tells of a moment up to so long ago. */
 const DOUBT_MS: Millis = 1_000;
 /** Whoever starts within this is told nothing: its answer's status and headers can still say everything. */
@@ -63,14 +63,14 @@ const GONE: Pick<NodeModel, "slots"> = { slots: 0 };
 const NOT_HERE = GATES.indexOf("gone");
 
 export class Hall {
+  /** Of what payers are given here; for the relayer's other processes. */
+  readonly tally = new Tally();
   readonly #options: HallOptions;
   readonly #guide: Guide<Guest>;
   readonly #grants: Grants | null;
   readonly #nodeIds: number[] = [];
   readonly #placeOf = new Map<number, number>();
-  readonly #kindOf = new Map<string, number>();
-  /** By kind: as the last of its nodes put it, and which are there. */
-  readonly #present = Array.from({ length: KINDS_MAX }, () => ({ model: null as NodeModel | null, nodeIds: new Set<number>() }));
+  readonly #kinds = new Kinds();
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
   #serviceMs: Millis | null = null;
@@ -87,7 +87,7 @@ export class Hall {
       start: ({ key }) => this.#start(key),
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
       bestTtftMs: (inputTokens) => this.bestTtftMs(inputTokens),
-    }, options.parameters, this.#grants);
+    }, options.parameters, this.#grants, this.tally);
   }
 
   get lane(): Lane {
@@ -120,6 +120,10 @@ export class Hall {
     return this.#guide.waiting > 0 || this.#guide.isWatching;
   }
 
+  givenElsewhere(payer: string, given: Given): void {
+    this.#guide.givenElsewhere(payer, given, this.#options.clock.monotonicMs());
+  }
+
   guests(): ReadonlySet<Guest> {
     return this.#guests;
   }
@@ -129,14 +133,14 @@ export class Hall {
     const place = this.#placeOf.get(nodeId);
     const { floor } = this.#guide;
     if (standing === null) {
-      this.#isAbsent(nodeId);
+      this.#kinds.isAbsent(nodeId);
       if (place !== undefined) floor.restate(place, { ...floor.models[place]!, ...GONE });
       if (place !== undefined) this.#grants?.stand(place, null);
       return;
     }
     if (place === undefined) this.#join(nodeId, standing);
     else floor.restate(place, standing.model);
-    this.#isPresent(nodeId, standing);
+    this.#kinds.isPresent(nodeId, standing);
     floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
     this.#grants?.stand(this.#placeOf.get(nodeId)!, { nodeId, hardwareClass: standing.hardwareClass, readMs: standing.statedReadMs });
     this.#grants?.told(this.#placeOf.get(nodeId)!, standing.presences);
@@ -223,7 +227,7 @@ export class Hall {
 
   /** First token of such a prompt on the node that is quickest when idle. */
   bestTtftMs(inputTokens: Tokens): Millis {
-    return this.#leastOf((model) => aloneMs(model, inputTokens));
+    return this.#kinds.leastOf((model) => aloneMs(model, inputTokens));
   }
 
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
@@ -243,28 +247,11 @@ export class Hall {
 
   /** Time per token on the quickest node while it reads other prompts too. */
   #bestTpotMs(inputTokens: Tokens): Millis {
-    return this.#leastOf((model) => fullTpotMs(model, { running: 1, contextTokens: inputTokens }));
-  }
-
-  #leastOf(timeMs: (model: NodeModel) => Millis): Millis {
-    return this.#present.reduce((least, { model, nodeIds }) => (model !== null && nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
-  }
-
-  /** A node that dials in anew may state another engine or curve: it is of one kind at a time. */
-  #isPresent(nodeId: number, { kind, model }: Standing): void {
-    this.#isAbsent(nodeId);
-    const present = this.#present[this.#kindOf.get(kind) ?? KINDS_MAX - 1]!;
-    present.model = model;
-    present.nodeIds.add(nodeId);
-  }
-
-  #isAbsent(nodeId: number): void {
-    for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
+    return this.#kinds.leastOf((model) => fullTpotMs(model, { running: 1, contextTokens: inputTokens }));
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {
-    if (!this.#kindOf.has(kind) && this.#kindOf.size < KINDS_MAX) this.#kindOf.set(kind, this.#kindOf.size);
-    this.#placeOf.set(nodeId, this.#guide.join(model, this.#kindOf.get(kind) ?? KINDS_MAX - 1));
+    this.#placeOf.set(nodeId, this.#guide.join(model, this.#kinds.numberOf(kind)));
     this.#nodeIds.push(nodeId);
   }
 

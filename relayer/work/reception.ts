@@ -9,7 +9,9 @@ import { cannotWait, deadlineWhileWaiting, goneWhileWaiting, overloaded, shuttin
 import { BOOKING_SLACK_MS, LOBBY, type LobbyParameters, type Refusal } from "../lobby/lobby.ts";
 import { LANES, type LaneLoad } from "../lobby/lanes.ts";
 import { LaneWatch, laneOfKind, type LanesStatus } from "./laneWatch.ts";
+import type { GivenElsewhere } from "../lobby/others.ts";
 import type { OverloadStep } from "../lobby/overload.ts";
+import type { TallyEntry } from "../lobby/tally.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Choice, ChooseRequest } from "./routingRequest.ts";
 import type { Standing } from "./standing.ts";
@@ -109,6 +111,21 @@ export class Reception implements NodeLinkEvents {
   /** Whether connections and buffers are to be spared. */
   get isLean(): boolean {
     return this.#overload !== "calm";
+  }
+
+  /** Whether what payers are given here, or elsewhere, is anybody's business now. */
+  get isSharing(): boolean {
+    return [...this.#halls.values()].some((hall) => hall.tally.hasNews || hall.waiting + hall.deferred > 0);
+  }
+
+  /** What payers were given lately, model by model; where that is nothing, no entries. @param telling number of the telling */
+  tell(telling: number): ReadonlyMap<Hash, readonly TallyEntry[]> {
+    return new Map([...this.#halls].map(([modelId, { tally }]) => [modelId, tally.tell(telling)] as const).filter(([, entries]) => entries.length > 0));
+  }
+
+  /** What the relayer's other processes gave payers. */
+  givenElsewhere(given: readonly GivenElsewhere[]): void {
+    for (const one of given) this.#halls.get(one.modelId)?.givenElsewhere(one.payer, one);
   }
 
   /** How long bookings are overdue at the model where they are least: what is late at one alone is its nodes' trouble, not this process's. */

@@ -13,6 +13,7 @@ import { recordToJson } from "../../../protocol/records.ts";
 import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
 import type { Log } from "../../../relayer/ports/world.ts";
 import { ended, type Ended } from "../ended.ts";
+import { servedAtTwo } from "../loops/tallyRig.ts";
 import { codeOf, journalSuite } from "./journalSuite.ts";
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -65,6 +66,15 @@ describe("the journal", function () {
       const after = await open(url);
       expect((await after.task(one.task.taskId))?.attempts).to.deep.equal([one.attempt]);
       await after.close();
+    });
+
+    it("gives a payer at two processes one share of all, as they tell each other what they gave", async () => {
+      const url = await freshDatabase();
+      const journals = [await open(url), await open(url, join(dir, "spool_other"))] as const;
+      const { both, first, second } = await servedAtTwo(journals, true);
+      expect(both + first + second).to.equal(40);
+      expect(Math.max(both, first, second) - Math.min(both, first, second)).to.be.below(4);
+      for (const journal of journals) await journal.close();
     });
 
     it("shares commits between those who wait", async () => {

@@ -347,6 +347,18 @@ export function journalSuite(open: () => Promise<OpenedJournal>): void {
     expect(await journal.claimIdempotency(hash(1), "two", hash(3), 20 * minute)).to.equal(null);
   });
 
+  it("hands each process what the others told last, the newest first, and forgets who tells no more", async () => {
+    const told = (process: string, sequence: number) => ({ process, sequence, text: `{"from":"${process}"}` });
+    expect(await journal.shareTallies(told("a", 1), 1_000)).to.deep.equal([]);
+    expect(await journal.shareTallies(told("b", 1), 1_001)).to.deep.equal([told("a", 1)]);
+    expect(await journal.shareTallies(told("a", 2), 1_002)).to.deep.equal([told("b", 1)]);
+    expect(await journal.shareTallies(told("c", 7), 1_003)).to.deep.equal([told("a", 2), told("b", 1)]);
+    const minute = 60_000;
+    expect(await journal.shareTallies(told("a", 3), 14 * minute)).to.deep.equal([told("c", 7), told("b", 1)]);
+    expect(await journal.shareTallies(told("b", 2), 16 * minute)).to.deep.equal([told("a", 3)]);
+    expect(await journal.shareTallies(told("d", 1), 16 * minute)).to.deep.equal([told("b", 2), told("a", 3)]);
+  });
+
   it("keeps small facts", async () => {
     expect(await journal.getFact("a")).to.equal(null);
     await journal.setFact("a", "1");

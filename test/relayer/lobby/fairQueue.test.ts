@@ -37,6 +37,33 @@ describe("the fair queue", () => {
     expect(drain(queue)).to.deep.equal(["a", "b", "c", "d"]);
   });
 
+  it("keeps back who waits here by what it was served elsewhere, and lets it go on by what was taken back", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 4; i++) for (const payer of ["both", "here"]) queue.push(payer, payer, 100, 0, 0);
+    queue.servedElsewhere("both", 250);
+    expect(drain(queue, 4)).to.deep.equal(["here", "here", "here", "both"]);
+    queue.servedElsewhere("both", -150);
+    expect(drain(queue)).to.deep.equal(["both", "both", "here", "both"]);
+  });
+
+  it("counts what somebody was served elsewhere from where those stand who wait here: it was in line all the while", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 8; i++) queue.push("here", "here", 100, 0, 0);
+    drain(queue, 4);
+    queue.servedElsewhere("both", 150);
+    for (let i = 0; i < 2; i++) queue.push("both", "both", 100, 0, 0);
+    expect(drain(queue, 4)).to.deep.equal(["here", "here", "both", "here"]);
+  });
+
+  it("lets who comes to an empty line start level with who is served elsewhere", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 10; i++) queue.servedElsewhere("both", 1_000);
+    for (let i = 0; i < 2; i++) for (const payer of ["new", "both"]) queue.push(payer, payer, 400, 0, 0);
+    expect(drain(queue)).to.deep.equal(["new", "new", "both", "both"]);
+    for (let i = 0; i < 2; i++) for (const payer of ["both", "new", "newer"]) queue.push(payer, payer, 400, 0, 0);
+    expect(drain(queue, 4), "nobody has to be served ten thousand first").to.include("both");
+  });
+
   it("lifts who comes back to the least of those present: staying away saves up nothing", () => {
     const queue = new FairQueue<string>();
     queue.push("x", "idle", 1, 0, 0);

@@ -31,6 +31,24 @@ describe("thinning", () => {
     });
   }
 
+  it("cuts who asks elsewhere too down to one part of all, whichever process it asks", () => {
+    const thinning = new Thinning();
+    const [asked, admitted] = [{ both: 0, here: 0 }, { both: 0, here: 0 }];
+    for (let ms = 0; ms < 120_000; ms += 50) {
+      thinning.observe(thinning.refusedPart < 0.5 ? 1_000 : 300, ms);
+      thinning.askedElsewhere("both", 1_000, ms);
+      for (const payer of ["both", "here"] as const) {
+        const isIn = thinning.admits(payer, 1_000, ms);
+        if (ms < 60_000) continue;
+        asked[payer]++;
+        if (isIn) admitted[payer]++;
+      }
+    }
+    // Half of what is asked here may come in: a third of all for each payer here, and for the one that asks elsewhere the rest there.
+    expect(admitted.both / asked.both).to.be.closeTo(1 / 3, 0.05);
+    expect(admitted.here / asked.here).to.be.closeTo(2 / 3, 0.05);
+  });
+
   it("refuses nobody where all can be served, and forgets a flood within a minute", () => {
     expect(Math.max(...line(1, 60).refused)).to.equal(0);
     const thinning = new Thinning();

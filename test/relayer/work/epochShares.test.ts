@@ -56,6 +56,18 @@ describe("epochs of several processes", () => {
     expect((await one.whole(12))!.held).to.have.length(1);
   });
 
+  it("tell a process how many others may live, by what it was told when it said that it lives", async () => {
+    const [one, other] = [process("one"), process("other")];
+    await one.noteAlive(10, 11);
+    expect(one.count).to.equal(0);
+    await other.noteAlive(11, 12);
+    expect([one.count, other.count]).to.deep.equal([0, 1]);
+    await one.noteAlive(12, 13);
+    expect(one.count).to.equal(1);
+    await one.noteAlive(13, 14);
+    expect(one.count, "it has not said that it lives any more").to.equal(0);
+  });
+
   it("take each part once", async () => {
     const one = process("one");
     await one.noteAlive(10, 11);

@@ -1,0 +1,118 @@
+// What other processes gave payers: counted once each, however their tellings come.
+import { expect } from "chai";
+import fc from "fast-check";
+import { LISTENED_MS, Others, PROCESSES_MAX, type GivenElsewhere, type Telling } from "../../../relayer/lobby/others.ts";
+import { Tally, TALLIED_MAX, TOLD_MAX } from "../../../relayer/lobby/tally.ts";
+import type { Hash } from "../../../protocol/units.ts";
+
+const MODEL: Hash = `0x${"0a".repeat(32)}`;
+const OTHER_MODEL: Hash = `0x${"0b".repeat(32)}`;
+
+const tellingOf = (tally: Tally, sequence: number, process = "p", modelId = MODEL): Telling => ({ process, sequence, models: new Map([[modelId, tally.tell(sequence)]]) });
+const served = (given: readonly GivenElsewhere[]): Record<string, number> => Object.fromEntries(given.filter((one) => one.served !== 0).map((one) => [one.payer, one.served]));
+
+describe("what a relayer's other processes gave", () => {
+  it("is counted from when one began to listen, and each token once", () => {
+    const [tally, others] = [new Tally(), new Others()];
+    tally.add("x", "served", 100);
+    expect(others.hear([tellingOf(tally, 1)], 0), "what was before is the past").to.deep.equal([]);
+    tally.add("x", "served", 80);
+    tally.add("z", "asked", 40);
+    const second = tellingOf(tally, 2);
+    expect(others.hear([second], 100)).to.deep.equal([
+      { modelId: MODEL, payer: "z", served: 0, deferred: 0, asked: 40 }, { modelId: MODEL, payer: "x", served: 80, deferred: 0, asked: 0 },
+    ]);
+    expect(others.hear([second], 200)).to.deep.equal([]);
+    tally.add("x", "served", -30);
+    expect(served(others.hear([tellingOf(tally, 3)], 300)), "what was charged too much").to.deep.equal({ x: -30 });
+  });
+
+  it("is held against nobody by a process that has not listened for a while", () => {
+    const [tally, others] = [new Tally(), new Others()];
+    others.hear([tellingOf(tally, 1)], 0);
+    tally.add("x", "served", 100);
+    expect(others.hear([tellingOf(tally, 2)], LISTENED_MS + 1)).to.deep.equal([]);
+    tally.add("x", "served", 5);
+    expect(served(others.hear([tellingOf(tally, 3)], LISTENED_MS + 100))).to.deep.equal({ x: 5 });
+  });
+
+  it("is forgotten with a process that tells nothing more, and begins anew with one that comes", () => {
+    const [tally, others] = [new Tally(), new Others()];
+    others.hear([tellingOf(tally, 1)], 0);
+    others.hear([], 100);
+    tally.add("x", "served", 100);
+    expect(others.hear([tellingOf(tally, 2)], 200)).to.deep.equal([]);
+    const restarted = new Tally();
+    restarted.add("x", "served", 7);
+    expect(others.hear([tellingOf(restarted, 1, "p again")], 300)).to.deep.equal([]);
+  });
+
+  it("keeps models and processes apart", () => {
+    const others = new Others();
+    const [one, two] = [new Tally(), new Tally()];
+    others.hear([tellingOf(one, 1), tellingOf(two, 1, "q", OTHER_MODEL)], 0);
+    one.add("x", "served", 1);
+    two.add("x", "served", 2);
+    expect(others.hear([tellingOf(one, 2), tellingOf(two, 2, "q", OTHER_MODEL)], 1).map(({ modelId, served }) => [modelId, served])).to.deep.equal([[MODEL, 1], [OTHER_MODEL, 2]]);
+  });
+
+  it("adds up to what was given, whichever tellings are missed, doubled or late", () => {
+    const gift = fc.record({ payer: fc.constantFrom("x", "y", "z"), tokens: fc.integer({ min: -50, max: 200 }) });
+    const telling = fc.record({ gifts: fc.array(gift, { maxLength: 4 }), isHeard: fc.boolean(), late: fc.nat({ max: 40 }) });
+    fc.assert(fc.property(fc.array(telling, { maxLength: 40 }), (tellings) => {
+      const [tally, others] = [new Tally(), new Others()];
+      const told = [tellingOf(tally, 1)];
+      const [given, heard] = [new Map<string, number>(), new Map<string, number>()];
+      const count = (sums: Map<string, number>, payer: string, tokens: number): unknown => sums.set(payer, (sums.get(payer) ?? 0) + tokens);
+      const hear = (one: Telling): void => others.hear([one], 1).forEach(({ payer, served: tokens }) => count(heard, payer, tokens));
+      hear(told[0]!);
+      for (const [i, { gifts, isHeard, late }] of [...tellings, { gifts: [], isHeard: true, late: 0 }].entries()) {
+        for (const { payer, tokens } of gifts) {
+          tally.add(payer, "served", tokens);
+          count(given, payer, tokens);
+        }
+        told.push(tellingOf(tally, told.length + 1));
+        if (isHeard || i % 4 === 3) hear(told.at(-1)!);
+        hear(told[late % Math.max(1, told.length - 4)]!);
+      }
+      for (const [payer, tokens] of given) expect(heard.get(payer) ?? 0, payer).to.equal(tokens);
+    }), { numRuns: 200 });
+  });
+
+  it("is told of the payers to whom something was given last, and remembered of a bounded number", () => {
+    const tally = new Tally();
+    for (let i = 0; i < TALLIED_MAX + 10; i++) tally.add(`payer ${i}`, "served", 1);
+    tally.add("payer 0", "served", 5);
+    const told = tally.tell(1);
+    expect(told).to.have.length(TOLD_MAX);
+    expect(told[0], "it was forgotten, and began anew").to.deep.equal({ payer: "payer 0", born: 1, served: 5, deferred: 0, asked: 0 });
+    expect(tally.hasNews).to.equal(false);
+  });
+
+  it("is told a few times after its last change and then no more", () => {
+    const tally = new Tally();
+    tally.add("x", "served", 1);
+    const counts = Array.from({ length: 20 }, (_, i) => tally.tell(i + 1).length);
+    expect(counts[0]).to.equal(1);
+    expect(counts.at(-1)).to.equal(0);
+    tally.add("x", "served", 1);
+    expect(tally.tell(21)).to.deep.equal([{ payer: "x", born: 1, served: 2, deferred: 0, asked: 0 }]);
+  });
+
+  it("counts an entry that its process forgot and began anew by what it tells since, not against what it told before", () => {
+    const others = new Others();
+    const entry = (born: number, tokens: number) => ({ payer: "x", born, served: tokens, deferred: 0, asked: 0 });
+    const telling = (sequence: number, born: number, tokens: number): Telling => ({ process: "p", sequence, models: new Map([[MODEL, [entry(born, tokens)]]]) });
+    others.hear([telling(1, 1, 1_000)], 0);
+    expect(served(others.hear([telling(9, 9, 30)], 1))).to.deep.equal({ x: 30 });
+    expect(served(others.hear([telling(10, 9, 31)], 2))).to.deep.equal({ x: 1 });
+  });
+
+  it("hears a bounded number of processes", () => {
+    const others = new Others();
+    const tellings = (sequence: number): Telling[] => Array.from({ length: PROCESSES_MAX + 5 }, (_, i) =>
+      ({ process: `p${i}`, sequence, models: new Map([[MODEL, [{ payer: `x${i}`, born: 1, served: sequence, deferred: 0, asked: 0 }]]]) }));
+    others.hear(tellings(1), 0);
+    expect(others.hear(tellings(2), 1)).to.have.length(PROCESSES_MAX);
+  });
+});
