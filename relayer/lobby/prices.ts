@@ -28,7 +28,8 @@ export interface KindPrices {
 export interface Prices {
   /** Requests per second of the present mix that the fleet carries. */
   readonly carriedPerSecond: number;
-  readonly kinds: readonly KindPrices[];
+  /** Null for a kind of which no node is there, or whose iteration alone takes too long: the plan has no use for it, and no price. */
+  readonly kinds: readonly (KindPrices | null)[];
 }
 
 const NS_PER_MS = 1e6;
@@ -48,7 +49,7 @@ export function shadowPrices(kinds: readonly Kind[], classes: readonly InputClas
   const { value, prices } = solved;
   return {
     carriedPerSecond: value,
-    kinds: usable.map((_, kind) => ({ time: prices[4 * kind]!, slot: prices[4 * kind + 1]!, memory: prices[4 * kind + 2]!, budget: prices[4 * kind + 3]! })),
+    kinds: usable.map(({ count }, kind) => (count === 0 ? null : { time: prices[4 * kind]!, slot: prices[4 * kind + 1]!, memory: prices[4 * kind + 2]!, budget: prices[4 * kind + 3]! })),
   };
 }
 
@@ -70,15 +71,17 @@ export function costAt(prices: KindPrices, model: NodeModel, inputTokens: Tokens
 
 /**
  * By kind: what the request costs there over what it costs on its cheapest kind, 1 for that; Infinity where the prompt cannot be read in
- * time, and 1 everywhere while nothing is scarce.
+ * time, and 1 everywhere while nothing is scarce. A kind without a price is nobody's cheapest: beside costs of nothing whatever is small
+ * would seem to fit best, and the large would wait until they are too late.
  */
 export function wasteOf(prices: Prices | null, kinds: readonly Kind[], inputTokens: Tokens, outTokens: Tokens, ttftTargetMs: Millis): number[] {
   const costs = kinds.map(({ model }, kind) => {
     if (aloneMs(model, inputTokens) > ttftTargetMs) return Infinity;
-    return prices === null ? 0 : costAt(prices.kinds[kind]!, model, inputTokens, outTokens);
+    const of = prices === null ? null : prices.kinds[kind]!;
+    return of && costAt(of, model, inputTokens, outTokens);
   });
-  const least = Math.min(...costs);
-  return costs.map((cost) => (cost === Infinity ? Infinity : least <= 0 ? 1 + cost : cost / least));
+  const least = Math.min(...costs.filter((cost) => cost !== null));
+  return costs.map((cost) => (cost === Infinity ? Infinity : cost === null ? 1 : least <= 0 ? 1 + cost : cost / least));
 }
 
 /** Reads a prompt on an idle node: whole iterations, each of which costs its fixed time. */

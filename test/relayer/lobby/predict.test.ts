@@ -138,7 +138,7 @@ describe("shadow prices", () => {
 
   it("are never negative, and the mix costs one where each class goes to its cheapest kind (duality)", () => {
     const prices = shadowPrices(kinds, classes, 100, () => 10_000)!;
-    for (const one of prices.kinds) for (const price of Object.values(one)) expect(price).to.be.at.least(-1e-12);
+    for (const one of prices.kinds) for (const price of Object.values(one!)) expect(price).to.be.at.least(-1e-12);
     const mixCost = classes.reduce((sum, one) => sum + one.share * Math.min(...kinds.map((kind, k) => costAt(prices.kinds[k]!, kind.model, one.inputTokens, one.outTokens))), 0);
     expect(mixCost).to.be.closeTo(1, 1e-6);
   });
@@ -147,6 +147,18 @@ describe("shadow prices", () => {
     expect(wasteOf(null, kinds, 4_000, 20, 1_000)).to.deep.equal([1, Infinity]);
     expect(wasteOf(null, kinds, 100, 20, 1_000)).to.deep.equal([1, 1]);
     expect(wasteOf(null, kinds, 1_000_000, 20, 1_000)).to.deep.equal([Infinity, Infinity]);
+  });
+
+  it("are the same beside a kind of which no node is there, or one too slow for anybody: neither makes the small fit better than the large", () => {
+    const idle = [{ model: model({ bNs: 30_000 }), count: 0 }, { model: model({ aNs: 200e6 }), count: 3 }];
+    const alone = shadowPrices(kinds, classes, 100, () => 10_000)!;
+    const beside = shadowPrices([...kinds, ...idle], classes, 100, () => 10_000)!;
+    expect(beside.kinds.slice(2)).to.deep.equal([null, null]);
+    for (const { inputTokens, outTokens } of classes) {
+      const wastes = wasteOf(beside, [...kinds, ...idle], inputTokens, outTokens, 10_000);
+      for (const [k, waste] of wasteOf(alone, kinds, inputTokens, outTokens, 10_000).entries()) expect(wastes[k]).to.be.closeTo(waste, 1e-9);
+      expect(wastes.slice(2)).to.deep.equal([1, 1]);
+    }
   });
 
   it("know nothing to say where there is nobody or nothing", () => {
