@@ -30,6 +30,7 @@ import type { Readiness } from "./api/services.ts";
 import { Board } from "./loops/board.ts";
 import { Demands } from "./loops/demands.ts";
 import { Forces } from "./loops/forces.ts";
+import { KeepLearnt } from "./loops/keepLearnt.ts";
 import { Overload } from "./loops/overload.ts";
 import { Requests } from "./loops/requests.ts";
 import { Retention } from "./loops/retention.ts";
@@ -117,6 +118,8 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const fleet = new Fleet({ ...shared, relayerId: identity.relayerId, seeds: shares.whileAlive(seeds), tide, processId: systemDice.bytes32(), onTable: (root, text) => void keepTable(records, root, text, log) });
   const processName = systemDice.bytes32();
   const reception = new Reception({ ...shared, fleet, party: partyOf(identity.relayerId, processName) });
+  const learnt = new KeepLearnt({ ...shared, reception });
+  await learnt.load();
   const overload = new Overload({ ...shared, vitals: systemVitals(), queueAgeMs: () => reception.overdueMs, onStep: (step) => reception.overload(step) });
   const links = new LinkServer({ ...shared, events: reception, processes: config.processes, process: processName });
   // An engine over HTTP may answer its first byte only when the prompt is read.
@@ -140,7 +143,7 @@ async function serve(world: World, signal: AbortSignal, onReady: (url: string) =
   const retention = new Retention({ ...shared, records, keptMs: config.recordsKeptMs });
   const tallies = new ShareTallies({ ...shared, reception, processId: processName, others: shares });
   const stop = new AbortController();
-  const loops = [board, claims, overload, settlement, watch, tide, retention, tallies, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak), ...transfersOf(world, maySpeak)].map((loop) => loop.run(stop.signal));
+  const loops = [board, claims, overload, settlement, watch, tide, retention, tallies, learnt, forcesOf(world, maySpeak), ...demandsOf(world, maySpeak), ...requestsOf(world, fleet, tasksWorld, maySpeak), ...transfersOf(world, maySpeak)].map((loop) => loop.run(stop.signal));
   onReady(server.url);
   await aborted(signal);
   await drain(server, tasks, links, config.drainMs, log);

@@ -67,13 +67,13 @@ export class Floor<Key> {
     for (const model of models) this.add(model);
   }
 
-  /** @returns the node's place, for good */
-  add(model: NodeModel): number {
+  /** @param pace where it is known already @returns the node's place, for good */
+  add(model: NodeModel, pace = new Pace()): number {
     this.#inFlight.push(0);
     this.#unreadTokens.push(0);
     this.#inputTokens.push(0);
     this.#clocks.push(new ReadClock());
-    this.#paces.push(new Pace());
+    this.#paces.push(pace);
     this.#others.push(NOBODY);
     this.#held.push([]);
     return this.#models.push(model) - 1;

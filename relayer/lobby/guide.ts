@@ -7,7 +7,7 @@
 // A node has room while it is below its slots, is not broken, and has read nearly all of what it was given (where others send too: of
 // what its part can read): prompts wait in the lobby, where they can still go anywhere. It is open to whose targets it is to meet.
 import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
-import { Breaker } from "./pace.ts";
+import { Breaker, Pace } from "./pace.ts";
 import type { Grants } from "./grants.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
 import { Market } from "./market.ts";
@@ -77,10 +77,10 @@ export class Guide<Key> {
   }
 
   /** @param kind nodes of one number are alike; numbers go up from 0 without a gap @returns the node's place on the floor */
-  join(model: NodeModel, kind: number): number {
-    this.#breakers.push(new Breaker());
+  join(model: NodeModel, kind: number, breaker = new Breaker(), pace = new Pace()): number {
+    this.#breakers.push(breaker);
     this.#market.joined(kind);
-    return this.floor.add(model);
+    return this.floor.add(model, pace);
   }
 
   /** The node had gone and is here again: what it was silent about is not held against it for longer. */

@@ -35,6 +35,17 @@ export class Pace {
     this.#atMs = nowMs;
   }
 
+  /** Log of the slowness as it was seen last. */
+  get kept(): { readonly log: number; readonly atMs: Millis } {
+    return { log: this.#log, atMs: this.#atMs };
+  }
+
+  /** Goes on from what an earlier process saw; since then it has faded. */
+  recall({ log, atMs }: Pace["kept"]): void {
+    this.#log = Math.min(SLOWNESS_LOG_MAX, Math.max(0, log));
+    this.#atMs = atMs;
+  }
+
   #faded(nowMs: Millis): number {
     return this.#log === 0 ? 0 : this.#log * 2 ** (-Math.max(0, nowMs - this.#atMs) / HALF_LIFE_MS);
   }
@@ -54,6 +65,16 @@ export class Breaker {
   /** @param inFlight requests on the node */
   isOpenTo(nowMs: Millis, inFlight: number): boolean {
     return nowMs >= this.#brokenUntilMs && (this.#silences === 0 || inFlight === 0);
+  }
+
+  get kept(): { readonly silences: number; readonly brokenUntilMs: Millis } {
+    return { silences: this.#silences, brokenUntilMs: this.#brokenUntilMs };
+  }
+
+  /** Goes on from where an earlier process stood: a restart is no answer. */
+  recall({ silences, brokenUntilMs }: Breaker["kept"], nowMs: Millis): void {
+    this.#silences = silences;
+    this.#brokenUntilMs = Math.min(brokenUntilMs, nowMs + BREAK_MS_MAX);
   }
 
   /** The node has come back by itself: one request may find out at once. */

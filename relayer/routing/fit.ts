@@ -9,6 +9,8 @@ import type { ServiceCurve } from "../../protocol/link.ts";
 /** Coefficients in the order a, b, c, d, e, each scaled by the unit of its feature so that all are nanoseconds of like size. */
 type Vector = number[];
 const SIZE = 5;
+/** Numbers that a fit is made of: its weights, and its covariance from the diagonal on. */
+export const FIT_NUMBERS = SIZE + (SIZE * (SIZE + 1)) / 2;
 const UNITS = { prefill: 512, context: 4_096, batch: 8, attention: 512 * 512 } as const;
 /** What a coefficient may be at first sight though the node states nothing of it. */
 const LEAST_NS: Vector = [1e6, 5e6, 5e5, 1e5, 1e6];
@@ -36,6 +38,25 @@ export class CurveFit {
   /** Whole numbers, clamped. */
   get curve(): ServiceCurve {
     return this.#curve;
+  }
+
+  /** Everything that was learnt, for a fit of the same stated curve to go on from. */
+  get numbers(): readonly number[] {
+    return [...this.#weights, ...this.#covariance.flatMap((row, i) => row.slice(i))];
+  }
+
+  /** @param numbers of another fit; such as cannot be are left out @param part of it that still counts, 0 to 1: the rest is as stated */
+  recall(numbers: readonly number[], part: number): void {
+    if (numbers.length !== FIT_NUMBERS || !numbers.every(Number.isFinite)) return;
+    const kept = [...numbers];
+    const blend = (learnt: number, stated: number): number => (part === 1 ? learnt : part * learnt + (1 - part) * stated);
+    this.#weights = this.#weights.map((stated) => Math.max(0, blend(kept.shift()!, stated)));
+    for (let i = 0; i < SIZE; i++) {
+      for (let j = i; j < SIZE; j++) this.#covariance[i]![j] = this.#covariance[j]![i] = blend(kept.shift()!, this.#covariance[i]![j]!);
+    }
+    if (this.#covariance.some((row, i) => !(row[i]! > 0))) this.#reset();
+    this.#bound();
+    this.#curve = this.#toCurve();
   }
 
   /** @param backlogTokens prompt tokens that were ahead @param elapsedMs from dispatch to the first token */

@@ -35,3 +35,6 @@ export function forgiven(scoreBps: Bps, elapsedMs: Millis): Bps {
   const part = Math.min(restMs, SCORE_HALF_LIFE_MS) / SCORE_HALF_LIFE_MS / 2;
   return clamp(SCORE_START_BPS - Math.floor(distance * (1 - part)), scoreBps, SCORE_START_BPS);
 }
+
+/** @param part of what an earlier process knew that still counts, 0 to 1; the rest is where a node begins */
+export const fadedScore = (scoreBps: Bps, part: number): Bps => clamp(SCORE_START_BPS + Math.round(part * (scoreBps - SCORE_START_BPS)), 0, BPS);

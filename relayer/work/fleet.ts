@@ -20,7 +20,9 @@ import { drawOf, epochAt } from "../routing/seeds.ts";
 import { pricesAtTide, type Prices, type TideMultiplier } from "../../protocol/tide.ts";
 import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
 import type { AttestedState } from "./attestedState.ts";
-import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, NodeStatus, Unavailable } from "./routingRequest.ts";
+import { statusOf } from "./nodeStatus.ts";
+import type { LearntNode } from "./learnt.ts";
+import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, Unavailable } from "./routingRequest.ts";
 import { standingsOf, type Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
 import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
@@ -76,6 +78,7 @@ const SERVICE_MS_GUESS: Millis = 2_000;
 export class Fleet implements NodeLinkEvents {
   readonly #options: FleetOptions;
   readonly #nodes = new Map<number, FleetNode>();
+  readonly #recalled = new Map<number, LearntNode>();
   readonly #models = new ModelIndex();
   readonly #tables: Tables;
   readonly #outputs = new OutputLengths();
@@ -123,6 +126,16 @@ export class Fleet implements NodeLinkEvents {
     if (!node) return;
     this.#models.remove(node);
     node.disconnect();
+  }
+
+  /** Takes what an earlier process learnt, for nodes that come from now on. */
+  recall(nodes: readonly LearntNode[]): void {
+    for (const node of nodes) this.#recalled.set(node.nodeId, node);
+  }
+
+  /** What was learnt of nodes that did anything since the process began. */
+  learnt(): readonly LearntNode[] {
+    return [...this.#nodes.values()].flatMap((node) => node.learnt() ?? []);
   }
 
   /**
@@ -326,7 +339,7 @@ export class Fleet implements NodeLinkEvents {
       const gone = [...this.#nodes.values()].find((node) => !node.isConnected && node.own.inFlight === 0);
       if (gone) this.#nodes.delete(gone.nodeId);
     }
-    const node = new FleetNode(nodeId, this.#options.clock.monotonicMs());
+    const node = new FleetNode(nodeId, this.#options.clock.monotonicMs(), this.#recalled.get(nodeId));
     this.#nodes.set(nodeId, node);
     return node;
   }
@@ -334,16 +347,3 @@ export class Fleet implements NodeLinkEvents {
 
 const GATE_NUMBERS: Readonly<Record<Gate, number>> = Object.fromEntries(GATES.map((name, i) => [name, i])) as Record<Gate, number>;
 const gateNumber = (gate: Gate): number => GATE_NUMBERS[gate];
-
-function statusOf(node: FleetNode, nowMs: Millis): NodeStatus {
-  const valid = node.validState(nowMs);
-  const load = node.state ? correctLoad(node.state.attested, node.own, PARAMETERS.unknownContextTokens) : null;
-  const isFull = valid !== null && node.own.inFlight >= valid.attested.slots;
-  return {
-    nodeId: node.nodeId, hardwareClass: node.hardwareClass, engine: node.engine, models: [...node.models.values()].map((model) => model.info.name),
-    state: node.state === null ? "unattested" : valid === null ? "stale" : isFull ? "full" : "serving",
-    slots: node.state?.attested.slots ?? 0, prepSlots: Math.min(node.state?.signed.attestation.prepSlots ?? 0, node.state?.attested.slots ?? 0),
-    inFlight: node.own.inFlight, computeBps: load?.computeBps ?? 0, memoryBps: load?.memoryBps ?? 0, queueBps: load?.queueBps ?? 0, networkBps: load?.networkBps ?? 0,
-    scoreBps: node.scoreBps(nowMs), attestationAgeMs: node.state === null ? null : Math.max(0, Math.floor(nowMs - node.state.atMs)),
-  };
-}

@@ -1,9 +1,10 @@
 // One node as the relayer knows it live: connection, last attestation, own load, learnt curves, score.
 import { AttestedState } from "./attestedState.ts";
 import { CurveFit } from "../routing/fit.ts";
-import { keptAfter } from "../lobby/warmUp.ts";
+import { partOfAge, type LearntNode } from "./learnt.ts";
+import { fadedKept, keptAfter } from "../lobby/warmUp.ts";
 import { PRICE_MAX } from "../routing/parameters.ts";
-import { SCORE_START_BPS, forgiven, scoreAfter, type Deed } from "../routing/score.ts";
+import { SCORE_START_BPS, fadedScore, forgiven, scoreAfter, type Deed } from "../routing/score.ts";
 import { modelIdOf } from "../../protocol/ids.ts";
 import type { ModelInfo, NodeInfo, ServiceCurve, SignedAttestation } from "../../protocol/link.ts";
 import type { OwnLoad } from "../routing/saturation.ts";
@@ -17,6 +18,13 @@ import type { ChainNode } from "../ports/chain.ts";
 export interface ServedModel {
   readonly info: ModelInfo;
   readonly fit: CurveFit;
+}
+
+/** What an earlier process learnt of its curves, and how much of it still counts. */
+interface LearntFits {
+  readonly part: number;
+  readonly stated: string;
+  readonly models: LearntNode["models"];
 }
 
 /** Why an attestation was not taken. */
@@ -46,16 +54,34 @@ export class FleetNode {
   #kept = 0;
   #scoreBps: Bps = SCORE_START_BPS;
   #scoredAtMs: Millis;
+  #didAnything = false;
+  readonly #recalled: LearntFits | null = null;
 
-  constructor(nodeId: number, nowMs: Millis) {
+  /** @param learnt what an earlier process learnt of it; what is old counts less */
+  constructor(nodeId: number, nowMs: Millis, learnt?: LearntNode) {
     this.nodeId = nodeId;
     this.#scoredAtMs = nowMs;
+    if (!learnt) return;
+    const part = partOfAge(nowMs - learnt.atMs);
+    // A clock that was set back makes nothing younger than now.
+    this.#scoredAtMs = Math.min(nowMs, learnt.atMs);
+    this.#scoreBps = fadedScore(learnt.scoreBps, part);
+    this.#kept = fadedKept(learnt.kept, part);
+    this.#recalled = { part, stated: learnt.stated, models: learnt.models };
+  }
+
+  /** What was learnt of it, where it did anything since the process began; what its halls know is theirs to add. */
+  learnt(): LearntNode | null {
+    if (!this.#didAnything) return null;
+    const models = Object.fromEntries([...this.models].map(([modelId, { fit }]) => [modelId, { fit: fit.numbers, hall: null }]));
+    return { nodeId: this.nodeId, atMs: this.#scoredAtMs, scoreBps: this.#scoreBps, kept: this.#kept, stated: this.#statedCurve, models };
   }
 
   /** Takes what a (new) connection and the chain say; own load, score and what was learnt of an unchanged engine stay. */
   connect(node: ConnectedNode, chain: ChainNode): void {
     const statedCurve = JSON.stringify([node.info.engine, node.info.curve]);
-    this.models = servedModels(node.info, statedCurve === this.#statedCurve ? this.models : new Map());
+    const recalled = statedCurve === this.#recalled?.stated ? this.#recalled : null;
+    this.models = servedModels(node.info, statedCurve === this.#statedCurve ? this.models : new Map(), recalled);
     this.#statedCurve = statedCurve;
     this.curve = node.info.curve;
     this.keyEpoch = node.keyEpoch;
@@ -124,6 +150,7 @@ export class FleetNode {
     this.#scoreBps = scoreAfter(this.scoreBps(nowMs), deed);
     this.#kept = keptAfter(this.#kept, deed);
     this.#scoredAtMs = nowMs;
+    this.#didAnything = true;
   }
 
   /** The node's row for a model in a table, or null where the attestation offers it not. */
@@ -140,12 +167,19 @@ export class FleetNode {
 }
 
 /** A name whose hash is not the id it stands beside would let one node answer for another's model: it is left out. */
-function servedModels(info: NodeInfo, known: ReadonlyMap<Hash, ServedModel>): Map<Hash, ServedModel> {
+function servedModels(info: NodeInfo, known: ReadonlyMap<Hash, ServedModel>, recalled: LearntFits | null): Map<Hash, ServedModel> {
   const honest = info.models.filter((model) => model.modelId === modelIdOf(model.name));
   return new Map(honest.map((model) => {
     const before = known.get(model.modelId);
-    return [model.modelId, { info: model, fit: before?.fit ?? new CurveFit(info.curve) }];
+    return [model.modelId, { info: model, fit: before?.fit ?? fitOf(info, recalled, model.modelId) }];
   }));
+}
+
+function fitOf({ curve }: NodeInfo, recalled: LearntFits | null, modelId: Hash): CurveFit {
+  const fit = new CurveFit(curve);
+  const learnt = recalled?.models[modelId];
+  if (recalled && learnt) fit.recall(learnt.fit, recalled.part);
+  return fit;
 }
 
 const boundedPrice = (price: bigint): number => (price > BigInt(PRICE_MAX) ? PRICE_MAX : Number(price));

@@ -8,6 +8,7 @@ import { GATES } from "../routing/decide.ts";
 import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
 import { Tally, type Given } from "../lobby/tally.ts";
 import { Kinds } from "./kinds.ts";
+import { Met, type LearntInHall } from "./learnt.ts";
 import type { Announced, Errand } from "../lobby/errand.ts";
 import type { Lane } from "../lobby/lanes.ts";
 import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
@@ -48,6 +49,8 @@ export interface HallOptions {
   readonly parameters: LobbyParameters;
   /** The name by which nodes tell of this process's requests; null where they tell of nobody's. */
   readonly party: string | null;
+  /** What an earlier process learnt of a node here. */
+  readonly recalled: (nodeId: number) => LearntInHall | null;
   readonly onRefused: (guest: Guest, reason: Refusal, retryAfterMs: Millis, expectedWaitMs: Millis) => void;
   readonly onStarted: (guest: Guest, waitedMs: Millis) => void;
 }
@@ -70,6 +73,7 @@ export class Hall {
   readonly #grants: Grants | null;
   readonly #nodeIds: number[] = [];
   readonly #placeOf = new Map<number, number>();
+  readonly #met: Met[] = [];
   readonly #kinds = new Kinds();
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
@@ -122,6 +126,11 @@ export class Hall {
 
   givenElsewhere(payer: string, given: Given): void {
     this.#guide.givenElsewhere(payer, given, this.#options.clock.monotonicMs());
+  }
+
+  /** How a node was met here; null where it never was. */
+  learntOf(nodeId: number): LearntInHall | null {
+    return this.#met[this.#placeOf.get(nodeId) ?? -1]?.learnt() ?? null;
   }
 
   guests(): ReadonlySet<Guest> {
@@ -251,7 +260,9 @@ export class Hall {
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {
-    this.#placeOf.set(nodeId, this.#guide.join(model, this.#kinds.numberOf(kind)));
+    const met = new Met(this.#options.recalled(nodeId), this.#options.clock.monotonicMs());
+    this.#met.push(met);
+    this.#placeOf.set(nodeId, this.#guide.join(model, this.#kinds.numberOf(kind), met.breaker, met.pace));
     this.#nodeIds.push(nodeId);
   }
 

@@ -13,6 +13,7 @@ import type { GivenElsewhere } from "../lobby/others.ts";
 import type { OverloadStep } from "../lobby/overload.ts";
 import type { TallyEntry } from "../lobby/tally.ts";
 import type { Fleet } from "./fleet.ts";
+import type { LearntNode } from "./learnt.ts";
 import type { Choice, ChooseRequest } from "./routingRequest.ts";
 import type { Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
@@ -60,6 +61,7 @@ export class Reception implements NodeLinkEvents {
   /** What each connected node says of its models. */
   readonly #standings = new Map<number, readonly Standing[]>();
   readonly #lanes: LaneWatch;
+  #recalled: ReadonlyMap<number, LearntNode> = new Map();
   #isTicking = false;
   #isClosed = false;
   #overload: OverloadStep = "calm";
@@ -173,6 +175,20 @@ export class Reception implements NodeLinkEvents {
     this.#stand(nodeId);
   }
 
+  /** Takes what an earlier process learnt of nodes, before any of them is there. */
+  recall(nodes: readonly LearntNode[]): void {
+    this.#options.fleet.recall(nodes);
+    this.#recalled = new Map(nodes.map((node) => [node.nodeId, node]));
+  }
+
+  /** What was learnt of nodes that did anything since the process began. */
+  learnt(): readonly LearntNode[] {
+    return this.#options.fleet.learnt().map((node) => {
+      const models = Object.entries(node.models).map(([modelId, { fit }]) => [modelId, { fit, hall: this.#halls.get(modelId as Hash)?.learntOf(node.nodeId) ?? null }]);
+      return { ...node, models: Object.fromEntries(models) as LearntNode["models"] };
+    });
+  }
+
   /** Tells each hall what the node is there. */
   #stand(nodeId: number): void {
     const standings = this.#options.fleet.standingsOf(nodeId);
@@ -194,7 +210,7 @@ export class Reception implements NodeLinkEvents {
     if (known || this.#halls.size >= HALLS_MAX) return known ?? null;
     const { clock, fleet, party = null, parameters = LIVE } = this.#options;
     const hall = new Hall({
-      clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters, party,
+      clock, fleet, modelId, lane: laneOfKind(kindOfModel), parameters, party, recalled: (nodeId) => this.#recalled.get(nodeId)?.models[modelId]?.hall ?? null,
       onRefused: (guest, reason, retryAfterMs, expectedWaitMs) => this.#refused(guest, reason, retryAfterMs, expectedWaitMs),
       onStarted: (guest, waitedMs) => this.#started(guest, waitedMs),
     });

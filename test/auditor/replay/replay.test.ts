@@ -5,6 +5,10 @@ import { replay } from "../../../auditor/replay/replay.ts";
 import { Mode } from "../../../protocol/constants.ts";
 import { GATES, OPEN } from "../../../relayer/routing/decide.ts";
 import { drawOf } from "../../../relayer/routing/seeds.ts";
+import { IDLE } from "../../../relayer/routing/saturation.ts";
+import { tableFromText } from "../../../relayer/routing/table.ts";
+import { CURVE, MODEL } from "../../relayer/work/fleetRig.ts";
+import type { LearntNode } from "../../../relayer/work/learnt.ts";
 import { FIRST, ReplayWorld, canonical, type Asked } from "./world.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { orderName, type Evidence, type FindingKind, type ReplayReport } from "../../../auditor/replay/evidence.ts";
@@ -38,6 +42,20 @@ describe("replaying an honest relayer", () => {
     const report = replay((await busyEpoch()).evidence());
     expect([report.findings, report.unchecked]).to.deep.equal([[], []]);
     expect(report).to.deep.include({ verdict: "verified", decisions: 8, recomputed: 8, openDraws: 0, nonces: 7 });
+  });
+
+  it("does so for a relayer that goes on from what it learnt before it was started again", async () => {
+    const before = await busyEpoch();
+    const world = new ReplayWorld();
+    const slower = (node: LearntNode): LearntNode["models"] => ({ [MODEL]: { fit: node.models[MODEL]!.fit.map((number) => 2 * number), hall: null } });
+    const learnt = before.rig.fleet.learnt().map((node) => ({ ...node, scoreBps: 4_321, models: slower(node) }));
+    world.rig.fleet.recall(learnt);
+    const report = replay((await busyEpoch(world)).evidence());
+    expect([report.findings, report.unchecked]).to.deep.equal([[], []]);
+    expect(report).to.deep.include({ verdict: "verified", decisions: 8, recomputed: 8 });
+    const { curve, scoreBps } = tableFromText(world.rig.tables[0]!.text, () => IDLE).shards.get(MODEL)!.rows.find((row) => row.nodeId === learnt[0]!.nodeId)!;
+    expect(curve.bNs, "its tables publish what it goes on from").to.equal(2 * CURVE.bNs);
+    expect(scoreBps).to.be.below(5_000);
   });
 
   it("does so for a batch, and where payers sign their orders", async () => {

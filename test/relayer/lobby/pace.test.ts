@@ -19,6 +19,17 @@ describe("pace", () => {
     expect(pace.factor(nowMs)).to.be.within(2.5, 4.2);
   });
 
+  it("goes on in another process as if there had been none between", () => {
+    const [pace, next] = [new Pace(), new Pace()];
+    const nowMs = answers(pace, 20, () => 4);
+    next.recall(pace.kept);
+    for (const laterMs of [0, 5_000, 60_000]) expect(next.factor(nowMs + laterMs)).to.equal(pace.factor(nowMs + laterMs));
+    next.recall({ log: 99, atMs: nowMs });
+    expect(next.factor(nowMs)).to.be.closeTo(16, 1e-9);
+    next.recall({ log: -1, atMs: nowMs });
+    expect(next.factor(nowMs)).to.equal(1);
+  });
+
   it("lets chance be chance: answers between three quarters and one and a third change nothing", () => {
     const pace = new Pace();
     const nowMs = answers(pace, 500, (i) => (i % 2 === 0 ? 4 / 3 : 3 / 4));
@@ -50,6 +61,20 @@ describe("pace", () => {
 });
 
 describe("the breaker", () => {
+  it("stays as it is over a restart, which is no answer; one that cannot be ends within a minute", () => {
+    const [breaker, next] = [new Breaker(), new Breaker()];
+    for (const atMs of [0, 1_000, 3_000]) breaker.silent(atMs);
+    next.recall(breaker.kept, 4_000);
+    for (const [nowMs, inFlight, isOpen] of [[4_000, 0, false], [6_999, 0, false], [7_000, 0, true], [7_000, 1, false]] as const) {
+      expect(breaker.isOpenTo(nowMs, inFlight), `${nowMs} before`).to.equal(isOpen);
+      expect(next.isOpenTo(nowMs, inFlight), `${nowMs} after`).to.equal(isOpen);
+    }
+    next.answered();
+    expect(next.isOpenTo(7_000, 1)).to.equal(true);
+    next.recall({ silences: 3, brokenUntilMs: 1e15 }, 8_000);
+    expect([next.isOpenTo(67_999, 0), next.isOpenTo(68_000, 0)]).to.deep.equal([false, true]);
+  });
+
   it("breaks for a second, then two, then four, up to a minute; one answer mends it", () => {
     const breaker = new Breaker();
     let nowMs = 0;

@@ -28,6 +28,45 @@ function greatestError(fit: CurveFit, truth: ServiceCurve): number {
 }
 
 describe("the fitted curve", () => {
+  it("goes on in another process as if there had been none between", () => {
+    const [fit, next] = [new CurveFit(STATED), new CurveFit(STATED)];
+    observe(fit, scaled(STATED, 2), 0, 40);
+    next.recall(JSON.parse(JSON.stringify(fit.numbers)) as number[], 1);
+    expect(next.curve).to.deep.equal(fit.curve);
+    for (const one of [fit, next]) observe(one, scaled(STATED, 2), 40, 20);
+    expect(next.curve).to.deep.equal(fit.curve);
+  });
+
+  it("goes back to what is stated as what it is told grows old", () => {
+    const fit = new CurveFit(STATED);
+    observe(fit, scaled(STATED, 2), 0, 100);
+    const curves = [1, 0.5, 0].map((part) => {
+      const next = new CurveFit(STATED);
+      next.recall(fit.numbers, part);
+      return next.curve.bNs;
+    });
+    expect(curves[0]).to.equal(fit.curve.bNs);
+    expect(curves[1]).to.be.closeTo((fit.curve.bNs + STATED.bNs) / 2, 1);
+    expect(curves[2]).to.equal(STATED.bNs);
+  });
+
+  it("begins as stated where what it is told cannot be, and learns none the worse", () => {
+    const good = [...new CurveFit(STATED).numbers];
+    for (const numbers of [[], good.slice(1), good.map(() => Number.NaN), good.map((one, i) => (i === 5 ? -1 : one)), good.map((one, i) => (i === 5 ? 0 : one))]) {
+      const fit = new CurveFit(STATED);
+      fit.recall(numbers, 1);
+      expect(fit.curve).to.deep.equal(STATED);
+      observe(fit, scaled(STATED, 2), 0, 100);
+      expect(greatestError(fit, scaled(STATED, 2))).to.be.lessThan(0.15);
+    }
+    fc.assert(fc.property(fc.array(fc.double({ noNaN: false }), { minLength: 20, maxLength: 20 }), fc.double({ min: 0, max: 1, noNaN: true }), (numbers, part) => {
+      const fit = new CurveFit(STATED);
+      fit.recall(numbers, part);
+      observe(fit, STATED, 0, 5);
+      for (const coefficient of Object.values(fit.curve)) expect(Number.isSafeInteger(coefficient) && coefficient >= 0).to.equal(true);
+    }), { numRuns: 50 });
+  });
+
   it("starts as stated", () => {
     expect(new CurveFit(STATED).curve).to.deep.equal(STATED);
   });

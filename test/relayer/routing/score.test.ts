@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { forgiven, scoreAfter, SCORE_HALF_LIFE_MS, SCORE_START_BPS, type Deed } from "../../../relayer/routing/score.ts";
+import { fadedScore, forgiven, scoreAfter, SCORE_HALF_LIFE_MS, SCORE_START_BPS, type Deed } from "../../../relayer/routing/score.ts";
 
 const anyScore = fc.integer({ min: 0, max: 10_000 });
 const times = (deed: Deed, count: number): number => Array.from({ length: count }).reduce<number>((score) => scoreAfter(score, deed), SCORE_START_BPS);
@@ -19,6 +19,15 @@ describe("the score", () => {
     }));
     // Eight refusals cost less than one silence.
     expect(times("refused", 8)).to.be.greaterThan(times("silent", 1));
+  });
+
+  it("comes nearer to where a node begins the less of it counts, and never passes it", () => {
+    fc.assert(fc.property(anyScore, fc.double({ min: 0, max: 1, noNaN: true }), (score, part) => {
+      const faded = fadedScore(score, part);
+      expect(faded).to.be.within(Math.min(score, SCORE_START_BPS), Math.max(score, SCORE_START_BPS));
+      expect(Math.abs(faded - SCORE_START_BPS)).to.be.closeTo(part * Math.abs(score - SCORE_START_BPS), 0.5);
+    }));
+    expect([fadedScore(1_234, 1), fadedScore(1_234, 0), fadedScore(10_000, 0.5)]).to.deep.equal([1_234, SCORE_START_BPS, 9_950]);
   });
 
   it("keeps the order of two nodes that do the same", () => {

@@ -1,0 +1,90 @@
+// Keeps in the journal what was learnt of nodes, every few seconds where there was a deed and when the process stops, and gives it to the
+// next process: a node that is known need not warm up again, and one that fell silent does not begin anew.
+//
+// All processes of a relayer write one fact; of each node what was learnt last stands. A process that is killed takes some seconds
+// of it along.
+import { learntFromText, learntToText, merged, shifted, type LearntNode } from "../work/learnt.ts";
+import type { Journal } from "../ports/journal.ts";
+import type { Clock, Log } from "../ports/world.ts";
+import type { Millis } from "../../protocol/units.ts";
+
+/** Who learns, with times of its monotonic clock. */
+export interface Learning {
+  /** Of nodes that did anything since the process began. */
+  learnt(): readonly LearntNode[];
+  recall(nodes: readonly LearntNode[]): void;
+}
+
+export interface KeepLearntOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: Pick<Journal, "getFact" | "replaceFact">;
+  readonly reception: Learning;
+}
+
+const FACT = "learnt_of_nodes";
+const EVERY_MS: Millis = 5_000;
+/** A great fleet is written more seldom. */
+const CHARACTERS_PER_MS = 20;
+/** Another process may write between reading and writing. */
+const WRITE_TRIES = 4;
+
+export class KeepLearnt {
+  readonly #options: KeepLearntOptions;
+  /** From the monotonic clock to unix time; once for all, so that what did not change is written the same. */
+  readonly #offsetMs: Millis;
+  #kept = "[]";
+  #written = "";
+  #isSilent = false;
+
+  constructor(options: KeepLearntOptions) {
+    this.#options = options;
+    this.#offsetMs = Math.round(options.clock.nowMs() - options.clock.monotonicMs());
+  }
+
+  /** Hands on what an earlier process learnt; to be called before any node is there. What cannot be read is left out, and said once. */
+  async load(): Promise<void> {
+    const { journal, log, reception } = this.#options;
+    const text = await journal.getFact(FACT);
+    if (text === null) return;
+    const read = learntFromText(text);
+    if (!read) return log.warn({}, "what was learnt of nodes is written in a form that is not known here: they begin anew");
+    if (read.unread > 0) log.warn({ nodes: read.unread }, "what was learnt of some nodes cannot be read: they begin anew");
+    reception.recall(read.nodes.map((node) => shifted(node, -this.#offsetMs)));
+  }
+
+  /** Runs until aborted, and keeps what was learnt until then. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(Math.max(EVERY_MS, this.#written.length / CHARACTERS_PER_MS), signal);
+      await this.#keepOrSay();
+    }
+  }
+
+  async #keepOrSay(): Promise<void> {
+    try {
+      await this.keep();
+      this.#isSilent = false;
+    } catch (error) {
+      if (!this.#isSilent) this.#options.log.warn({ error: String(error) }, "what was learnt of nodes cannot be kept at the moment");
+      this.#isSilent = true;
+    }
+  }
+
+  /** Writes what was learnt, where that is anything new. @throws `journal_unavailable` */
+  async keep(): Promise<void> {
+    const { journal, clock, reception } = this.#options;
+    const own = reception.learnt().map((node) => shifted(node, this.#offsetMs));
+    const kept = JSON.stringify(own);
+    if (kept === this.#kept) return;
+    for (let tries = 0; tries < WRITE_TRIES; tries++) {
+      const before = await journal.getFact(FACT);
+      const text = learntToText(merged((before && learntFromText(before)?.nodes) || [], own, clock.nowMs()));
+      if (!await journal.replaceFact(FACT, before, text)) continue;
+      this.#kept = kept;
+      this.#written = text;
+      return;
+    }
+  }
+}
