@@ -209,11 +209,11 @@ export class Guide<Key> {
     if (this.#isPumping || this.#lobby.waiting + this.#lobby.deferred === 0) return;
     this.#findRoom(nowMs);
     if (this.#roomy.length === 0 && !this.#grants?.isDivided(nowMs)) return;
-    const [fitOf, start] = [(one: Admitted<Key>) => this.#fitOf(one, nowMs), (one: Admitted<Key>) => this.#start(one, nowMs)];
     this.#isPumping = true;
     try {
-      this.#lobby.pump(nowMs, fitOf, start);
-      this.#lobby.pumpDeferred(nowMs, () => this.floor.usedPart < EBB_SLOTS_PART, fitOf, start);
+      this.#lobby.pump(nowMs, (one) => this.#fitOf(one, this.#isFree(one, nowMs), nowMs), (one) => this.#start(one, this.#isFree(one, nowMs), nowMs));
+      // However long it has lain: what is an ebb here may be the flood of who owns the node.
+      this.#lobby.pumpDeferred(nowMs, () => this.floor.usedPart < EBB_SLOTS_PART, (one) => this.#fitOf(one, false, nowMs), (one) => this.#start(one, false, nowMs));
     } finally {
       this.#isPumping = false;
     }
@@ -275,9 +275,9 @@ export class Guide<Key> {
     return EBB_AHEAD_MS + flood * (AHEAD_MS - EBB_AHEAD_MS);
   }
 
-  #fitOf(admitted: Admitted<Key>, nowMs: Millis): number {
+  #fitOf(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
     let least = Infinity;
-    for (const node of this.#isFree(admitted, nowMs) ? (this.#roomyToFree ??= this.#roomyNodes(nowMs, AHEAD_MS, true)) : this.#roomy) {
+    for (const node of isFree ? (this.#roomyToFree ??= this.#roomyNodes(nowMs, AHEAD_MS, true)) : this.#roomy) {
       // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
       const fit = Math.min(Number.MAX_SAFE_INTEGER, this.#market.wasteAt(node, admitted.fits));
       if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
@@ -285,9 +285,9 @@ export class Guide<Key> {
     return least;
   }
 
-  #start(admitted: Admitted<Key>, nowMs: Millis): boolean {
+  #start(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): boolean {
     const { errand, expectedOutTokens } = admitted;
-    const node = this.#choose(admitted, nowMs);
+    const node = this.#choose(admitted, isFree, nowMs);
     if (node < 0) return false;
     this.#hurried.delete(errand.key);
     this.#entries.delete(errand.key);
@@ -300,10 +300,9 @@ export class Guide<Key> {
     return true;
   }
 
-  #choose(admitted: Admitted<Key>, nowMs: Millis): number {
+  #choose(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
     const { errand, expectedOutTokens } = admitted;
     const aheadMs = this.#aheadMsMax(nowMs);
-    const isFree = this.#isFree(admitted, nowMs);
     const open = (ttftPart: number) => (node: number): number => {
       const room = this.#roomGate(node, nowMs, isFree ? AHEAD_MS : aheadMs, isFree);
       return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;

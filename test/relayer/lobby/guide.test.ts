@@ -253,6 +253,17 @@ describe("the guide", () => {
       expect([...world.started.values()].filter((node) => node > 1)).to.not.deep.equal([]);
     });
 
+    it("keeps what is deferred to its own parts until its time comes, however long it has lain", () => {
+      const world = shared();
+      for (let i = 0; i < 40; i++) world.arrive(`${i}`, { inputTokens: 2_000, dueMs: 30_000 });
+      world.pass(10_000);
+      expect(world.started.size).to.be.above(10);
+      expect([...world.started.values()].filter((node) => node > 1), "nodes that are another's").to.deep.equal([]);
+      for (const node of [0, 1]) world.closed.set(node, GATES.indexOf("full"));
+      world.pass(20_000);
+      expect([...world.started.values()].filter((node) => node > 1)).to.not.deep.equal([]);
+    });
+
     it("sends elsewhere at once what none of its own nodes can take", () => {
       const world = shared();
       for (const node of [0, 1]) world.closed.set(node, GATES.indexOf("unfit"));
