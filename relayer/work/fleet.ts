@@ -18,7 +18,8 @@ import { correctLoad } from "../routing/saturation.ts";
 import { PARAMETERS } from "../routing/parameters.ts";
 import { drawOf, epochAt } from "../routing/seeds.ts";
 import { pricesAtTide, type Prices, type TideMultiplier } from "../../protocol/tide.ts";
-import { InvalidValueError, TidelaneError } from "../../protocol/errors.ts";
+import { InvalidValueError } from "../../protocol/errors.ts";
+import { noSeed } from "./taskErrors.ts";
 import type { AttestedState } from "./attestedState.ts";
 import { statusOf } from "./nodeStatus.ts";
 import type { LearntNode } from "./learnt.ts";
@@ -330,7 +331,7 @@ export class Fleet implements NodeLinkEvents {
     const epoch = epochAt(atMs, deployment.epochSeconds);
     if (this.#seed?.epoch === epoch) return this.#seed;
     const seed = seeds.seedOf(epoch);
-    if (seed === null) throw new TidelaneError("No routing seed may be used in this epoch: none is committed yet, or the journal does not know yet that this process works in it. Try again shortly.", { code: "no_seed", retryable: true, details: { epoch } });
+    if (seed === null) throw noSeed(epoch);
     return (this.#seed = { epoch, seed });
   }
 

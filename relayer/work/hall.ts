@@ -12,6 +12,7 @@ import { Met, type LearntInHall } from "./learnt.ts";
 import type { Announced, Errand } from "../lobby/errand.ts";
 import type { Lane } from "../lobby/lanes.ts";
 import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
+import { isNoSeed } from "./taskErrors.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Place } from "./place.ts";
 import type { Booking, Choice, ChooseRequest, Outcome } from "./routingRequest.ts";
@@ -62,7 +63,6 @@ const HOLD_MS: Millis = 300;
 const LOOKED_AT_AGAIN_MAX = 500;
 /** Part of a service time that is believed. */
 const LEARNING = 0.1;
-const GONE: Pick<NodeModel, "slots"> = { slots: 0 };
 const NOT_HERE = GATES.indexOf("gone");
 
 export class Hall {
@@ -143,7 +143,7 @@ export class Hall {
     const { floor } = this.#guide;
     if (standing === null) {
       this.#kinds.isAbsent(nodeId);
-      if (place !== undefined) floor.restate(place, { ...floor.models[place]!, ...GONE });
+      if (place !== undefined) floor.restate(place, { ...floor.models[place]!, slots: 0 });
       if (place !== undefined) this.#grants?.stand(place, null);
       return;
     }
@@ -275,15 +275,15 @@ export class Hall {
     return this.#placeOf.get(choice.nodeId)!;
   }
 
-  /** Whoever happens to move the line must not be hit by what one request in it meets: that is told to its own task. */
-  #tryChoose({ request, place }: Guest, gate: (node: number) => number): ReturnType<Fleet["tryChoose"]> {
+  /** Whoever happens to move the line must not be hit by what one request in it meets: that is told to its own task. Who waits anyway waits for a seed too. */
+  #tryChoose({ request, place, wish, arrivedMs }: Guest, gate: (node: number) => number): ReturnType<Fleet["tryChoose"]> {
     try {
       return this.#options.fleet.tryChoose(request, (nodeId) => {
         const node = this.#placeOf.get(nodeId);
         return node === undefined ? NOT_HERE : gate(node);
       });
     } catch (error) {
-      place.refuse(error);
+      if (!isNoSeed(error) || this.#options.clock.monotonicMs() - arrivedMs >= wish.waitMsMax) place.refuse(error);
       return null;
     }
   }

@@ -58,6 +58,12 @@ export const unsupported = (names: readonly string[], model: string): TidelaneEr
 export const shuttingDown = (): TidelaneError =>
   new TidelaneError("This relayer is shutting down and takes no new work; try again in a moment.", { code: "shutting_down", retryable: true, details: { retryAfterMs: 2_000 } });
 
+export const noSeed = (epoch: number): TidelaneError => new TidelaneError(
+  "No routing seed may be used in this epoch: none is committed yet, or the journal does not know yet that this process works in it. Try again shortly.",
+  { code: "no_seed", retryable: true, details: { epoch } });
+
+export const isNoSeed = (error: unknown): boolean => error instanceof TidelaneError && error.code === "no_seed";
+
 /** After the last attempt, nothing having been delivered. Nothing was charged. */
 export function attemptsFailed(last: AttemptFailed, attempts: number): TidelaneError {
   const details = { reason: last.code, attempts };

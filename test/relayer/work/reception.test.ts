@@ -224,7 +224,7 @@ describe("the reception", () => {
     await rig.nodes.join(1, { slots: 1 });
     const running = rig.ask();
     await settled();
-    const unlucky = rig.ask();
+    const unlucky = rig.ask({ waitMsMax: 10_000 });
     await settled();
     rig.hasSeeds = false;
     rig.clock.pass(15_000);
@@ -237,6 +237,21 @@ describe("the reception", () => {
     await settled();
     expect(next.choice).to.not.equal(null);
     expect(rig.reception.status()).to.include({ waiting: 0 });
+  });
+
+  it("leaves who said that it waits in line until the epoch's seed is there, for as long as it said", async () => {
+    const rig = new ReceptionRig({ seedOf: (epoch) => (rig.hasSeeds ? `0x${epoch.toString(16).padStart(64, "0")}` : null) });
+    await rig.nodes.join(1, { slots: 2 });
+    rig.hasSeeds = false;
+    const [brief, patient] = [rig.ask({ waitMsMax: 3_000 }), rig.ask()] as const;
+    await rig.passAttesting(2_000, [1]);
+    expect([patient.error, brief.error]).to.deep.equal([null, null]);
+    expect([brief, patient].map(({ told }) => told[0]!.position)).to.deep.equal([1, 2]);
+    await rig.passAttesting(2_000, [1]);
+    expect(brief.error!.code).to.equal("no_seed");
+    rig.hasSeeds = true;
+    await rig.passAttesting(1_000, [1]);
+    expect(patient.choice).to.not.equal(null);
   });
 
   it("measures what waits, what is refused and how the lanes are", async () => {
