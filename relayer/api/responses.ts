@@ -100,7 +100,7 @@ export class Responses {
     if (!stored) throw noSuch();
     if (stored.response === null) {
       if (!this.#world.claims.isLost(stored.claimedAtMs)) return sendLater(response, id, null);
-      throw new TidelaneError("This response failed, or the process that worked on it has ended before it was done. Nothing was charged for what was not done; ask again.", { code: "response_lost", retryable: true });
+      throw new TidelaneError("This response failed, or the process that worked on it has ended before it was done. Whether it was charged before that is not known here: what the session was charged tells (/tidelane/v1/sessions/ID). Ask again for another answer.", { code: "response_lost", retryable: true });
     }
     sendDone(response, stored.response);
   }
