@@ -5,18 +5,19 @@ import { idleSnapshot } from "./idleSnapshot.ts";
 import { SimNode, type Snapshot } from "./node.ts";
 import { PrefixIndex } from "./prefixCache.ts";
 import { Random } from "./random.ts";
-import type { Fleet } from "./profiles.ts";
+import type { Fleet, NodeProfile } from "./profiles.ts";
 import type { Policy, PolicyKind, World } from "./policy.ts";
 import type { Arrivals } from "./trace.ts";
 import type { Presence } from "../../protocol/link.ts";
 
 /**
  * stall: takes requests and never answers. slow: at a quarter of the stated speed. boast: the same, and attests that it is idle.
- * refuse: gives every request back, unsigned.
+ * refuse: gives every request back, unsigned. overstate: states a curve a hundred times as fast as it is.
  */
-export type Behaviour = "honest" | "stall" | "slow" | "boast" | "refuse";
+export type Behaviour = "honest" | "stall" | "slow" | "boast" | "refuse" | "overstate";
 
 const SLOWNESS = 4;
+const OVERSTATED_TIMES = 100;
 
 export interface SimulationOptions {
   readonly fleet: Fleet;
@@ -75,6 +76,8 @@ interface Told {
 class Simulation {
   readonly #options: SimulationOptions;
   readonly #nodes: readonly SimNode[];
+  /** The nodes as they put it. */
+  readonly #stated: readonly NodeProfile[];
   readonly #index = new PrefixIndex();
   readonly #agenda: Agenda;
   readonly #relayers: readonly Policy[];
@@ -97,6 +100,7 @@ class Simulation {
       ended: (job: Job, isDone: boolean, nowMs: number): void => this.#ended(job, isDone, nowMs),
     };
     this.#nodes = fleet.nodes.map((profile, i) => new SimNode(i, profile, this.#index, listener, ["slow", "boast"].includes(this.#behaviourOf(i)) ? SLOWNESS : 1));
+    this.#stated = statedBy(fleet, (node) => this.#behaviourOf(node));
     this.#presences = fleet.nodes.map(() => new Int32Array(relayers));
     this.#onTheWay = fleet.nodes.map(() => null);
     // Slots: node boundaries, attestations, alarms of relayers, samples of slot use.
@@ -222,7 +226,7 @@ class Simulation {
   #world(relayer: number, random: Random): World {
     const { nodes } = this.#options.fleet;
     return {
-      profiles: nodes, random, party: String(relayer),
+      profiles: this.#stated, random, party: String(relayer),
       fits: (node, job) => job.inputTokens + job.maxOutTokens <= nodes[node]!.kvTokens,
       send: (job, node) => this.#send(job, node),
       refuse: (job) => this.#refuse(job),
@@ -266,4 +270,13 @@ class Simulation {
     job.state = "refused";
     this.#onOver(job);
   }
+}
+
+/** Policies tell kinds of nodes apart by their profile: those that overstate alike are of one kind too. */
+function statedBy({ nodes }: Fleet, behaviourOf: (node: number) => Behaviour): NodeProfile[] {
+  const faster = (one: NodeProfile): NodeProfile => ({
+    ...one, a: one.a / OVERSTATED_TIMES, b: one.b / OVERSTATED_TIMES, e: one.e / OVERSTATED_TIMES, c: one.c / OVERSTATED_TIMES, d: one.d / OVERSTATED_TIMES,
+  });
+  const overstated = new Map([...new Set(nodes)].map((profile) => [profile, faster(profile)]));
+  return nodes.map((profile, node) => (behaviourOf(node) === "overstate" ? overstated.get(profile)! : profile));
 }

@@ -86,7 +86,7 @@ export class Grants {
     return this.partOf(node, nowMs) === 0 ? Infinity : Math.max(0, (this.#usedUntilMs[node] ?? 0) - nowMs);
   }
 
-  /** @param readMs what reading the prompt takes of the node's time */
+  /** @param readMs what reading the prompt takes of the node's time, as fast as it has proved to be */
   sent(node: number, readMs: Millis, nowMs: Millis): void {
     const part = Math.max(PART_MIN, this.partOf(node, nowMs));
     this.#usedUntilMs[node] = Math.max(nowMs, this.#usedUntilMs[node] ?? 0) + Math.min(USED_MS_MAX, readMs / part);
@@ -170,8 +170,13 @@ interface Stretch {
   readonly length: number;
 }
 
-/** A node that claims to read in no time would have the whole line. */
+/** A node that claims to read in no time would have an endless stretch. */
 const READ_MS_MIN: Millis = 1;
+/**
+ * However fast a node says it is, its stretch is no longer than so many of its class's lower median: who boasts would else have most of
+ * the line, and whoever is cut off it alone nothing. An H100 reads three times as fast as the A100 of its class.
+ */
+export const STRETCH_TIMES_MAX = 4;
 
 function linesOf(standings: readonly (Standing | null)[]): Stretch[][] {
   const lines = new Map<number, Stretch[]>();
@@ -181,6 +186,12 @@ function linesOf(standings: readonly (Standing | null)[]): Stretch[][] {
     line.push({ node, nodeId: standing.nodeId, length: 1 / Math.max(READ_MS_MIN, standing.readMs) });
     lines.set(standing.hardwareClass, line);
   }
-  for (const line of lines.values()) line.sort((one, other) => one.nodeId - other.nodeId);
-  return [...lines.values()];
+  return [...lines.values()].map((line) => bounded(line).sort((one, other) => one.nodeId - other.nodeId));
+}
+
+/** By what everybody is told alike, or the cuts would not fit together: what a relayer observed of a node's speed is its own. */
+function bounded(line: readonly Stretch[]): Stretch[] {
+  const lengths = line.map(({ length }) => length).sort((one, other) => one - other);
+  const most = STRETCH_TIMES_MAX * lengths[Math.floor((lengths.length - 1) / 2)]!;
+  return line.map((stretch) => ({ ...stretch, length: Math.min(most, stretch.length) }));
 }

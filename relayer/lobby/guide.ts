@@ -292,7 +292,7 @@ export class Guide<Key> {
     this.#hurried.delete(errand.key);
     this.#entries.delete(errand.key);
     this.#started.set(errand.key, admitted);
-    this.#grants?.sent(node, this.floor.readMs(node, errand.inputTokens), nowMs);
+    this.#grants?.sent(node, this.floor.pace(node, nowMs) * this.floor.readMs(node, errand.inputTokens), nowMs);
     this.floor.sent(errand.key, node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
     this.#silent.set(errand.key, { admitted, node, sentMs: nowMs });
     this.#premises.start(errand, node, expectedOutTokens);

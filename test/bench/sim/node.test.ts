@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { random } from "../../../bench/sim/baselines/simple.ts";
-import { simulate, type SimulationResult } from "../../../bench/sim/simulation.ts";
+import { simulate, type Behaviour, type SimulationResult } from "../../../bench/sim/simulation.ts";
 import { arrivalsOf, ENDLESS, fleetOfOne, profileOf, type SyntheticRow } from "./helpers.ts";
 import type { NodeProfile } from "../../../bench/sim/profiles.ts";
 
@@ -78,12 +78,13 @@ describe("a simulated node", () => {
 
   it("is as dishonest as it is told to be", () => {
     const rows = [{ timeMs: 0, outputTokens: 10 }];
-    const states = (behaviour: "stall" | "slow" | "refuse") => simulate({
+    const states = (behaviour: Behaviour) => simulate({
       fleet: fleetOfOne(profileOf()), arrivals: arrivalsOf(rows), policy: random, seed: 1, targetsOf: () => ENDLESS, attestationAgeMs: 0, behaviourOf: () => behaviour, endMs: 1_000,
     }).jobs.map((job) => [job.state, job.endMs]);
     expect(states("slow")).to.deep.equal([["done", 40]]);
     expect(states("refuse")).to.deep.equal([["failed", 0]]);
     expect(states("stall")).to.deep.equal([["sent", -1]]);
+    expect(states("overstate")).to.deep.equal(states("honest"));
   });
 
   it("serves every request exactly its tokens, whatever comes, and in the same way twice", () => {

@@ -86,6 +86,17 @@ describe("tidelane in the simulator", function () {
     }
   });
 
+  it("among eight relayers leaves none with nothing but nodes that overstate how fast they are", () => {
+    const one = experiment(0.8, { fleet: multiplied(fleet, 3), attestationAgeMs: 2_000 });
+    const goodputOf = (relayers: number): number => {
+      const { jobs } = one.simulate(tidelane, { relayers, endMs: 60_000, behaviourOf: (node) => (node % 9 === 4 ? "overstate" : "honest") });
+      const counted = jobs.filter((job) => job.arrivalMs >= 20_000 && job.arrivalMs < 50_000);
+      return counted.filter((job) => job.isGood).length / counted.length;
+    };
+    // With stretches as long as nodes say, half of the answers were good; one relayer alone, which learns how slow they are, makes eight of ten.
+    expect(goodputOf(8)).to.be.above(goodputOf(1) - 0.1);
+  });
+
   describe("beside dishonest nodes", () => {
     // Two of 18.
     const isBad = (node: number): boolean => node % 9 === 4;

@@ -1,8 +1,11 @@
 // Grants: everybody cuts the nodes alike, the parts add up to the whole, and what nobody else uses is kept from nobody.
 import { expect } from "chai";
 import fc from "fast-check";
-import { cutOf, Grants, type Standing } from "../../../relayer/lobby/grants.ts";
+import { COMMON_PROMPT_TOKENS, cutOf, Grants, STRETCH_TIMES_MAX, type Standing } from "../../../relayer/lobby/grants.ts";
 import { Floor } from "../../../relayer/lobby/floor.ts";
+import { aloneMs } from "../../../relayer/lobby/prices.ts";
+import { modelOf } from "../../../bench/sim/view.ts";
+import { REFERENCE_FLEET } from "../../../bench/sim/profiles.ts";
 import type { NodeModel } from "../../../relayer/lobby/predict.ts";
 import type { Presence } from "../../../protocol/link.ts";
 
@@ -19,6 +22,17 @@ const tellAll = (grants: Grants, nodes: number, presences: readonly Presence[]):
   for (let node = 0; node < nodes; node++) grants.told(node, presences);
 };
 const partsOf = (grants: Grants, nodes: number, nowMs: number): number[] => Array.from({ length: nodes }, (_, node) => grants.partOf(node, nowMs));
+/** Of a class, how long each node's stretch is. */
+const lengthsOf = (line: readonly Standing[]): number[] => {
+  const stated = line.map(({ readMs }) => 1 / Math.max(1, readMs));
+  const lowerMedian = [...stated].sort((one, other) => one - other)[Math.ceil(stated.length / 2) - 1]!;
+  return stated.map((length) => Math.min(length, STRETCH_TIMES_MAX * lowerMedian));
+};
+/** How many of so many like parties have some of each node. */
+const holdersOf = (fleet: readonly Standing[], parties: number): number[] => {
+  const cuts = Array.from({ length: parties }, (_, party) => cutOf(fleet, new Array<number>(parties).fill(1 / parties), party));
+  return fleet.map((_, node) => cuts.filter((cut) => cut[node]! > 1e-6).length);
+};
 const sum = (values: Iterable<number>): number => [...values].reduce((total, one) => total + one, 0);
 
 describe("the cut", () => {
@@ -29,11 +43,10 @@ describe("the cut", () => {
     fc.assert(fc.property(fleets, weights, (fleet, parts) => {
       const cuts = parts.map((_, party) => cutOf(fleet, parts, party));
       for (const node of fleet.keys()) expect(sum(cuts.map((cut) => cut[node]!))).to.be.closeTo(1, 1e-6);
-      const lengthOf = ({ readMs }: Standing): number => 1 / Math.max(1, readMs);
       for (const hardwareClass of new Set(fleet.map((one) => one.hardwareClass))) {
-        const line = fleet.flatMap((one, node) => (one.hardwareClass === hardwareClass ? [{ node, length: lengthOf(one) }] : []));
-        const whole = sum(line.map(({ length }) => length));
-        for (const [party, part] of parts.entries()) expect(sum(line.map(({ node, length }) => cuts[party]![node]! * length)) / whole).to.be.closeTo(part, 1e-6);
+        const line = [...fleet.keys()].filter((node) => fleet[node]!.hardwareClass === hardwareClass);
+        const lengths = lengthsOf(line.map((node) => fleet[node]!));
+        for (const [party, part] of parts.entries()) expect(sum(line.map((node, i) => cuts[party]![node]! * lengths[i]!)) / sum(lengths)).to.be.closeTo(part, 1e-6);
       }
     }));
   });
@@ -46,10 +59,25 @@ describe("the cut", () => {
   });
 
   it("leaves most parties nearly alone on a slow node, and shares a fast one", () => {
-    const fleet = [standing(1, 10), standing(2, 100), standing(3, 100), standing(4, 100)];
-    const cuts = Array.from({ length: 13 }, (_, party) => cutOf(fleet, new Array<number>(13).fill(1 / 13), party));
-    const holders = fleet.map((_, node) => cuts.filter((cut) => cut[node]! > 1e-6).length);
-    expect(holders).to.deep.equal([10, 1, 1, 1]);
+    const fleet = [standing(1, 25), standing(2, 100), standing(3, 100), standing(4, 100)];
+    expect(holdersOf(fleet, 7)).to.deep.equal([4, 1, 1, 1]);
+  });
+
+  it("gives a node no more than a few of its class's, however fast it says that it is", () => {
+    const boaster = standing(1, 0.001);
+    expect(holdersOf([boaster, ...[2, 3, 4, 5].map((id) => standing(id))], 16)).to.deep.equal([8, 2, 2, 2, 2]);
+    expect(cutOf([boaster, standing(2)], [0.5, 0.5], 1)[1]).to.equal(1);
+    expect(cutOf([boaster], [0.5, 0.5], 1)[0]).to.equal(0.5);
+    // Nor does it take of another class, nor where it is one of many that say the same.
+    expect(holdersOf([boaster, standing(2, 100, 2), standing(3, 100, 2)], 2)).to.deep.equal([2, 1, 1]);
+    expect(holdersOf([boaster, standing(2, 0), standing(3, 0)], 3)).to.deep.equal([1, 1, 1]);
+  });
+
+  it("is what the nodes of the reference fleet say of themselves", () => {
+    for (const hardwareClass of ["HIGH", "MID", "LOW"]) {
+      const line = REFERENCE_FLEET.nodes.flatMap((profile, node) => (profile.hardwareClass === hardwareClass ? [standing(node, aloneMs(modelOf(profile), COMMON_PROMPT_TOKENS))] : []));
+      expect(lengthsOf(line)).to.deep.equal(line.map(({ readMs }) => 1 / readMs));
+    }
   });
 });
 

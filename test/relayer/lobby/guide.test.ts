@@ -244,6 +244,24 @@ describe("the guide", () => {
       expect(world.started.size).to.be.within(4, 8);
     });
 
+    it("counts the own part of a node as used up for as long as the node has proved to need, not as it says", () => {
+      const usedMs = (slowness: number): number => {
+        const world = shared();
+        const { floor } = world.guide;
+        for (let i = 0; i < 12; i++) {
+          floor.sent(`early ${i}`, 0, 2_000, 0, world.nowMs);
+          world.nowMs += slowness * (floor.predictedMs(`early ${i}`) - world.nowMs) / floor.pace(0, world.nowMs);
+          floor.firstToken(`early ${i}`, world.nowMs);
+          floor.ended(`early ${i}`, null, world.nowMs);
+        }
+        for (const node of [1, 2, 3]) world.closed.set(node, GATES.indexOf("unfit"));
+        world.arrive("a", { inputTokens: 2_000, tpotTargetMs: 1_000 });
+        expect(world.started.get("a")).to.equal(0);
+        return world.grants!.aheadMs(0, world.nowMs);
+      };
+      expect(usedMs(4) / usedMs(1)).to.be.within(2, 4);
+    });
+
     it("sends who has waited for long wherever there is room", () => {
       const world = shared();
       for (let i = 0; i < 40; i++) world.arrive(`${i}`, { inputTokens: 2_000 });
