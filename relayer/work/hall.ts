@@ -2,7 +2,7 @@
 import { Floor } from "../lobby/floor.ts";
 import { Grants } from "../lobby/grants.ts";
 import { Guide } from "../lobby/guide.ts";
-import { fullTpotMs, type NodeModel } from "../lobby/predict.ts";
+import { fullTpotMs } from "../lobby/predict.ts";
 import { aloneMs } from "../lobby/prices.ts";
 import { GATES } from "../routing/decide.ts";
 import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
