@@ -1,6 +1,5 @@
 // The journal on a real Postgres: the shared promises, and what only a database that can fail has to promise.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync, appendFileSync, mkdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync, appendFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import pg from "pg";
@@ -10,53 +9,38 @@ import { migrate, migrationsIn } from "../../../relayer/adapters/journal/migrate
 import { Spool } from "../../../relayer/adapters/journal/spool.ts";
 import { structToJson } from "../../../protocol/json.ts";
 import { recordToJson } from "../../../protocol/records.ts";
-import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
 import type { Log } from "../../../relayer/ports/world.ts";
 import { ended, type Ended } from "../ended.ts";
 import { servedAtTwo } from "../loops/tallyRig.ts";
 import { codeOf, journalSuite } from "./journalSuite.ts";
+import { ThrowAwayPostgres } from "./throwAwayPostgres.ts";
 
 const quiet: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 describe("the journal", function () {
   this.timeout(30_000);
-  let dir = "";
-  let cluster: PostgresCluster;
-  let admin: pg.Client;
-  let databases = 0;
+  let postgres: ThrowAwayPostgres;
 
-  before(async () => {
-    dir = mkdtempSync(join(tmpdir(), "tidelane-journal-"));
-    cluster = await startPostgres({ dir: join(dir, "postgres") });
-    admin = new pg.Client({ connectionString: cluster.url });
-    await admin.connect();
-  });
-  after(async () => {
-    await admin.end().catch(() => {});
-    // At once: writing many databases to the disk takes longer than all tests, and they are thrown away.
-    process.kill(cluster.pid, "SIGQUIT");
-    await cluster.exited;
-    rmSync(dir, { recursive: true, force: true });
+  before(async () => { postgres = await ThrowAwayPostgres.start("journal"); });
+  after(function () {
+    // Thousands of files, on a disk that others use too.
+    this.timeout(120_000);
+    return postgres.discard();
   });
 
-  const freshDatabase = async (): Promise<string> => {
-    const name = `journal_${databases++}`;
-    await admin.query(`create database ${name}`);
-    return cluster.url.replace(/\/[^/]*$/, `/${name}`);
-  };
-  const spoolDir = (): string => join(dir, `spool_${databases}`);
+  const spoolDir = (): string => join(postgres.dir, `spool_${postgres.databases}`);
   const open = (databaseUrl: string, spool = spoolDir()): Promise<PostgresJournal> => openJournal({ databaseUrl, spoolDir: spool, log: quiet });
 
   describe("in memory", () => journalSuite(async () => ({ journal: new MemoryJournal(), close: async () => {} })));
 
   describe("in Postgres", () => journalSuite(async () => {
-    const journal = await open(await freshDatabase());
+    const journal = await open(await postgres.freshDatabase());
     return { journal, close: () => journal.close() };
   }));
 
   describe("in Postgres only", () => {
     it("holds after it was closed and opened again", async () => {
-      const url = await freshDatabase();
+      const url = await postgres.freshDatabase();
       const one = await ended();
       const before = await open(url);
       await before.putSession(one.session);
@@ -78,10 +62,10 @@ describe("the journal", function () {
     });
 
     it("shares commits between those who wait", async () => {
-      const journal = await open(await freshDatabase());
+      const journal = await open(await postgres.freshDatabase());
       const many = await Promise.all(Array.from({ length: 40 }, (_, i) => ended({ order: { nonce: BigInt(i) } })));
       await journal.putSession(many[0]!.session);
-      const commits = async (): Promise<number> => Number((await admin.query("select sum(xact_commit) as n from pg_stat_database where datname like 'journal_%'")).rows[0].n);
+      const commits = async (): Promise<number> => Number((await postgres.query("select sum(xact_commit) as n from pg_stat_database where datname like 'journal_%'")).rows[0].n);
       const before = await commits();
       await Promise.all(many.map((one) => journal.openTask(one.task, one.voucher)));
       await Promise.all(many.map((one) => journal.finishTask(one.task.taskId, "finished", [one.attempt])));
@@ -92,7 +76,7 @@ describe("the journal", function () {
     });
 
     it("keeps one bad entry from taking its group along", async () => {
-      const journal = await open(await freshDatabase());
+      const journal = await open(await postgres.freshDatabase());
       const [good, twin, other] = await Promise.all([ended(), ended({ order: { nonce: 2n } }), ended({ order: { nonce: 3n } })]);
       for (const one of [good, twin, other]) {
         await journal.putSession(one.session);
@@ -111,7 +95,7 @@ describe("the journal", function () {
     });
 
     it("brings a database of the first form along, with the places of its receipts", async () => {
-      const url = await freshDatabase();
+      const url = await postgres.freshDatabase();
       const client = new pg.Client({ connectionString: url });
       await client.connect();
       await migrate(client, migrationsIn().slice(0, 1));
@@ -131,7 +115,7 @@ describe("the journal", function () {
     });
 
     it("refuses a database that a newer version wrote, and one whose migrations are not its own", async () => {
-      const url = await freshDatabase();
+      const url = await postgres.freshDatabase();
       await (await open(url)).close();
       const client = new pg.Client({ connectionString: url });
       await client.connect();
@@ -144,7 +128,7 @@ describe("the journal", function () {
     });
 
     it("migrates once though two begin at the same time, and leaves nothing half done", async () => {
-      const url = await freshDatabase();
+      const url = await postgres.freshDatabase();
       const clients = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })] as const;
       for (const client of clients) await client.connect();
       const applied = await Promise.all(clients.map((client) => migrate(client)));
@@ -160,10 +144,10 @@ describe("the journal", function () {
     });
 
     it("loses the right to post with its connection", async () => {
-      const url = await freshDatabase();
+      const url = await postgres.freshDatabase();
       const journal = await open(url);
       const lead = (await journal.lead())!;
-      await admin.query("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()");
+      await postgres.query("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()");
       await until(() => !lead.isHeld());
       const next = await journal.lead();
       expect(next?.fence).to.equal(lead.fence + 1n);
@@ -176,32 +160,22 @@ describe("the journal", function () {
     // The databases of the tests above are thousands of files to sync: here, rather than inside a stop that is to be quick.
     before(async function () {
       this.timeout(120_000);
-      await admin.query("checkpoint");
+      await postgres.query("checkpoint");
     });
 
     let url = "";
     let one: Ended;
     let other: Ended;
     beforeEach(async () => {
-      url = await freshDatabase();
+      url = await postgres.freshDatabase();
       [one, other] = await Promise.all([ended(), ended({ order: { nonce: 2n } })]);
     });
-
-    /** Stops the server under the journal and starts it again on the same port. */
-    const outage = async (during: () => Promise<void>): Promise<void> => {
-      await admin.end();
-      await cluster.stop();
-      await during();
-      cluster = await startPostgres({ dir: join(dir, "postgres"), port: Number(new URL(cluster.url).port) });
-      admin = new pg.Client({ connectionString: cluster.url });
-      await admin.connect();
-    };
 
     it("refuses new tasks, spools what finishes and brings it in when the server is back", async () => {
       const journal = await open(url);
       await journal.putSession(one.session);
       await journal.openTask(one.task, one.voucher);
-      await outage(async () => {
+      await postgres.outage(async () => {
         await journal.finishTask(one.task.taskId, "finished", [one.attempt]);
         await journal.finishTask(one.task.taskId, "finished", [one.attempt]);
         expect(journal.isUp()).to.equal(false);
@@ -220,7 +194,7 @@ describe("the journal", function () {
       const journal = await open(url, spool);
       await journal.putSession(one.session);
       await journal.openTask(one.task, one.voucher);
-      await outage(async () => {
+      await postgres.outage(async () => {
         await journal.finishTask(one.task.taskId, "finished", [one.attempt]);
         await journal.close();
       });
@@ -240,13 +214,13 @@ describe("the journal", function () {
       const journal = await open(url);
       await journal.putSession(one.session);
       await journal.openTask(one.task, one.voucher);
-      const workers = readFileSync(`/proc/${cluster.pid}/task/${cluster.pid}/children`, "utf8").trim().split(" ").map(Number);
-      for (const pid of [cluster.pid, ...workers]) process.kill(pid, "SIGSTOP");
+      const workers = readFileSync(`/proc/${postgres.pid}/task/${postgres.pid}/children`, "utf8").trim().split(" ").map(Number);
+      for (const pid of [postgres.pid, ...workers]) process.kill(pid, "SIGSTOP");
       try {
         await journal.finishTask(one.task.taskId, "finished", [one.attempt]);
         expect(journal.isUp()).to.equal(false);
       } finally {
-        for (const pid of [cluster.pid, ...workers]) process.kill(pid, "SIGCONT");
+        for (const pid of [postgres.pid, ...workers]) process.kill(pid, "SIGCONT");
       }
       await until(() => journal.isUp());
       expect((await journal.session(one.session.sessionId))?.charged).to.equal(one.attempt.signed!.charge);

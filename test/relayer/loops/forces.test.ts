@@ -1,10 +1,7 @@
 // Nodes' claims on a real chain against a journal in a real Postgres: answered once where the receipt is settled, left alone
 // where nothing is to be shown, never paid twice; with the process killed at every step.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import pg from "pg";
 import { Mode } from "../../../protocol/constants.ts";
 import { openForceCall, resolveForceCall } from "../../../protocol/forces.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
@@ -14,11 +11,11 @@ import { connectChain, type ViemChain } from "../../../relayer/adapters/chain.ts
 import { createForceReader } from "../../../relayer/adapters/forceReader.ts";
 import { openJournal, type PostgresJournal } from "../../../relayer/adapters/journal.ts";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
-import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
 import { DiskRecords } from "../../../relayer/adapters/records.ts";
 import { Forces, type ForcesOptions } from "../../../relayer/loops/forces.ts";
 import { Settlement } from "../../../relayer/loops/settle.ts";
 import { Watch } from "../../../relayer/loops/watch.ts";
+import { ThrowAwayPostgres } from "../adapters/throwAwayPostgres.ts";
 import { accounts, keys, startLocalChain, type LocalChain } from "../localChain.ts";
 import { HonestWork } from "./honestWork.ts";
 import { bent, catchUp, clock, codeOf, crypto, metrics, never } from "./settleRig.ts";
@@ -32,9 +29,7 @@ describe("nodes' claims", function () {
   this.timeout(60_000);
   let local: LocalChain;
   let chain: ViemChain;
-  let dir = "";
-  let cluster: PostgresCluster;
-  let admin: pg.Client;
+  let postgres: ThrowAwayPostgres;
   let journal: PostgresJournal;
   let databaseUrl = "";
   let snapshot: unknown;
@@ -42,27 +37,20 @@ describe("nodes' claims", function () {
   const log: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: (_fields, message) => { said.push(message); } };
 
   before(async () => {
-    dir = mkdtempSync(join(tmpdir(), "tidelane-forces-"));
-    [local, cluster] = await Promise.all([startLocalChain(W), startPostgres({ dir: join(dir, "postgres") })]);
+    [local, postgres] = await Promise.all([startLocalChain(W), ThrowAwayPostgres.start("forces")]);
     chain = await connectChain({ rpcUrls: [local.url], chainId: 31_337, addresses: local.addresses, posterKey: accounts.poster });
-    admin = new pg.Client({ connectionString: cluster.url });
-    await admin.connect();
   });
   after(async () => {
-    await admin?.end();
-    await cluster?.stop();
+    await postgres?.discard();
     await local?.stop();
-    rmSync(dir, { recursive: true, force: true });
   });
   beforeEach(async () => {
     snapshot = await local.rpc("evm_snapshot");
     await catchUp(local, chain);
     await local.rpc("evm_mine");
     said.length = 0;
-    const name = `forces_${Math.floor(performance.now() * 1_000)}`;
-    await admin.query(`create database ${name}`);
-    databaseUrl = cluster.url.replace(/\/[^/]*$/, `/${name}`);
-    journal = await openJournal({ databaseUrl, spoolDir: join(dir, name), log });
+    databaseUrl = await postgres.freshDatabase();
+    journal = await openJournal({ databaseUrl, spoolDir: join(postgres.dir, `spool_${postgres.databases}`), log });
     const sessions = { isEnding: () => true, refreshNow: async () => {}, refreshInTurn: async () => {} };
     await new Watch({ chain, journal, clock, identity, log, metrics, sessions }).begin();
   });
@@ -71,7 +59,7 @@ describe("nodes' claims", function () {
     await local.rpc("evm_revert", [snapshot]);
   });
 
-  const records = (): DiskRecords => new DiskRecords(join(dir, "records"));
+  const records = (): DiskRecords => new DiskRecords(join(postgres.dir, "records"));
   const settle = async (): Promise<void> => {
     const sessions = { isEnding: () => true, refreshNow: async () => {}, refreshInTurn: async () => {} };
     const settlement = new Settlement({ chain, journal, records: records(), crypto, clock, identity, log, metrics, sessions, entryCost: 1n });
@@ -93,7 +81,7 @@ describe("nodes' claims", function () {
   /** A new connection to the same database: the process that had the old one is gone. */
   const restart = async (): Promise<void> => {
     await journal.close();
-    journal = await openJournal({ databaseUrl, spoolDir: join(dir, "again"), log });
+    journal = await openJournal({ databaseUrl, spoolDir: join(postgres.dir, "again"), log });
   };
   const work = async (mode: number = Mode.VOUCHER, bends: Parameters<HonestWork["session"]>[2] = {}): Promise<[SignedAttempt, HonestWork, Awaited<ReturnType<HonestWork["session"]>>]> => {
     const honest = new HonestWork(local, journal);

@@ -1,8 +1,6 @@
 // Tasks ahead of their rows on a real database: a process that dies in between, and two processes that serve one session.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -10,7 +8,7 @@ import { expect } from "chai";
 import pg from "pg";
 import { openJournal, type PostgresJournal } from "../../../relayer/adapters/journal.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
-import { startPostgres, type PostgresCluster } from "../../../relayer/adapters/postgres.ts";
+import { ThrowAwayPostgres } from "../adapters/throwAwayPostgres.ts";
 import { all, endOf, failure, textOf } from "./taskChecks.ts";
 import { answers } from "./world.ts";
 import { rigOf, SESSION } from "./headStartRig.ts";
@@ -20,41 +18,26 @@ const CHILD = join(dirname(fileURLToPath(import.meta.url)), "headStartChild.ts")
 
 describe("a task ahead of its row, in Postgres", function () {
   this.timeout(60_000);
-  let dir = "";
-  let cluster: PostgresCluster;
-  let admin: pg.Client;
+  let postgres: ThrowAwayPostgres;
   const journals: PostgresJournal[] = [];
-  let databases = 0;
 
-  before(async () => {
-    dir = mkdtempSync(join(tmpdir(), "tidelane-head-start-"));
-    cluster = await startPostgres({ dir: join(dir, "postgres") });
-    admin = new pg.Client({ connectionString: cluster.url });
-    await admin.connect();
-  });
+  before(async () => { postgres = await ThrowAwayPostgres.start("head_start"); });
   afterEach(async () => { for (const journal of journals.splice(0)) await journal.close(); });
-  after(async () => {
-    await admin.end().catch(() => {});
-    // At once: writing many databases to the disk takes longer than all tests, and they are thrown away.
-    process.kill(cluster.pid, "SIGQUIT");
-    await cluster.exited;
-    rmSync(dir, { recursive: true, force: true });
+  after(function () {
+    // Thousands of files, on a disk that others use too.
+    this.timeout(120_000);
+    return postgres.discard();
   });
 
-  const freshDatabase = async (): Promise<string> => {
-    const name = `head_start_${databases++}`;
-    await admin.query(`create database ${name}`);
-    return cluster.url.replace(/\/[^/]*$/, `/${name}`);
-  };
   const open = async (databaseUrl: string): Promise<PostgresJournal> => {
-    const journal = await openJournal({ databaseUrl, spoolDir: join(dir, `spool_${databases}_${journals.length}`), log: silentLog });
+    const journal = await openJournal({ databaseUrl, spoolDir: join(postgres.dir, `spool_${postgres.databases}_${journals.length}`), log: silentLog });
     journals.push(journal);
     return journal;
   };
 
   it("leaves nothing behind where its process is killed before the row is there: the next order takes its nonce, and is charged once", async () => {
-    const url = await freshDatabase();
-    const child: ChildProcess = spawn(process.execPath, [CHILD, url, join(dir, "spool_child")], { stdio: ["pipe", "pipe", "inherit"] });
+    const url = await postgres.freshDatabase();
+    const child: ChildProcess = spawn(process.execPath, [CHILD, url, join(postgres.dir, "spool_child")], { stdio: ["pipe", "pipe", "inherit"] });
     const lines: Interface = createInterface({ input: child.stdout! });
     const told = lines[Symbol.asyncIterator]();
     const next = async (): Promise<Record<string, string>> => JSON.parse((await told.next()).value as string) as Record<string, string>;
@@ -91,7 +74,7 @@ describe("a task ahead of its row, in Postgres", function () {
   });
 
   it("answers everybody, with every nonce once, where two processes serve one session in turn", async () => {
-    const url = await freshDatabase();
+    const url = await postgres.freshDatabase();
     const one = await rigOf(await open(url), null, answers("one"));
     const two = await rigOf(await open(url), one.apiKey, answers("two"));
     two.world.nodes[0]!.seq += 1n << 40n;
