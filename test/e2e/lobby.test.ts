@@ -54,7 +54,7 @@ describe("a lobby before real nodes", function () {
   }
 
   const costOf = ({ chunks }: Answer) => chunks.find((chunk) => chunk.tidelane)!.tidelane!;
-  const status = async () => await (await fetch(`${network.devnet.relayerUrl}/tidelane/v1/status`)).json() as { fleet: { nodes: { slots: number; inFlight: number }[] }; lobby: { waiting: number; deferred: number } };
+  const status = async () => await (await fetch(`${network.devnet.relayerUrl}/tidelane/v1/status`)).json() as { fleet: { nodes: { nodeId: number; slots: number; inFlight: number }[] }; lobby: { waiting: number; deferred: number } };
   const session = async () => await (await fetch(`${network.devnet.relayerUrl}/tidelane/v1/sessions/${sessionId}`)).json() as { charged: string; reserved: string };
   /** Every slot is busy for some seconds. */
   const flood = (count: number): Promise<Answer>[] => Array.from({ length: count }, () => streamed({ max_tokens: 60 }));
@@ -126,7 +126,12 @@ describe("a lobby before real nodes", function () {
     try {
       // More than the other one can take at once, so some are sent there; once they are overdue nobody else is.
       const early = Array.from({ length: 3 * SLOTS }, () => streamed());
-      await new Promise((wake) => setTimeout(wake, 2_500));
+      let answered = 0;
+      for (const one of early) void one.then(() => answered++, () => undefined);
+      await until("what the other one takes is answered, and what this one has is all that is left", async () => {
+        const held = (await status()).fleet.nodes.find(({ nodeId }) => nodeId === right)!.inFlight;
+        return held > 0 && answered + held === early.length;
+      });
       const answers = await Promise.all(Array.from({ length: 2 * SLOTS }, () => streamed({ max_tokens: 4 })));
       expect(answers.map((answer) => answer.isWhole && costOf(answer).node)).to.not.include(right).and.not.include(false);
       network.devnet.nodeProcess("right").kill("SIGCONT");
