@@ -31,6 +31,7 @@ class PolyServe implements Policy {
   }
 
   arrived(job: Job, nowMs: number): void {
+    if (!this.#world.profiles.some((_, node) => this.#world.fits(node, job))) return this.#world.refuse(job);
     this.#floor.mix.arrived(job.inputTokens);
     if (!this.#placeAnywhere(job, nowMs)) this.#pending.push(job);
     this.#wakeForNext();

@@ -69,6 +69,12 @@ describe("baselines", () => {
       expect(jobs.map((job) => job.state)).to.deep.equal(["refused", "done"]);
     });
 
+    it(`${name}: does so too where nobody could promise it a time`, () => {
+      const targetsOf = (row: number) => ({ ttftMs: row === 0 ? Infinity : 2_000, tpotMs: 100 });
+      const { jobs } = run(name, fleetOfOne(PROFILES["3070"]!), arrivalsOf([{ timeMs: 0, inputTokens: 50_000 }, { timeMs: 5, inputTokens: 10 }]), { targetsOf });
+      expect(jobs.map((job) => job.state)).to.deep.equal(["refused", "done"]);
+    });
+
     it(`${name}: works a fleet of one node`, () => {
       expect(run(name, fleetOfOne(PROFILES["a100"]!), chats(1, 30, 2)).jobs.every((job) => job.state === "done")).to.equal(true);
     });
