@@ -224,8 +224,8 @@ export class Guide<Key> {
     const expectedOutTokens = Math.round(Math.min(maxOutTokens, errand.foretoldOutTokens ?? this.floor.mix.expectedOutTokens(inputTokens)));
     return {
       errand, payer, conversation, inputTokens, expectedOutTokens, waitMsMax, dueMs, weight,
-      // The time after which even an idle node would be too late.
-      latestStartMs: errand.isPatient ? Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
+      // The time after which even an idle node would be too late; long past where there is no node.
+      latestStartMs: errand.isPatient ? Infinity : bestTtftMs === Infinity ? -Infinity : arrivalMs + TTFT_PART * errand.ttftTargetMs - bestTtftMs,
       fits: this.#market.wasteOf(inputTokens, expectedOutTokens, errand.ttftTargetMs), isShutOut: this.#isShutOut(errand, nowMs),
     };
   }

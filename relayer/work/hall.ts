@@ -77,6 +77,8 @@ export class Hall {
   readonly #kinds = new Kinds();
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
+  /** How often nodes have told of themselves. */
+  #statements = 0;
   #serviceMs: Millis | null = null;
   #isChecking = false;
 
@@ -112,11 +114,11 @@ export class Hall {
 
   /** Slots of all nodes, as the lobby counts them. */
   get slots(): number {
-    return this.#guide.floor.models.reduce((sum, { slots }) => sum + slots, 0);
+    return sumOf(this.#guide.floor.models.map(({ slots }) => slots));
   }
 
   get running(): number {
-    return this.#nodeIds.reduce((sum, _, place) => sum + this.#guide.floor.inFlight[place]!, 0);
+    return sumOf(this.#guide.floor.inFlight);
   }
 
   /** Whether there is something that time alone may change. */
@@ -141,6 +143,7 @@ export class Hall {
   attested(nodeId: number, standing: Standing | null): void {
     const place = this.#placeOf.get(nodeId);
     const { floor } = this.#guide;
+    this.#statements++;
     if (standing === null) {
       this.#kinds.isAbsent(nodeId);
       if (place !== undefined) floor.restate(place, { ...floor.models[place]!, slots: 0 });
@@ -242,9 +245,17 @@ export class Hall {
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
     const { request, wish } = guest;
     const bestTtftMs = this.bestTtftMs(request.inputTokens);
+    let [asOf, ttftMs, tpotMs] = [-1, 0, 0];
+    const follow = (): void => {
+      if (asOf === this.#statements) return;
+      [asOf, ttftMs, tpotMs] = [this.#statements, ttftTargetMs(this.bestTtftMs(request.inputTokens)), tpotTargetMs(this.#bestTpotMs(request.inputTokens))];
+    };
     return {
+      // Targets follow what nodes are learnt to be: by what was known when it came, an idle fleet could stay closed to who waits.
+      get ttftTargetMs() { return follow(), ttftMs; },
+      get tpotTargetMs() { return follow(), tpotMs; },
       key: guest, payer: wish.payer, conversation: request.conversationKey ?? "", arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
-      ttftTargetMs: ttftTargetMs(bestTtftMs), tpotTargetMs: tpotTargetMs(this.#bestTpotMs(request.inputTokens)), isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
+      isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
       dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
     };
   }
@@ -346,3 +357,5 @@ export class Hall {
     this.#options.onRefused(guest, reason, retryAfterMs, this.#guide.expectedWaitMs(guest.wish.payer, this.#options.clock.monotonicMs()));
   }
 }
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, one) => sum + one, 0);

@@ -162,6 +162,26 @@ describe("the reception", () => {
     expect(late.choice).to.not.equal(null);
   });
 
+  it("keeps no idle node closed to who waits because it has proved slower since", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { slots: 1 });
+    let running = rig.ask();
+    await settled();
+    const flex = rig.ask({ isDeferrable: true, waitMsMax: 600_000 });
+    // Each is answered much later than the node's curve says: it is learnt to be slower than what was promised when flex came.
+    for (let i = 0; i < 4; i++) {
+      const next = rig.ask();
+      await settled();
+      running.choice!.booking.firstToken(60_000);
+      running.choice!.booking.release("completed");
+      for (let second = 0; second < 20 && !next.choice; second++) await rig.passAttesting(1_000, [1], 1);
+      running = next;
+    }
+    rig.finish(running);
+    for (let second = 0; second < 60 && !flex.choice; second++) await rig.passAttesting(1_000, [1], 1);
+    expect(flex.choice).to.not.equal(null);
+  });
+
   it("breaks a silent node out, and finds it again when it answers", async () => {
     const rig = new ReceptionRig();
     await rig.nodes.join(1, { slots: 4 });
@@ -327,6 +347,41 @@ describe("the reception", () => {
       const none = rig.ask({ waitMsMax: 0 });
       await rig.passAttesting(3_000, [1], 0);
       expect(none.error).to.not.equal(null);
+    });
+
+    it("where all nodes have fallen silent, whoever will not wait is told at once, and the others are served when they are back", async () => {
+      const rig = new ReceptionRig();
+      await rig.nodes.join(1, { slots: 1 });
+      const first = rig.ask();
+      await settled();
+      // Flex waits without a line that would turn others away before they are looked at.
+      const flex = rig.ask({ isDeferrable: true, waitMsMax: 600_000 });
+      await rig.clock.passBy(8_000);
+      const hurried = Array.from({ length: 20 }, (_, i) => rig.ask({ waitMsMax: 0, payer: `payer ${i}` }));
+      await settled();
+      expect(hurried.map(({ error }) => error?.code)).to.deep.equal(hurried.map(() => "saturated"));
+      const patient = rig.ask({ payer: "patient" });
+      rig.finish(first);
+      for (let round = 0; round < 12; round++) {
+        await rig.passAttesting(1_000, [1], 1);
+        for (const asked of [flex, patient]) if (asked.choice) rig.finish(asked);
+      }
+      expect([flex, patient].map(({ choice }) => choice?.nodeId)).to.deep.equal([1, 1]);
+    });
+
+    it("all nodes full by what they say of others' work: nobody is lost, and the line moves when that ends", async () => {
+      const rig = new ReceptionRig();
+      const full = { slots: 2, computeBps: 10_000, memoryBps: 10_000, queueBps: 10_000, networkBps: 10_000, queuedTokens: 5_000 };
+      for (const nodeId of [1, 2]) await rig.nodes.join(nodeId, full);
+      const [hurried, patient] = [rig.ask({ waitMsMax: 0 }), rig.ask()] as const;
+      for (let second = 0; second < 5; second++) {
+        await rig.clock.passBy(1_000);
+        for (const nodeId of [1, 2]) await rig.nodes.attest(nodeId, full);
+      }
+      expect([hurried.error?.code, patient.error, patient.choice]).to.deep.equal(["saturated", null, null]);
+      expect(patient.told.length).to.be.above(3);
+      await rig.passAttesting(2_000, [1, 2]);
+      expect(patient.choice).to.not.equal(null);
     });
 
     it("negative figures, more than all, a million slots and clocks five minutes off crash and stall nothing", async () => {
