@@ -1,7 +1,7 @@
 // `npm run bench:routing`: routing policies on a trace at a multiple of a fleet's capacity, in the simulator.
 // usage: npm run bench:routing -- [--trace FILE] [--fleet FILE] [--load X] [--policies all|A,B] [--seed N] [--json OUT]
 //        npm run bench:routing -- --report [--traces A,B] [--loads X,Y] [--seeds N,M] [--threads N] [--keep FOLDER]
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -12,6 +12,7 @@ import { listOf, numberOf, numbersOf, SEED_MAX, wholeOf, withoutNoise } from "./
 import { Progress } from "./routing/progress.ts";
 import { howMade, writeReport } from "./routing/report.ts";
 import { tableOf } from "./routing/table.ts";
+import { InvalidValueError } from "../protocol/errors.ts";
 import { Experiment, type ExperimentReport } from "./sim/experiment.ts";
 import { policiesOf } from "./sim/policies.ts";
 
@@ -50,6 +51,7 @@ type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"
 async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({ args: [...args], options });
   if (values.help) return void process.stdout.write(`${HELP}\n`);
+  requireWritable(values.json);
   if (values.report) await report(values, args);
   else single(values);
 }
@@ -83,6 +85,14 @@ async function report(values: Values, args: readonly string[]): Promise<void> {
   });
   writeReport(values.out, reports, howMade("bench:routing", args, (performance.now() - startedMs) / 1_000));
   output(values.json, reports, () => reports.map(tableOf).join("\n\n"));
+}
+
+/** Known before hours of work, not after them. @throws InvalidValueError */
+function requireWritable(to: string | undefined): void {
+  if (to === undefined || to === "-") return;
+  if (!statSync(dirname(to), { throwIfNoEntry: false })?.isDirectory() || statSync(to, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new InvalidValueError("--json", `a file in a folder that exists, or -, not ${to}`);
+  }
 }
 
 function output(to: string | undefined, result: ExperimentReport | readonly ExperimentReport[], table: () => string): void {

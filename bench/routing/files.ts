@@ -1,5 +1,5 @@
 // Traces and fleets from disk.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -14,10 +14,12 @@ const BYTES_MAX = 2 ** 30;
 
 /** @param file a path, or the name of a trace in bench/traces; gzip or plain CSV @throws InvalidValueError where there is none */
 export function readTrace(file: string): Trace {
-  const path = [file, join(TRACES, file), join(TRACES, `${file}.csv.gz`)].find((one) => existsSync(one));
+  const path = [file, join(TRACES, file), join(TRACES, `${file}.csv.gz`)].find(isFile);
   if (!path) throw new InvalidValueError("--trace", `a file or a trace of bench/traces, not ${file}`);
   return parseTrace(textOf(path), basename(path).replace(/\.csv(\.gz)?$/, ""));
 }
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 function textOf(path: string): string {
   const bytes = readFileSync(path);
@@ -32,6 +34,6 @@ function textOf(path: string): string {
 /** @param file a path to JSON; undefined: the reference fleet, eight times for Mooncake's traces */
 export function readFleet(file: string | undefined, trace: string): Fleet {
   if (file === undefined) return multiplied(REFERENCE_FLEET, trace.startsWith("mooncake") ? MOONCAKE_TIMES : 1);
-  if (!existsSync(file)) throw new InvalidValueError("--fleet", `a file with a fleet as JSON, not ${file}`);
+  if (!isFile(file)) throw new InvalidValueError("--fleet", `a file with a fleet as JSON, not ${file}`);
   return parseFleet(readFileSync(file, "utf8"), basename(file).replace(/\.json$/, ""));
 }

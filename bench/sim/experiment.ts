@@ -3,6 +3,7 @@ import { capacityCopies, FluidBound } from "./bounds.ts";
 import { idealHits, quartileBounds, type Sample } from "./classes.ts";
 import { hashUnit, Random } from "./random.ts";
 import { quantile, score, type PolicyReport } from "./score.ts";
+import { InvalidValueError } from "../../protocol/errors.ts";
 import { simulate, WINDOW_MS, type SimulationOptions, type SimulationResult } from "./simulation.ts";
 import { TPOT_TARGET_MS, TraceTargets, TTFT_RULE } from "./targets.ts";
 import { overlay, type Arrivals, type Trace } from "./trace.ts";
@@ -67,6 +68,7 @@ export class Experiment {
     this.arrivals = overlay(trace, capacity * load, ARRIVALS_END_MS, new Random(seed).fork("arrivals"));
     const inWindow = [...this.arrivals.row].filter((_, i) => isInWindow(this.arrivals.timeMs[i]!));
     const feasible = inWindow.filter((row) => this.#targets.isFeasible[row] === 1);
+    if (feasible.length === 0) throw new InvalidValueError("load", `so much of ${trace.name} that within ten minutes a request comes which a node can serve in time`);
     const sample: Sample = { trace, rows: Int32Array.from(feasible), cached: idealHits(trace) };
     const ttfts = Float64Array.from(feasible, (row) => this.#targets.ttftMs[row]!).sort();
     this.#quartileBounds = quartileBounds(sample);

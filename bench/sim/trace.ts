@@ -44,7 +44,7 @@ const BLOCK_ID_MAX = 2 ** 31 - 2;
  */
 export function parseTrace(text: string, name: string): Trace {
   const lines = text.trimEnd().split("\n");
-  const header = lines[0]!.trim().split(",");
+  const header = cellsOf(lines[0]!);
   const column = (title: string): number => header.indexOf(title);
   const [atArrival, atInput, atOutput, atSession, atBlocks] = ["arrival_ms", "input_tokens", "output_tokens", "session_id", "hash_blocks_512"].map(column) as
     [number, number, number, number, number];
@@ -57,13 +57,14 @@ export function parseTrace(text: string, name: string): Trace {
   const sessions = new Int32Array(rows).fill(-1);
   const blocks: Int32Array[] = [];
   for (let row = 0; row < rows; row++) {
-    const cells = lines[row + 1]!.trim().split(",");
+    const cells = cellsOf(lines[row + 1]!);
     const number = (at: number, least: number, most: number): number => {
       const value = Number(cells[at]);
       if (cells[at] === "" || !(value >= least && value <= most)) throw new InvalidValueError(`${name} line ${row + 2}, ${header[at]}`, `a number from ${least} to ${most}`);
       return value;
     };
-    arrivalMs[row] = number(atArrival, row === 0 ? 0 : arrivalMs[row - 1]!, 2 ** 40);
+    arrivalMs[row] = number(atArrival, 0, 2 ** 40);
+    if (row > 0 && arrivalMs[row]! < arrivalMs[row - 1]!) throw new InvalidValueError(`${name} line ${row + 2}, arrival_ms`, "no time before that of the line above: a trace sorted by arrival_ms");
     inputTokens[row] = Math.max(1, number(atInput, 0, TOKENS_MAX));
     outputTokens[row] = Math.max(1, number(atOutput, 0, TOKENS_MAX));
     if (atSession >= 0 && cells[atSession] !== "") sessions[row] = number(atSession, 0, 2 ** 31 - 1);
@@ -109,6 +110,9 @@ export function overlay(trace: Trace, copies: number, durationMs: number, random
     trace, copies, timeMs: Float64Array.from(found, (one) => one.timeMs), row: Int32Array.from(found, (one) => one.row), copy: Int32Array.from(found, (one) => one.copy),
   };
 }
+
+/** Some write every cell in quotes, or a space after the comma. */
+const cellsOf = (line: string): string[] => line.replaceAll('"', "").split(",").map((cell) => cell.trim());
 
 /** The session decides whether a request is kept; where there is none the request itself. */
 const keyOf = (trace: Trace, row: number): number => (trace.sessions[row]! >= 0 ? trace.sessions[row]! : trace.sessionsEnd + row);

@@ -83,6 +83,7 @@ describe("bench:routing", function () {
 
   for (const [what, args, told] of [
     ["a trace that is torn", ["--trace", "torn.csv.gz"], "torn.csv.gz"], ["blocks that are no numbers", ["--trace", "blocks.csv"], "line 2, hash_blocks_512"],
+    ["a folder for a trace", ["--trace", "."], "--trace"], ["a folder for a fleet", ["--fleet", "."], "--fleet"],
     ["a fleet that is too slow for anything", ["--fleet", "slow.json"], "fleet"],
   ] as const) {
     it(`${what}: one line that names it, exit code 2`, async () => {
@@ -96,7 +97,7 @@ describe("bench:routing", function () {
   for (const [what, args, told] of [
     ["an unknown option", ["--nonsense"], "--nonsense"], ["a load of nothing", ["--load", "0"], "--load"], ["a load of text", ["--load", "much"], "--load"],
     ["half a seed", ["--seed", "1.5"], "--seed"], ["no such trace", ["--trace", "/nowhere.csv"], "--trace"], ["no such fleet", ["--fleet", "/nowhere.json"], "--fleet"],
-    ["an unknown policy", ["--policies", "best"], "best"],
+    ["an unknown policy", ["--policies", "best"], "best"], ["a place for the result that is none", ["--json", "/nowhere/out.json"], "--json"],
   ] as const) {
     it(`${what}: one line that names it, exit code 2`, async () => {
       const { code, stdout, stderr } = await command(...args);

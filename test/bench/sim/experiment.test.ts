@@ -67,6 +67,9 @@ describe("an experiment", function () {
   it("names what is asked for wrongly", () => {
     expect(() => policiesOf("mooncake,nonsense")).to.throw("nonsense");
     expect(policiesOf("all")).to.equal(POLICIES);
+    // Three in one millisecond are three thousand a second: of what the fleet can carry of that, hardly a request ever comes.
+    const burst = parseTrace("arrival_ms,input_tokens,output_tokens\n0,100,20\n0,100,20\n0,100,20\n", "burst");
+    expect(() => new Experiment({ trace: burst, fleet, load: 0.01, seed: 1, attestationAgeMs: 500 })).to.throw("so much of burst");
   });
 });
 

@@ -17,6 +17,13 @@ describe("traces", () => {
     expect(trace.bucketMs).to.equal(0);
   });
 
+  it("are read in any order of columns, in quotes, with spaces, with either end of line", () => {
+    const rows = ["output_tokens, extra, input_tokens, arrival_ms", '"20",x,"100","0"', "30, y, 200, 1000", ""];
+    const trace = parseTrace(rows.join("\r\n"), "other");
+    expect([...trace.arrivalMs, ...trace.inputTokens, ...trace.outputTokens]).to.deep.equal([0, 1_000, 100, 200, 20, 30]);
+    expect(trace.blocks).to.equal(null);
+  });
+
   for (const [what, text, place] of [
     ["no header", "1,2,3\n1,2,3", "line 1"], ["no rows", HEADER, "test"], ["text for a number", csv("0,x,3,,"), "line 2, input_tokens"],
     ["arrivals out of order", csv("5,1,1,,", "4,1,1,,"), "line 3, arrival_ms"], ["a negative length", csv("0,-1,1,,"), "line 2, input_tokens"],
