@@ -53,8 +53,8 @@ describe("the journal", function () {
     });
 
     it("gives a payer at two processes one share of all, as they tell each other what they gave", async () => {
-      const url = await freshDatabase();
-      const journals = [await open(url), await open(url, join(dir, "spool_other"))] as const;
+      const url = await postgres.freshDatabase();
+      const journals = [await open(url), await open(url, join(postgres.dir, "spool_other"))] as const;
       const { both, first, second } = await servedAtTwo(journals, true);
       expect(both + first + second).to.equal(40);
       expect(Math.max(both, first, second) - Math.min(both, first, second)).to.be.below(4);
