@@ -2,10 +2,7 @@
 import { Floor } from "../lobby/floor.ts";
 import { Grants } from "../lobby/grants.ts";
 import { Guide } from "../lobby/guide.ts";
-import { fullTpotMs } from "../lobby/predict.ts";
-import { aloneMs } from "../lobby/prices.ts";
 import { GATES } from "../routing/decide.ts";
-import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
 import { Tally, type Given } from "../lobby/tally.ts";
 import { Kinds } from "./kinds.ts";
 import { Met, type LearntInHall } from "./learnt.ts";
@@ -77,8 +74,6 @@ export class Hall {
   readonly #kinds = new Kinds();
   readonly #guests = new Set<Guest>();
   #chosen: Choice | null = null;
-  /** How often nodes have told of themselves. */
-  #statements = 0;
   #serviceMs: Millis | null = null;
   #isChecking = false;
 
@@ -92,7 +87,7 @@ export class Hall {
       choose: ({ key }, _expectedOutTokens, _nowMs, gate) => this.#choose(key, gate),
       start: ({ key }) => this.#start(key),
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
-      bestTtftMs: (inputTokens) => this.bestTtftMs(inputTokens),
+      bestTtftMs: (inputTokens) => this.#kinds.bestTtftMs(inputTokens),
     }, options.parameters, this.#grants, this.tally);
   }
 
@@ -143,7 +138,6 @@ export class Hall {
   attested(nodeId: number, standing: Standing | null): void {
     const place = this.#placeOf.get(nodeId);
     const { floor } = this.#guide;
-    this.#statements++;
     if (standing === null) {
       this.#kinds.isAbsent(nodeId);
       if (place !== undefined) floor.restate(place, { ...floor.models[place]!, slots: 0 });
@@ -237,23 +231,13 @@ export class Hall {
     this.#guide.pump(this.#options.clock.monotonicMs());
   }
 
-  /** First token of such a prompt on the node that is quickest when idle. */
-  bestTtftMs(inputTokens: Tokens): Millis {
-    return this.#kinds.leastOf((model) => aloneMs(model, inputTokens));
-  }
-
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
     const { request, wish } = guest;
-    const bestTtftMs = this.bestTtftMs(request.inputTokens);
-    let [asOf, ttftMs, tpotMs] = [-1, 0, 0];
-    const follow = (): void => {
-      if (asOf === this.#statements) return;
-      [asOf, ttftMs, tpotMs] = [this.#statements, ttftTargetMs(this.bestTtftMs(request.inputTokens)), tpotTargetMs(this.#bestTpotMs(request.inputTokens))];
-    };
+    const bestTtftMs = this.#kinds.bestTtftMs(request.inputTokens);
+    const targets = this.#kinds.targetsOf(request.inputTokens);
     return {
-      // Targets follow what nodes are learnt to be: by what was known when it came, an idle fleet could stay closed to who waits.
-      get ttftTargetMs() { return follow(), ttftMs; },
-      get tpotTargetMs() { return follow(), tpotMs; },
+      get ttftTargetMs() { return targets().ttftMs; },
+      get tpotTargetMs() { return targets().tpotMs; },
       key: guest, payer: wish.payer, conversation: request.conversationKey ?? "", arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
       isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
       dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
@@ -262,12 +246,7 @@ export class Hall {
 
   /** Before anything was finished: as long as this one would take on a full node, by the curves. */
   #guessedServiceMs({ inputTokens, maxOutTokens, bestTtftMs }: Errand<Guest>): Millis {
-    return Math.max(1, bestTtftMs + Math.min(maxOutTokens, this.#guide.floor.mix.expectedOutTokens(inputTokens)) * this.#bestTpotMs(inputTokens));
-  }
-
-  /** Time per token on the quickest node while it reads other prompts too. */
-  #bestTpotMs(inputTokens: Tokens): Millis {
-    return this.#kinds.leastOf((model) => fullTpotMs(model, { running: 1, contextTokens: inputTokens }));
+    return Math.max(1, bestTtftMs + Math.min(maxOutTokens, this.#guide.floor.mix.expectedOutTokens(inputTokens)) * this.#kinds.bestTpotMs(inputTokens));
   }
 
   #join(nodeId: number, { kind, model }: Standing): void {

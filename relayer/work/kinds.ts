@@ -1,7 +1,9 @@
 // The kinds of nodes in a hall: nodes that state the same of themselves are alike, and the last of them stands for all that are there.
-import type { NodeModel } from "../lobby/predict.ts";
+import { fullTpotMs, type NodeModel } from "../lobby/predict.ts";
+import { aloneMs } from "../lobby/prices.ts";
+import { tpotTargetMs, ttftTargetMs } from "../lobby/targets.ts";
 import type { Standing } from "./standing.ts";
-import type { Millis } from "../../protocol/units.ts";
+import type { Millis, Tokens } from "../../protocol/units.ts";
 
 /** Kinds of nodes that are told apart; further ones count as the last. */
 const KINDS_MAX = 8;
@@ -10,6 +12,9 @@ export class Kinds {
   readonly #numbers = new Map<string, number>();
   /** By kind: as the last of its nodes put it, and which are there. */
   readonly #present = Array.from({ length: KINDS_MAX }, () => ({ model: null as NodeModel | null, nodeIds: new Set<number>() }));
+
+  /** How often nodes have told of themselves. */
+  #statements = 0;
 
   /** @returns the kind's number, from 0 without a gap; a new one where it was not met before */
   numberOf(kind: string): number {
@@ -26,11 +31,35 @@ export class Kinds {
   }
 
   isAbsent(nodeId: number): void {
+    this.#statements++;
     for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
   }
 
-  /** @returns the least time of all kinds that are there; Infinity where none is */
-  leastOf(timeMs: (model: NodeModel) => Millis): Millis {
+  /** First token of such a prompt on the node that is quickest when idle; Infinity where there is none. */
+  bestTtftMs(inputTokens: Tokens): Millis {
+    return this.#leastOf((model) => aloneMs(model, inputTokens));
+  }
+
+  /** Time per token on the quickest node while it reads other prompts too. */
+  bestTpotMs(inputTokens: Tokens): Millis {
+    return this.#leastOf((model) => fullTpotMs(model, { running: 1, contextTokens: inputTokens }));
+  }
+
+  /**
+   * What is promised for a prompt. It follows what nodes are learnt to be: by what was known when a request came, an idle fleet that has
+   * proved slower would stay closed to it for as long as it can wait.
+   */
+  targetsOf(inputTokens: Tokens): () => { readonly ttftMs: Millis; readonly tpotMs: Millis } {
+    let asOf = -1;
+    let targets = { ttftMs: 0, tpotMs: 0 };
+    return () => {
+      if (asOf !== this.#statements) targets = { ttftMs: ttftTargetMs(this.bestTtftMs(inputTokens)), tpotMs: tpotTargetMs(this.bestTpotMs(inputTokens)) };
+      asOf = this.#statements;
+      return targets;
+    };
+  }
+
+  #leastOf(timeMs: (model: NodeModel) => Millis): Millis {
     return this.#present.reduce((least, { model, nodeIds }) => (model !== null && nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
   }
 }
