@@ -10,7 +10,7 @@ import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker, Pace } from "./pace.ts";
 import type { Grants } from "./grants.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
-import { Market } from "./market.ts";
+import { AHEAD_MS, Market } from "./market.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
 import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
@@ -23,13 +23,6 @@ const TTFT_PART = 0.95;
 const TPOT_PART = 0.98;
 /** While nobody is turned away, first tokens are to come in the least of these parts of their target that any node can keep. */
 const EBB_TTFT_PARTS = [0.2, 0.35, 0.5] as const;
-/** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
-const AHEAD_MS = 150;
-/**
- * At the ebb a strong node may have more, for a long prompt behind others there is read sooner than alone on a weak one: so much up to
- * this part of what the fleet can carry, then less and less.
- */
-const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
@@ -124,7 +117,7 @@ export class Guide<Key> {
     this.floor.mix.arrived(errand.inputTokens);
     this.#market.arrived(nowMs);
     const admitted = this.#assess(errand, nowMs);
-    const verdict = this.#lobby.offer(admitted, nowMs);
+    const verdict = this.#lobby.offer(admitted, nowMs, (line) => this.#hasPlaceBeside(line, admitted, nowMs));
     if (!verdict.admitted) {
       this.#premises.refuse(errand, verdict.reason, verdict.retryAfterMs);
       return null;
@@ -230,6 +223,13 @@ export class Guide<Key> {
     };
   }
 
+  /** Whether it finds a place at once on a node that could read nothing in time for any of those who wait. */
+  #hasPlaceBeside(line: readonly Waiting<Admitted<Key>>[], admitted: Admitted<Key>, nowMs: Millis): boolean {
+    this.#findRoom(nowMs);
+    const isOfNoUse = (node: number): boolean => line.every(({ item }) => this.#market.wasteAt(node, item.fits) === Infinity);
+    return this.#roomy.some((node) => this.#gate(admitted, node, nowMs) === OPEN && isOfNoUse(node));
+  }
+
   /** Whether no node of which a part is granted could ever take it. */
   #isShutOut(errand: Errand<Key>, nowMs: Millis): boolean {
     const grants = this.#grants;
@@ -269,10 +269,7 @@ export class Guide<Key> {
   }
 
   #aheadMsMax(nowMs: Millis): Millis {
-    const load = this.#market.load(nowMs);
-    if (this.#lobby.refusedPart > 0 || load === null) return AHEAD_MS;
-    const flood = Math.min(1, Math.max(0, (load - EBB_LOAD) / (FLOOD_LOAD - EBB_LOAD)));
-    return EBB_AHEAD_MS + flood * (AHEAD_MS - EBB_AHEAD_MS);
+    return this.#lobby.refusedPart > 0 ? AHEAD_MS : this.#market.aheadMs(nowMs);
   }
 
   #fitOf(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {

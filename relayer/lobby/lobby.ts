@@ -41,12 +41,14 @@ export interface LobbyParameters extends MarketParameters {
   /** The same for payers who ask for less than their share: what they ask for is theirs. */
   readonly modestUrgency: number;
   readonly thinning: ThinningParameters;
+  /** Whether one that thinning turns away is let in where it finds a place at once that nobody in line could ever use. */
+  readonly letsBeside: boolean;
   /** Starts are counted over about this time; before the first ones there is no rate. */
   readonly rateMs: Millis;
 }
 
 export const LOBBY: LobbyParameters = Object.freeze({
-  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, rateMs: 2_000, priceClassesMax: Infinity,
+  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, letsBeside: false, rateMs: 2_000, priceClassesMax: Infinity,
   repriceEveryMs: 10_000,
 });
 
@@ -124,15 +126,18 @@ export class Lobby<Request extends LobbyRequest> {
     return Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, Math.ceil(this.expectedWaitMs(nowMs))));
   }
 
-  /** Takes a request into the line, or says why not; one who waits however long it takes is only refused where there is no room. */
-  offer(request: Request, nowMs: Millis): Verdict<Request> {
+  /**
+   * Takes a request into the line, or says why not; one who waits however long it takes is only refused where there is no room.
+   * @param hasPlaceBeside whether it could start at once without taking anything that one of the line could use
+   */
+  offer(request: Request, nowMs: Millis, hasPlaceBeside: (line: readonly Waiting<Request>[]) => boolean = () => false): Verdict<Request> {
     this.#thinning.observe(this.expectedWaitMs(nowMs), nowMs);
     const refused = (reason: Refusal): Verdict<Request> => ({ admitted: false, reason, retryAfterMs: this.retryAfterMs(nowMs) });
     const full = this.#fullFor(request.payer);
     if (full) return refused(full);
     if (request.dueMs !== null) return this.#defer(request, request.dueMs, nowMs);
     if (nowMs > request.latestStartMs) return refused("too_late");
-    if (request.latestStartMs !== Infinity && !this.#admits(request, nowMs)) return refused("thinned");
+    if (request.latestStartMs !== Infinity && !this.#admits(request, nowMs) && !this.#isBeside(hasPlaceBeside)) return refused("thinned");
     const ahead = this.#queue.aheadOfNext(request.payer, request.conversation);
     const waitMs = this.expectedWaitMs(nowMs, ahead);
     if (request.latestStartMs === Infinity && waitMs > request.waitMsMax) return refused("wait_too_long");
@@ -144,6 +149,12 @@ export class Lobby<Request extends LobbyRequest> {
   #admits(request: Request, nowMs: Millis): boolean {
     this.#tally?.add(request.payer, "asked", workOf(request));
     return this.#thinning.admits(request.payer, workOf(request), nowMs);
+  }
+
+  /** Large prompts that find no room make a line that says nothing of the small. Of a longer line than is looked at, nobody knows who could use what. */
+  #isBeside(hasPlaceBeside: (line: readonly Waiting<Request>[]) => boolean): boolean {
+    const { letsBeside, lookAhead } = this.#parameters;
+    return letsBeside && this.#queue.size > 0 && this.#queue.size < lookAhead && hasPlaceBeside(this.#queue.first(lookAhead));
   }
 
   /** What another process of the relayer has given a payer counts here too: it has one part of all, not one at each. */

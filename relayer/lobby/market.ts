@@ -13,6 +13,13 @@ export interface MarketParameters {
   readonly repriceEveryMs: Millis;
 }
 
+/** Prompts wait in the lobby, where they can still go anywhere: a node gets the next one when it has about so much left to read. */
+export const AHEAD_MS: Millis = 150;
+/**
+ * At the ebb a strong node may have more, for a long prompt behind others there is read sooner than alone on a weak one: so much up to
+ * this part of what the fleet can carry, then less and less.
+ */
+const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
 /** The rate of arrivals is averaged over about this time. */
 const RATE_MS: Millis = 10_000;
 /** Before that too little is known of the requests. */
@@ -70,6 +77,14 @@ export class Market {
   /** Requests that come over those that the fleet carries; null while prices are not known. */
   load(nowMs: Millis): number | null {
     return this.#prices && (1_000 * this.#perMsNow(nowMs)) / this.#prices.carriedPerSecond;
+  }
+
+  /** How much a node may have left to read when it gets its next prompt, while nobody is turned away. */
+  aheadMs(nowMs: Millis): Millis {
+    const load = this.load(nowMs);
+    if (load === null) return AHEAD_MS;
+    const flood = Math.min(1, Math.max(0, (load - EBB_LOAD) / (FLOOD_LOAD - EBB_LOAD)));
+    return EBB_AHEAD_MS + flood * (AHEAD_MS - EBB_AHEAD_MS);
   }
 
   #perMsNow(nowMs: Millis): number {
