@@ -116,6 +116,9 @@ export interface Presence {
  */
 export const partyOf = (relayerId: number, process: Hash | null): string => (process === null ? `${relayerId}` : `${relayerId} ${process}`);
 
+/** The relayer whose process a party is. */
+export const relayerOfParty = (party: string): string => party.split(" ", 1)[0]!;
+
 /** A node tells of at most so many. */
 export const PRESENCES_MAX = 256;
 const PARTY_CHARS_MAX = 80;

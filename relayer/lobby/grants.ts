@@ -8,7 +8,7 @@
 // on few nodes to being one of many on all. Every node tells who has how many requests there (protocol/link.ts), everybody makes the
 // same cut of it, and nobody has to be asked. What nobody else uses is not kept from anybody: each party may have a part of it.
 import type { Floor } from "./floor.ts";
-import type { Presence } from "../../protocol/link.ts";
+import { relayerOfParty, type Presence } from "../../protocol/link.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 /** A node's place on the line. */
@@ -25,7 +25,7 @@ export const COMMON_PROMPT_TOKENS: Tokens = 1_024;
 /** What is told changes the parts over about this time: in-flight counts are small and restless, and a cut that moves lets prompts meet. */
 const MEMORY_MS: Millis = 10_000;
 const RECUT_EVERY_MS: Millis = 1_000;
-/** Of the fleet, what is cut alike for all whatever they have running: who comes to a full fleet must be able to begin. */
+/** Of the fleet, what is cut alike for all relayers whatever they have running: who comes to a full fleet must be able to begin. */
 const ALIKE_PART = 0.1;
 /** Of less than this in the mean no party is made up. */
 const RUNNING_MIN = 0.1;
@@ -99,7 +99,8 @@ export class Grants {
     this.#isDivided = parties.length > 1;
     if (!this.#isDivided) return;
     const total = parties.reduce((sum, party) => sum + (this.#running.get(party) ?? 0), 0);
-    const weights = parties.map((party) => ((1 - ALIKE_PART) * (this.#running.get(party) ?? 0)) / total + ALIKE_PART / parties.length);
+    const sharers = sharersOf(parties);
+    const weights = parties.map((party, i) => ((1 - ALIKE_PART) * (this.#running.get(party) ?? 0)) / total + ALIKE_PART / sharers[i]!);
     const cut = cutOf(this.#standings, weights, parties.indexOf(this.#me));
     // Of what is free as many take as there are parties of equal size to the same effect (Simpson's number): made-up ones count little.
     const takers = 1 / weights.reduce((sum, weight) => sum + weight ** 2, 0);
@@ -138,6 +139,13 @@ export class Grants {
     const others = [...this.#running].filter(([party]) => party !== this.#me).sort((one, other) => other[1] - one[1]);
     for (const [party] of others.slice(PARTIES_MAX - 1)) this.#running.delete(party);
   }
+}
+
+/** Among how many each party shares what is cut alike: relayers, then processes of its own, for more processes are no claim to more. */
+function sharersOf(parties: readonly string[]): number[] {
+  const processes = new Map<string, number>();
+  for (const relayer of parties.map(relayerOfParty)) processes.set(relayer, (processes.get(relayer) ?? 0) + 1);
+  return parties.map((party) => processes.size * processes.get(relayerOfParty(party))!);
 }
 
 const fadedTo = (before: number | undefined, now: number, believed: number): number => (before ?? 0) + believed * (now - (before ?? 0));

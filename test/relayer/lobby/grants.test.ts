@@ -7,7 +7,7 @@ import { aloneMs } from "../../../relayer/lobby/prices.ts";
 import { modelOf } from "../../../bench/sim/view.ts";
 import { REFERENCE_FLEET } from "../../../bench/sim/profiles.ts";
 import type { NodeModel } from "../../../relayer/lobby/predict.ts";
-import type { Presence } from "../../../protocol/link.ts";
+import { partyOf, relayerOfParty, type Presence } from "../../../protocol/link.ts";
 
 const MODEL: NodeModel = { curve: { aNs: 10e6, bNs: 100_000, cNs: 300, dNs: 50_000, ePs: 0 }, slots: 64, kvTokens: 100_000, chunkTokens: 500 };
 const standing = (nodeId: number, readMs = 100, hardwareClass = 1): Standing => ({ nodeId, hardwareClass, readMs });
@@ -125,6 +125,18 @@ describe("grants", () => {
     expect(sum(partsOf(grants, 8, 0))).to.be.closeTo(8 * 0.05, 0.01);
     tellAll(grants, 8, [{ party: "a", running: 56 }, { party: "z", running: 8 }]);
     expect(sum(partsOf(grants, 8, 60_000))).to.be.closeTo(8 * (0.05 + 0.9 / 8), 0.02);
+  });
+
+  it("are no more in sum for a relayer that has more processes", () => {
+    const presences = [...[1, 2, 3, 4].map((i) => ({ party: partyOf(1, `0x0${i}`), running: 8 })), { party: partyOf(2, "0x01"), running: 32 }];
+    const partOf = (party: string): number => {
+      const grants = grantsOf(party, 8);
+      tellAll(grants, 8, presences);
+      return sum(partsOf(grants, 8, 0));
+    };
+    expect(partOf(partyOf(2, "0x01"))).to.be.closeTo(4, 0.05);
+    for (const { party } of presences.slice(0, 4)) expect(partOf(party)).to.be.closeTo(1, 0.05);
+    expect(relayerOfParty(partyOf(7, null))).to.equal("7");
   });
 
   it("are used up by prompts for as long as the part of the node needs for them, and never for long", () => {
