@@ -211,10 +211,7 @@ export class Fleet implements NodeLinkEvents {
   }
 
   status(): FleetStatus {
-    const nowMs = this.#options.clock.monotonicMs();
-    const connected = [...this.#nodes.values()].filter((node) => node.isConnected).sort((one, other) => one.nodeId - other.nodeId);
-    const nodes = connected.map((node) => statusOf(node, nowMs));
-    return { nodes, attested: connected.filter((node) => node.validState(nowMs) !== null).length, tableRoot: this.#tables.root };
+    return { ...statusOf([...this.#nodes.values()], this.#options.clock.monotonicMs()), tableRoot: this.#tables.root };
   }
 
   /**

@@ -1,11 +1,17 @@
-// A node as the status page shows it.
+// The nodes that are connected, as the status page shows them.
 import { correctLoad } from "../routing/saturation.ts";
 import { PARAMETERS } from "../routing/parameters.ts";
 import type { FleetNode } from "./fleetNode.ts";
-import type { NodeStatus } from "./routingRequest.ts";
+import type { FleetStatus, NodeStatus } from "./routingRequest.ts";
 import type { Millis } from "../../protocol/units.ts";
 
-export function statusOf(node: FleetNode, nowMs: Millis): NodeStatus {
+/** @returns them in the order of their ids */
+export function statusOf(nodes: readonly FleetNode[], nowMs: Millis): Omit<FleetStatus, "tableRoot"> {
+  const connected = nodes.filter((node) => node.isConnected).sort((one, other) => one.nodeId - other.nodeId);
+  return { nodes: connected.map((node) => statusOfNode(node, nowMs)), attested: connected.filter((node) => node.validState(nowMs) !== null).length };
+}
+
+function statusOfNode(node: FleetNode, nowMs: Millis): NodeStatus {
   const valid = node.validState(nowMs);
   const load = node.state ? correctLoad(node.state.attested, node.own, PARAMETERS.unknownContextTokens) : null;
   const isFull = valid !== null && node.own.inFlight >= valid.attested.slots;

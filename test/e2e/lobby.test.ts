@@ -1,6 +1,7 @@
 // The lobby on real processes: more come than can be served, and nobody is lost. The nodes' engines only take their time.
 import { expect } from "chai";
 import { failure, Network, until } from "./network.ts";
+import { describeProcesses } from "./processes.ts";
 import type { EngineChoice, NodeSpec } from "../../cli/devnet/fleet.ts";
 
 const MODEL = { name: "tidelane/timed@none", aliases: ["timed"], kind: "generate" as const, priceInPerMTok: 500_000n, priceOutPerMTok: 1_500_000n };
@@ -156,6 +157,8 @@ describe("a lobby before real nodes", function () {
     expect((await session()).reserved).to.equal("0");
     expect((await failure(network.clientOf("tl_nobody").chat.completions.create({ model: "timed", messages: [{ role: "user", content: "?" }] }))).status).to.equal(401);
   });
+
+  describeProcesses(network, "timed");
 
   async function failureless(answers: readonly Promise<Answer>[]): Promise<void> {
     expect((await Promise.all(answers)).map((answer) => answer.isWhole || answer.chunks.at(-1)?.error?.code)).to.deep.equal(answers.map(() => true));

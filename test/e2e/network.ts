@@ -5,7 +5,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import pg from "pg";
 import { createPublicClient, createWalletClient, http, type PublicClient } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
 import { Devnet, type DevnetOptions } from "../../cli/devnet/devnet.ts";
 import { embeddedEngine } from "../../cli/devnet/fleet.ts";
 import { chainAccess } from "../../cli/devnet/firstQuestion.ts";
@@ -69,8 +69,8 @@ export class Network {
   }
 
   /** A client that knows an API key and nothing else. */
-  async keyClient(terms: Partial<SessionTerms> = {}): Promise<{ client: OpenAI; apiKey: string; sessionId: Hash }> {
-    const { sessionId, apiKey } = await this.#open(join(this.directory, `session-${++this.#sessions}.json`), { lock: 20_000_000n, ...terms, mode: Mode.ALLOWANCE });
+  async keyClient(terms: Partial<SessionTerms> = {}, owner?: Hex): Promise<{ client: OpenAI; apiKey: string; sessionId: Hash }> {
+    const { sessionId, apiKey } = await this.#open(join(this.directory, `session-${++this.#sessions}.json`), { lock: 20_000_000n, ...terms, mode: Mode.ALLOWANCE }, owner);
     return { sessionId, apiKey: apiKey!, client: this.clientOf(apiKey!) };
   }
 
@@ -82,10 +82,17 @@ export class Network {
     return ownerChain(chainAccess(this.devnet), this.devnet.keys.payer.owner);
   }
 
-  async #open(sessionFile: string, terms: SessionTerms) {
+  /** Another payer, with a free balance. @returns its key */
+  async furtherPayer(amount: bigint): Promise<Hex> {
+    const key = generatePrivateKey();
+    await this.owner.depositFor(this.addressOf(key), amount);
+    return key;
+  }
+
+  async #open(sessionFile: string, terms: SessionTerms, owner: Hex = this.devnet.keys.payer.owner) {
     const world = await payerWorld({ ...chainAccess(this.devnet), sessionFile });
     try {
-      return await openSession(world, ownerOfKey(this.devnet.keys.payer.owner), this.devnet.relayerUrl, terms);
+      return await openSession(world, ownerOfKey(owner), this.devnet.relayerUrl, terms);
     } finally {
       await world.store.close();
     }
