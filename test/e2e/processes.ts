@@ -6,7 +6,7 @@ import { expect } from "chai";
 import { freePort } from "../../cli/devnet/anvil.ts";
 import { Janitor, ManagedProcess } from "../../cli/devnet/processes.ts";
 import { SCORE_START_BPS } from "../../relayer/routing/score.ts";
-import { until, type Network } from "./network.ts";
+import { until, type Hash, type Network } from "./network.ts";
 
 interface Status {
   readonly fleet: { readonly nodes: readonly { readonly nodeId: number; readonly scoreBps: number }[]; readonly attested: number };
@@ -33,6 +33,7 @@ export function describeProcesses(network: Network, model: string): void {
     const janitor = new Janitor();
     let second: ManagedProcess | null = null;
     let secondUrl = "";
+    const sessions: { readonly payer: string; readonly url: string; readonly sessionId: Hash; readonly apiKey: string }[] = [];
     let scores: ReadonlyMap<number, number> = new Map();
 
     const statusOf = async (url: string): Promise<Status> => await (await fetch(`${url}/tidelane/v1/status`)).json() as Status;
@@ -40,10 +41,14 @@ export function describeProcesses(network: Network, model: string): void {
 
     before(async function () {
       this.timeout(120_000);
-      const { apiKey } = await network.keyClient();
-      for (let i = 0; i < 4; i++) await ask(devnet.relayerUrl, apiKey, "first", `Question ${i}: who is there?`);
-      scores = await scoresAt(devnet.relayerUrl);
       secondUrl = `http://127.0.0.1:${await freePort()}`;
+      const [one, other] = [await network.furtherPayer(LOCK), await network.furtherPayer(LOCK)];
+      for (const [payer, url, owner] of [["both", devnet.relayerUrl], ["one", devnet.relayerUrl, one], ["both", secondUrl], ["other", secondUrl, other]] as const) {
+        const { sessionId, apiKey } = await network.keyClient({ lock: LOCK }, owner);
+        await ask(devnet.relayerUrl, apiKey, payer, `${payer}: who is there?`);
+        sessions.push({ payer, url, sessionId, apiKey });
+      }
+      scores = await scoresAt(devnet.relayerUrl);
       const directory = join(network.directory, "second");
       mkdirSync(directory, { recursive: true });
       await devnet.relayerProcess.stop();
@@ -68,11 +73,6 @@ export function describeProcesses(network: Network, model: string): void {
     });
 
     it("give a payer at both one share of all, lose no answer, charge each once and settle all", async () => {
-      const [one, other] = [await network.furtherPayer(LOCK), await network.furtherPayer(LOCK)];
-      const sessions = [
-        { payer: "both", url: devnet.relayerUrl, ...await network.keyClient() }, { payer: "one", url: devnet.relayerUrl, ...await network.keyClient({ lock: LOCK }, one) },
-        { payer: "both", url: secondUrl, ...await network.keyClient() }, { payer: "other", url: secondUrl, ...await network.keyClient({ lock: LOCK }, other) },
-      ];
       // A session that is new to a process has to be looked up first; who asks next is not to have the start of others for it.
       const begun = await Promise.all(sessions.map(({ payer, url, apiKey }) => ask(url, apiKey, payer, `${payer} asks first`)));
       expect(begun.every(({ isWhole }) => isWhole)).to.equal(true);
