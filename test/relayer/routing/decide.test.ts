@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import fc from "fast-check";
@@ -18,6 +19,10 @@ describe("decide", () => {
     const there = execFileSync(process.execPath, [script], { encoding: "utf8" }).trim();
     expect(there.split(",")).to.have.length(MANY);
     expect(there).to.equal(manyDecisions());
+  });
+
+  it("decides on every machine what it decided where this digest was made: a change here is a change of what auditors make again", () => {
+    expect(createHash("sha256").update(manyDecisions()).digest("hex")).to.equal("b9a59bc1572c65123ca790d835ea48b0d77776862a4a1d55952cdc2302b447de");
   });
 
   it("chooses an open candidate, whatever the fleet", () => {
