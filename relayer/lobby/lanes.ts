@@ -1,10 +1,11 @@
 // Tidal lanes: which nodes generate (`decode`) and which preprocess (`prep`) at the moment, as the two kinds of work come and go.
 //
 // Pressure of a lane = seconds of work that wait or are foretold / seconds of capacity. Where the pressures differ by more than a band,
-// a node changes over: the one that loses least by it. Not more often than its dwell, one step at a time, and not back before the
-// imbalance has turned (Mooncake's advice: switch roles "only when significant load fluctuations occur").
+// a node changes over: the one that evens them most, so that few nodes change, and strong ones where much is asked for: a lane of weak
+// nodes alone cannot read long prompts in time. Not more often than its dwell, one step at a time, and not back before the imbalance has
+// turned (Mooncake's advice: switch roles "only when significant load fluctuations occur").
 //
-//   LOW and MID preprocess by default; at the ebb they generate too; at the flood they give up everything else where that helps.
+//   While nothing is to be preprocessed all generate; what comes of it, and what is foretold, takes as many nodes as it needs.
 import { Forecast } from "./forecast.ts";
 import type { Millis } from "../../protocol/units.ts";
 
@@ -99,13 +100,12 @@ export class Lanes {
     return changed;
   }
 
-  /** Newcomers: whoever reads better than it writes begins with preprocessing, where somebody else writes. */
+  /** Newcomers generate, if they can, and may change at once. */
   #enrol(nodes: readonly LaneNode[], nowMs: Millis): void {
     const states = new Map<number, LaneState>();
-    const best = nodes.reduce((most, node) => Math.max(most, node.decodeSpeed), 0);
-    for (const node of nodes) {
-      const isWeak = node.prepSpeed > 0 && (node.decodeSpeed === 0 || node.decodeSpeed < best / 2);
-      states.set(node.id, this.#states.get(node.id) ?? { id: node.id, lane: isWeak ? "prep" : "decode", changedAtMs: nowMs - this.#parameters.dwellMs });
+    for (const { id, decodeSpeed, prepSpeed } of nodes) {
+      const lane: Lane = finite(prepSpeed) > 0 && finite(decodeSpeed) === 0 ? "prep" : "decode";
+      states.set(id, this.#states.get(id) ?? { id, lane, changedAtMs: nowMs - this.#parameters.dwellMs });
     }
     this.#states = states;
   }
@@ -126,7 +126,7 @@ export class Lanes {
     return { decode, prep };
   }
 
-  /** The change that helps the pressed lane most for what it costs the other one, or null where none is due or none helps. */
+  /** The change that evens the pressures most, or null where none is due or none helps. */
   #changeOf(nodes: readonly LaneNode[], asked: LaneLoad, nowMs: Millis): LaneState | null {
     const { band, pressureMin, dwellMs } = this.#parameters;
     const capacity = this.#capacity(nodes);
@@ -134,22 +134,23 @@ export class Lanes {
     const to: Lane = pressure.decode > pressure.prep ? "decode" : "prep";
     const from: Lane = to === "decode" ? "prep" : "decode";
     if (pressure[to] < pressureMin || pressure[to] < band * pressure[from]) return null;
-    let best: LaneNode | null = null;
+    let best: LaneState | null = null;
+    // The greater of the two must fall by a change, or the wave would only be pushed to and fro.
+    let least = pressure[to];
     for (const node of nodes) {
       const state = this.#states.get(node.id)!;
       if (state.lane !== from || nowMs - state.changedAtMs < dwellMs || speedOf(node, to) <= 0) continue;
-      // The greater of the two pressures must fall by it, or the wave would only be pushed to and fro.
       const after = pressureOf(asked, { ...capacity, [to]: capacity[to] + speedOf(node, to), [from]: capacity[from] - speedOf(node, from) });
-      if (Math.max(after.decode, after.prep) >= pressure[to]) continue;
-      if (best === null || worthOf(node, to, from) > worthOf(best, to, from)) best = node;
+      if (Math.max(after.decode, after.prep) >= least) continue;
+      least = Math.max(after.decode, after.prep);
+      best = { id: node.id, lane: to, changedAtMs: nowMs };
     }
-    return best && { id: best.id, lane: to, changedAtMs: nowMs };
+    return best;
   }
 }
 
 const finite = (value: number): number => (Number.isFinite(value) ? Math.max(0, value) : 0);
 const speedOf = (node: LaneNode, lane: Lane): number => finite(lane === "decode" ? node.decodeSpeed : node.prepSpeed);
-const worthOf = (node: LaneNode, to: Lane, from: Lane): number => speedOf(node, to) / Math.max(1e-9, speedOf(node, from));
 
 /** A lane without capacity is under all the pressure there is, if anything is asked of it. */
 function pressureOf(asked: LaneLoad, capacity: LaneLoad): LaneLoad {

@@ -26,13 +26,34 @@ function run(loadAt: (second: number) => LaneLoad, seconds: number, lanes = new 
 const decodeCapacity = (lanes: Lanes): number => fleet.reduce((sum, node) => sum + (lanes.laneOf(node.id) === "decode" ? node.decodeSpeed : 0), 0);
 
 describe("tidal lanes", () => {
-  it("begin with the strong ones generating and the weak ones preprocessing", () => {
-    const { lanes } = run(() => ({ decode: 8, prep: 5 }), 10);
-    expect(fleet.map((node) => lanes.laneOf(node.id))).to.deep.equal(["decode", "decode", "prep", "prep", "prep", "prep", "prep", "prep"]);
-    expect(lanes.laneOf(99)).to.equal("decode");
+  it("begin with all generating, and give preprocessing few nodes: a weak one where little is asked for, a strong one where much is", () => {
+    const preprocess = (load: LaneLoad): number[] => fleet.map(({ id }) => id).filter((id) => run(() => load, 10).lanes.laneOf(id) === "prep");
+    expect(preprocess({ decode: 8, prep: 0 })).to.deep.equal([]);
+    expect(preprocess({ decode: 30, prep: 1 })).to.deep.equal([5]);
+    expect(preprocess({ decode: 30, prep: 4 })).to.deep.equal([3]);
+    expect(preprocess({ decode: 8, prep: 5 })).to.deep.equal([1]);
+    expect(run(() => NOTHING, 10).lanes.laneOf(99)).to.equal("decode");
   });
 
-  it("turn middling nodes to generation as that rises, the least loss first, and back as it falls", () => {
+  it("each change lowers the greater of the two pressures, whatever the nodes and the load", () => {
+    const speed = fc.double({ min: 0.1, max: 20, noNaN: true });
+    const nodesOf = fc.array(fc.record({ decodeSpeed: speed, prepSpeed: speed }), { minLength: 2, maxLength: 9 }).map((all) => all.map((one, id) => ({ id, ...one })));
+    fc.assert(fc.property(nodesOf, fc.record({ decode: speed, prep: speed }), (nodes, load) => {
+      const lanes = new Lanes();
+      const greater = (): number => {
+        const done = (lane: "decode" | "prep"): number => nodes.reduce((sum, node) => sum + (lanes.laneOf(node.id) === lane ? (lane === "prep" ? node.prepSpeed : node.decodeSpeed) : 0), 0);
+        return Math.max(load.decode / Math.max(1e-9, done("decode")), load.prep / Math.max(1e-9, done("prep")));
+      };
+      let before = greater();
+      for (let second = 0; second < 120; second += 5) {
+        if (lanes.observe(nodes, load, NOTHING, second * 1_000).length === 0) continue;
+        expect(greater()).to.be.below(before);
+        before = greater();
+      }
+    }), { numRuns: 50 });
+  });
+
+  it("give nodes to generation as that rises, and to preprocessing as that does", () => {
     const high = run(() => ({ decode: 30, prep: 4 }), 300);
     expect(decodeCapacity(high.lanes)).to.be.at.least(28);
     expect(high.lanes.laneOf(1)).to.equal("decode");

@@ -16,6 +16,9 @@ describe("the live lanes", () => {
   it("keep one slot of a weak node that preprocesses for that, and none of any other", () => {
     const watch = new LaneWatch(0);
     watch.observe(fleet, { decode: 0, prep: 0 }, 1_000);
+    expect([watch.laneOf(1), watch.laneOf(2)], "nothing to preprocess").to.deep.equal(["decode", "decode"]);
+    watch.arrived("prep", 512, 0);
+    watch.observe(fleet, { decode: 0, prep: 0 }, 6_000);
     expect([watch.laneOf(1), watch.laneOf(2)]).to.deep.equal(["decode", "prep"]);
     expect(watch.reserved(2, both[0]!, both).model.slots).to.equal(1);
     expect(watch.reserved(2, both[1]!, both).model.slots).to.equal(2);
@@ -25,7 +28,10 @@ describe("the live lanes", () => {
 
   it("turn it to generation when much more of that comes than can be done, and show the pressure", () => {
     const watch = new LaneWatch(0);
-    for (let second = 1; second <= 180; second++) {
+    watch.arrived("prep", 512, 0);
+    watch.observe(fleet, { decode: 0, prep: 0 }, 1_000);
+    expect(watch.laneOf(2)).to.equal("prep");
+    for (let second = 2; second <= 600; second++) {
       for (let i = 0; i < 20; i++) watch.arrived("decode", 200, 200);
       watch.observe(fleet, { decode: 30, prep: 0 }, second * 1_000);
     }
@@ -34,7 +40,7 @@ describe("the live lanes", () => {
     expect(status.decode).to.include({ nodes: 2, slots: 10, running: 8, waiting: 30 });
     expect(status.decode.pressurePercent).to.be.above(100);
     expect(status.prep).to.include({ nodes: 0, slots: 0, pressurePercent: 0 });
-    expect(status.switches).to.equal(1);
+    expect(status.switches).to.equal(2);
   });
 
   it("look once a second at most, and at an empty fleet without harm", () => {
