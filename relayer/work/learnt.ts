@@ -44,6 +44,8 @@ const CHARACTERS_MAX = 2_000_000;
 const STATED_CHARACTERS_MAX = 1_000;
 const HOUR_MS: Millis = 3_600_000;
 const FORGOTTEN_MS: Millis = 24 * HOUR_MS;
+/** Clocks of two machines may differ by so much; a deed of a later time would stand before all others for good. */
+const AHEAD_MS_MAX: Millis = 5 * 60_000;
 const VERSION = 1;
 
 /** @returns how much of what was learnt so long ago still counts, 0 to 1 */
@@ -81,7 +83,7 @@ export function merged(stored: readonly LearntNode[], own: readonly LearntNode[]
   const newest = new Map<number, LearntNode>();
   for (const node of [...stored, ...own]) {
     const isNewer = node.atMs > (newest.get(node.nodeId)?.atMs ?? -Infinity);
-    if (isNewer && nowMs - node.atMs < FORGOTTEN_MS) newest.set(node.nodeId, node);
+    if (isNewer && nowMs - node.atMs < FORGOTTEN_MS && node.atMs - nowMs <= AHEAD_MS_MAX) newest.set(node.nodeId, node);
   }
   return [...newest.values()].sort((one, other) => other.atMs - one.atMs).slice(0, NODES_MAX);
 }

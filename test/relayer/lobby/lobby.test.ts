@@ -1,5 +1,6 @@
 // The lobby as a whole: bounded, fair, honest about the wait.
 import { expect } from "chai";
+import { Tally } from "../../../relayer/lobby/tally.ts";
 import { Lobby, LOBBY, type LobbyRequest } from "../../../relayer/lobby/lobby.ts";
 
 interface Request extends LobbyRequest {
@@ -131,6 +132,34 @@ describe("the lobby", () => {
     lobby.pump(1, () => 0, (one) => started.push(one.name) > 0);
     // A newcomer is lifted to the least present, so the order is that of arrival until more is served.
     expect(started.length).to.equal(2);
+  });
+
+  it("tells what it gave: what was started and what it turned out to cost, what was deferred, what was asked by those who will not wait", () => {
+    const tally = new Tally();
+    const lobby = new Lobby<Request>(LOBBY, tally);
+    const told = (): unknown[] => tally.tell(++telling).map(({ payer, served, deferred, asked }) => [payer, served, deferred, asked]);
+    let telling = 0;
+    lobby.offer(request("hurried", { payer: "a" }), 0);
+    lobby.offer(request("patient", { payer: "b", latestStartMs: Infinity }), 0);
+    expect(told(), "nothing was started").to.deep.equal([["a", 0, 0, 200]]);
+    lobby.pump(0, () => 0, () => true);
+    lobby.finished(request("hurried", { payer: "a" }), 70);
+    expect(told()).to.deep.equal([["a", 240, 0, 200], ["b", 200, 0, 0]]);
+    lobby.offer(request("flex", { payer: "c", latestStartMs: Infinity, dueMs: 60_000 }), 0);
+    lobby.pumpDeferred(0, () => true, () => 0, () => true);
+    expect(told()[0]).to.deep.equal(["c", 200, 200, 0]);
+  });
+
+  it("counts what was given elsewhere in the line, in what is deferred and in what is let in", () => {
+    const lobby = new Lobby<Request>();
+    for (const payer of ["both", "here"]) for (let i = 0; i < 2; i++) lobby.offer(request(payer, { payer, latestStartMs: Infinity }), 0);
+    for (const payer of ["both", "here"]) for (let i = 0; i < 2; i++) lobby.offer(request(`${payer}'s flex`, { payer, latestStartMs: Infinity, dueMs: 1e9 }), 0);
+    lobby.givenElsewhere("both", { served: 500, deferred: 500, asked: 500 }, 0);
+    const started: string[] = [];
+    const start = (one: Request): boolean => started.push(one.name) > 0;
+    lobby.pump(0, () => 0, start);
+    lobby.pumpDeferred(0, () => true, () => 0, start);
+    expect(started).to.deep.equal(["here", "here", "both", "both", "here's flex", "here's flex", "both's flex", "both's flex"]);
   });
 
   it("lets go of who leaves", () => {

@@ -3,6 +3,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { LISTENED_MS, Others, PROCESSES_MAX, type GivenElsewhere, type Telling } from "../../../relayer/lobby/others.ts";
 import { Tally, TALLIED_MAX, TOLD_MAX } from "../../../relayer/lobby/tally.ts";
+import { FairQueue } from "../../../relayer/lobby/fairQueue.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
 const MODEL: Hash = `0x${"0a".repeat(32)}`;
@@ -79,6 +80,30 @@ describe("what a relayer's other processes gave", () => {
     }), { numRuns: 200 });
   });
 
+  it("keeps lines of several processes fair over the sum, whoever asks at which of them", () => {
+    const [turns, rounds] = [4, 60];
+    const places = fc.array(fc.uniqueArray(fc.nat({ max: 2 }), { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 6 });
+    fc.assert(fc.property(places, fc.integer({ min: 20, max: 200 }), (placesOf, costMax) => {
+      const processes = [0, 1, 2].map((id) => new OneOfSeveral(`p${id}`, placesOf.flatMap((at, payer) => (at.includes(id) ? [`payer ${payer}`] : []))));
+      const totals = new Map<string, number>();
+      for (let round = 0; round < rounds; round++) {
+        for (const process of processes) process.hear(processes.filter((one) => one !== process).map((one) => one.told), round);
+        for (const process of processes) {
+          for (let turn = 0; turn < turns; turn++) {
+            const served = process.serve(1 + ((round * 7 + turn * 13) % costMax));
+            if (served) totals.set(served.payer, (totals.get(served.payer) ?? 0) + served.cost);
+          }
+          process.tell(round + 1);
+        }
+      }
+      // Whoever was served at a process of late had no more, over all, than whoever else asked there: but for what was not yet told.
+      for (const { payers, servedLast } of processes) {
+        const least = Math.min(...payers.map((payer) => totals.get(payer) ?? 0));
+        for (const payer of servedLast) expect(totals.get(payer)!, payer).to.be.at.most(least + 3 * turns * costMax);
+      }
+    }), { numRuns: 60 });
+  });
+
   it("is told of the payers to whom something was given last, and remembered of a bounded number", () => {
     const tally = new Tally();
     for (let i = 0; i < TALLIED_MAX + 10; i++) tally.add(`payer ${i}`, "served", 1);
@@ -116,3 +141,41 @@ describe("what a relayer's other processes gave", () => {
     expect(others.hear(tellings(2), 1)).to.have.length(PROCESSES_MAX);
   });
 });
+
+/** A process whose payers always ask. */
+class OneOfSeveral {
+  readonly payers: readonly string[];
+  /** In the last few turns. */
+  servedLast: string[] = [];
+  told: Telling;
+  readonly #process: string;
+  readonly #tally = new Tally();
+  readonly #others = new Others();
+  readonly #queue = new FairQueue<string>((payer, tokens) => this.#tally.add(payer, "served", tokens));
+
+  constructor(process: string, payers: readonly string[]) {
+    this.payers = payers;
+    this.#process = process;
+    // Two each: whoever has nothing left in line for a moment is lifted when it comes back.
+    for (const payer of [...payers, ...payers]) this.#queue.push(payer, payer, 1, 0, 0);
+    this.told = tellingOf(this.#tally, 1, process);
+  }
+
+  tell(round: number): void {
+    this.told = tellingOf(this.#tally, round + 1, this.#process);
+  }
+
+  hear(tellings: readonly Telling[], nowMs: number): void {
+    for (const { payer, served: tokens } of this.#others.hear(tellings, nowMs)) this.#queue.servedElsewhere(payer, tokens);
+  }
+
+  serve(cost: number): { readonly payer: string; readonly cost: number } | null {
+    const [next] = this.#queue.first(1);
+    if (!next) return null;
+    this.#queue.start(next);
+    this.#queue.charge(next.payer, cost - next.cost);
+    this.#queue.push(next.item, next.payer, 1, 0, 0);
+    this.servedLast = [...this.servedLast, next.payer].slice(-4);
+    return { payer: next.payer, cost };
+  }
+}

@@ -30,6 +30,7 @@ describe("what was learnt of nodes", () => {
   it("is of each node the newest, of the last nodes only, and of none for longer than a day", () => {
     const stored = [node(1, 10), node(2, 20, { kept: 1 }), node(3, -25 * HOUR_MS)];
     expect(merged(stored, [node(2, 30, { kept: 2 }), node(1, 5, { kept: 9 })], 40)).to.deep.equal([node(2, 30, { kept: 2 }), node(1, 10)]);
+    expect(merged([node(1, 5 * 60_000), node(2, 5 * 60_000 + 1)], [node(2, 0)], 0), "of a clock that is ahead").to.deep.equal([node(1, 5 * 60_000), node(2, 0)]);
     const many = Array.from({ length: NODES_MAX + 5 }, (_, i) => node(i, i));
     const kept = merged(many, [], NODES_MAX + 5);
     expect([kept.length, kept[0]!.nodeId, kept.at(-1)!.nodeId]).to.deep.equal([NODES_MAX, NODES_MAX + 4, 5]);
