@@ -210,6 +210,22 @@ describe("the node link", () => {
     expect(world.attested).to.deep.equal([5n, 6n]);
   });
 
+  it("drops a node that claims what is no figure at all: negative, a million slots, parts, no number", async () => {
+    const line = JSON.parse(await attestationLine(nodeSigner, 5n)) as { attestation: Record<string, unknown>; offers: unknown[] };
+    const absurd: object[] = [
+      ...[{ slots: 1_000_000 }, { slots: -1 }, { computeBps: -1 }, { memoryBps: 70_000 }, { queueBps: 0.5 }, { networkBps: null }, { queuedTokens: 2 ** 40 }, { kvFreeTokens: "all" }, { validUntilMs: "1e99" }]
+        .map((figure) => ({ ...line, attestation: { ...line.attestation, ...figure } })),
+      { ...line, offers: Array(1_000).fill(line.offers[0]) }, { ...line, attestation: [] }, [],
+    ];
+    for (const claim of absurd) {
+      const node = await dialIn({ attestations: [JSON.stringify(claim)] });
+      expect(await node.goaway, JSON.stringify(claim)).to.match(/attestation|expected/);
+    }
+    expect(world.attested).to.deep.equal([]);
+    await dialIn({ attestations: [JSON.stringify(line)] });
+    await until(() => world.attested.length === 1);
+  });
+
   it("drops a node that floods it with attestations", async () => {
     const line = await attestationLine(nodeSigner, 5n);
     const node = await dialIn({ attestations: Array<string>(100).fill(line) });
