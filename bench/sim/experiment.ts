@@ -88,10 +88,11 @@ export class Experiment {
 
   simulate(kind: PolicyKind, { onProgress, ...options }: RunOptions = {}): SimulationResult {
     const { fleet, seed, attestationAgeMs, trace } = this.setup;
-    const declared = trace.outputTokens.reduce((most, tokens) => Math.max(most, tokens), 0);
+    // Every client declares what the longest answer takes that any node could give in time.
+    const declared = trace.outputTokens.reduce((most, tokens, row) => (this.#targets.isFeasible[row] === 1 ? Math.max(most, tokens) : most), 0);
     return simulate({
       fleet, arrivals: this.arrivals, policy: kind, seed, attestationAgeMs, targetsOf: (row) => this.#targets.of(row), payerOf: (id) => this.#payerOf(id),
-      maxOutTokensOf: () => declared, sampleUntilMs: WINDOW_END_MS, ...options,
+      maxOutTokensOf: (row) => Math.max(declared, trace.outputTokens[row]!), sampleUntilMs: WINDOW_END_MS, ...options,
       ...(onProgress ? { onProgress: (nowMs: number) => onProgress(nowMs / ARRIVALS_END_MS) } : {}),
     });
   }

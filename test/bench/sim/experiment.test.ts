@@ -64,6 +64,13 @@ describe("an experiment", function () {
     expect(one.report.bounds.B2.goodput).to.be.closeTo(1, 1e-6);
   });
 
+  it("one answer that no node could give keeps nobody else from being served", () => {
+    const odd = parseTrace("arrival_ms,input_tokens,output_tokens\n0,100,20\n20000,100,1000000\n40000,200,20\n60000,900000,20\n80000,100,10\n", "odd");
+    const one = new Experiment({ trace: odd, fleet, load: 0.002, seed: 1, attestationAgeMs: 500 });
+    for (const policy of policiesOf("dynamo,llm_d,mooncake,polyserve,tidelane")) expect(one.run(policy), policy.name).to.include({ goodput: 1, refused: 0 });
+    expect(one.report.excluded).to.be.above(0);
+  });
+
   it("names what is asked for wrongly", () => {
     expect(() => policiesOf("mooncake,nonsense")).to.throw("nonsense");
     expect(policiesOf("all")).to.equal(POLICIES);
