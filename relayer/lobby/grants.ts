@@ -46,7 +46,7 @@ export class Grants {
   readonly #othersRunning: number[] = [];
   readonly #running = new Map<string, number>();
   #parts: Float64Array = new Float64Array(0);
-  #isDivided = false;
+  #parties = 1;
   #cutAtMs: Millis = -Infinity;
   /** Until when the prompts sent to a node use up the own part of its time. */
   readonly #usedUntilMs: number[] = [];
@@ -73,7 +73,12 @@ export class Grants {
   /** Whether there is anybody to share with; else all of every node is this party's. */
   isDivided(nowMs: Millis): boolean {
     if (nowMs - this.#cutAtMs >= RECUT_EVERY_MS) this.#recut(nowMs);
-    return this.#isDivided;
+    return this.#parties > 1;
+  }
+
+  /** Among how many the nodes are divided, this one among them. */
+  parties(nowMs: Millis): number {
+    return this.isDivided(nowMs) ? this.#parties : 1;
   }
 
   /** Of a node's time, what this party may count on. */
@@ -96,8 +101,8 @@ export class Grants {
     this.#weigh(nowMs);
     this.#cutAtMs = nowMs;
     const parties = [...new Set([...this.#running.keys(), this.#me])].sort();
-    this.#isDivided = parties.length > 1;
-    if (!this.#isDivided) return;
+    this.#parties = parties.length;
+    if (parties.length === 1) return;
     const total = parties.reduce((sum, party) => sum + (this.#running.get(party) ?? 0), 0);
     const sharers = sharersOf(parties);
     const weights = parties.map((party, i) => ((1 - ALIKE_PART) * (this.#running.get(party) ?? 0)) / total + ALIKE_PART / sharers[i]!);

@@ -107,6 +107,11 @@ export class Hall {
     return this.#guide.refusedPart;
   }
 
+  /** How many send to these nodes, by what the nodes tell; 1 for this process alone. */
+  get parties(): number {
+    return this.#grants?.parties(this.#options.clock.monotonicMs()) ?? 1;
+  }
+
   /** Slots of all nodes, as the lobby counts them. */
   get slots(): number {
     return sumOf(this.#guide.floor.models.map(({ slots }) => slots));

@@ -312,6 +312,7 @@ export class Reception implements NodeLinkEvents {
       for (const [name, value] of Object.entries(lanes[lane])) metrics.gauge(`lane_${snake(name)}`, value, { lane });
     }
     metrics.gauge("lane_switches", lanes.switches);
+    metrics.gauge("lobby_parties", Math.max(1, ...[...this.#halls.values()].map((hall) => hall.parties)));
     for (const [name, value] of Object.entries({ lobby_waiting: waiting, lobby_deferred: deferred, lobby_refused_percent: refusedPercent, lobby_expected_wait_ms: expectedWaitMs })) metrics.gauge(name, value);
   }
 }

@@ -81,6 +81,8 @@ describe("a lobby before real nodes", function () {
     expect(new Set(answers.map((answer) => costOf(answer).node)).size).to.equal(2);
     expect(most, "in flight beyond its slots").to.equal(0);
     expect((await status()).lobby).to.include({ waiting: 0 });
+    // What the nodes told of, all of it, was this relayer's own.
+    expect(await (await fetch(`${network.devnet.relayerUrl}/metrics`)).text()).to.match(/^tidelane_lobby_parties 1$/m);
   });
 
   it("tells who will not wait so, with a time and a reason, and puts flex off until the ebb", async () => {

@@ -97,6 +97,7 @@ describe("grants", () => {
     const [ofA, ofB] = [partsOf(a, 8, 1_000), partsOf(b, 8, 1_000)];
     expect(sum(ofA)).to.be.closeTo(8 * (0.9 * 0.75 + 0.05), 0.02);
     for (const node of ofA.keys()) expect(ofA[node]! + ofB[node]!).to.be.closeTo(1, 0.02);
+    expect([a, b].map((grants) => grants.parties(1_000))).to.deep.equal([2, 2]);
     expect(ofA.filter((part, node) => part > 0.02 && ofB[node]! > 0.02)).to.have.length.at.most(1);
   });
 

@@ -285,7 +285,7 @@ describe("the reception", () => {
     const [second] = [rig.ask(), rig.ask()];
     rig.ask({ isDeferrable: true });
     await rig.passAttesting(2_500, [1], 1);
-    expect(Object.fromEntries(gauges)).to.include({ lobby_waiting: 2, lobby_deferred: 1, "lane_nodes:decode": 1, "lane_waiting:decode": 2, "lane_running:decode": 1, "lane_nodes:prep": 0, lane_switches: 0 });
+    expect(Object.fromEntries(gauges)).to.include({ lobby_parties: 1, lobby_waiting: 2, lobby_deferred: 1, "lane_nodes:decode": 1, "lane_waiting:decode": 2, "lane_running:decode": 1, "lane_nodes:prep": 0, lane_switches: 0 });
     expect(gauges.get("lobby_expected_wait_ms")).to.be.above(0);
     rig.finish(first);
     await settled();
