@@ -9,6 +9,8 @@ import type { Millis } from "../../protocol/units.ts";
 interface Payer<Item> {
   readonly name: string;
   counter: number;
+  /** It was served elsewhere since it was served here last: how far it is ahead is nobody else's. */
+  isAhead: boolean;
   readonly line: PayerLine<Item>;
   /** Place in the heap; -1 where nothing waits. */
   place: number;
@@ -16,6 +18,8 @@ interface Payer<Item> {
 
 /** Counters of payers without anything waiting that are kept; the longest unseen is forgotten first. */
 const PAYERS_MAX = 50_000;
+/** What a payer was served elsewhere keeps it back by no more than this: it must not stand still here for hours. */
+const AHEAD_TOKENS_MAX = 500_000;
 
 export class FairQueue<Item> {
   readonly #onCharged: (payer: string, tokens: number) => void;
@@ -109,9 +113,10 @@ export class FairQueue<Item> {
 
   /** Takes one out that starts now: its payer is charged. */
   start(entry: Waiting<Item>): void {
-    const { counter, line } = this.#payers.get(entry.payer)!;
-    this.#floor = Math.max(this.#floor, counter);
-    line.started(entry);
+    const owner = this.#payers.get(entry.payer)!;
+    this.#floor = Math.max(this.#floor, owner.counter);
+    owner.isAhead = false;
+    owner.line.started(entry);
     this.remove(entry);
     this.charge(entry.payer, entry.cost);
   }
@@ -135,16 +140,20 @@ export class FairQueue<Item> {
   /** Another process of the relayer has served a payer, or gives back: it was in line there, so it counts as if it had been in line here. */
   servedElsewhere(payer: string, tokens: number): void {
     const owner = this.#payerOf(payer);
-    if (tokens > 0) {
-      if (owner.place < 0) owner.counter = Math.max(owner.counter, this.#least);
-      this.#floor = Math.max(this.#floor, owner.counter);
-    }
-    this.#count(owner, tokens);
+    if (tokens <= 0) return this.#count(owner, tokens);
+    const least = this.#least;
+    if (owner.place < 0) owner.counter = Math.max(owner.counter, least);
+    // Nobody is kept back here: whoever comes next starts level with it.
+    if (this.#heap.length === 0) this.#floor = Math.max(this.#floor, owner.counter);
+    owner.isAhead = true;
+    this.#count(owner, Math.min(tokens, Math.max(0, least + AHEAD_TOKENS_MAX - owner.counter)));
   }
 
-  /** Where who comes back is lifted to. */
+  /** Where who comes back is lifted to: not to what somebody was given elsewhere, or whoever has one request at a time would never be owed it. */
   get #least(): number {
-    return this.#heap[0]?.counter ?? this.#floor;
+    const first = this.#heap[0];
+    if (!first) return this.#floor;
+    return first.isAhead ? Math.min(first.counter, this.#floor) : first.counter;
   }
 
   #count(owner: Payer<Item>, tokens: number): void {
@@ -156,7 +165,7 @@ export class FairQueue<Item> {
     const known = this.#payers.get(name);
     if (known) return known;
     if (this.#payers.size >= PAYERS_MAX) this.#forget();
-    const payer = { name, counter: 0, line: new PayerLine<Item>(), place: -1 };
+    const payer = { name, counter: 0, isAhead: false, line: new PayerLine<Item>(), place: -1 };
     this.#payers.set(name, payer);
     return payer;
   }

@@ -64,6 +64,26 @@ describe("the fair queue", () => {
     expect(drain(queue, 4), "nobody has to be served ten thousand first").to.include("both");
   });
 
+  it("leaves who has one request at a time ahead of who is served elsewhere, though it is gone for a moment after each", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 9; i++) queue.push("both", "both", 100, 0, 0);
+    queue.push("one", "one", 100, 0, 0);
+    queue.servedElsewhere("both", 450);
+    const order: string[] = [];
+    for (let i = 0; i < 8; i++) {
+      order.push(...drain(queue, 1));
+      if (order.at(-1) === "one") queue.push("one", "one", 100, 0, 0);
+    }
+    expect(order.join(" ")).to.equal("one one one one one both one both");
+  });
+
+  it("keeps nobody back for ever, whatever it was served elsewhere", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 30; i++) for (const payer of ["both", "here"]) queue.push(payer, payer, 100_000, 0, 0);
+    for (let i = 0; i < 100; i++) queue.servedElsewhere("both", 1e6);
+    expect(drain(queue, 7).filter((payer) => payer === "both")).to.have.length(1);
+  });
+
   it("lifts who comes back to the least of those present: staying away saves up nothing", () => {
     const queue = new FairQueue<string>();
     queue.push("x", "idle", 1, 0, 0);

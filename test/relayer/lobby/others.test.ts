@@ -83,14 +83,15 @@ describe("what a relayer's other processes gave", () => {
   it("keeps lines of several processes fair over the sum, whoever asks at which of them", () => {
     const [turns, rounds] = [4, 60];
     const places = fc.array(fc.uniqueArray(fc.nat({ max: 2 }), { minLength: 1, maxLength: 3 }), { minLength: 2, maxLength: 6 });
-    fc.assert(fc.property(places, fc.integer({ min: 20, max: 200 }), (placesOf, costMax) => {
-      const processes = [0, 1, 2].map((id) => new OneOfSeveral(`p${id}`, placesOf.flatMap((at, payer) => (at.includes(id) ? [`payer ${payer}`] : []))));
+    fc.assert(fc.property(places, fc.integer({ min: 20, max: 200 }), fc.integer({ min: 1, max: 2 }), (placesOf, costMax, waiting) => {
+      const processes = [0, 1, 2].map((id) => new OneOfSeveral(`p${id}`, placesOf.flatMap((at, payer) => (at.includes(id) ? [`payer ${payer}`] : [])), waiting));
       const totals = new Map<string, number>();
       for (let round = 0; round < rounds; round++) {
         for (const process of processes) process.hear(processes.filter((one) => one !== process).map((one) => one.told), round);
         for (const process of processes) {
           for (let turn = 0; turn < turns; turn++) {
-            const served = process.serve(1 + ((round * 7 + turn * 13) % costMax));
+            // Those who have one at a time in line take turns, whatever each costs: within one process too.
+            const served = process.serve(waiting === 1 ? costMax : 1 + ((round * 7 + turn * 13) % costMax));
             if (served) totals.set(served.payer, (totals.get(served.payer) ?? 0) + served.cost);
           }
           process.tell(round + 1);
@@ -153,11 +154,11 @@ class OneOfSeveral {
   readonly #others = new Others();
   readonly #queue = new FairQueue<string>((payer, tokens) => this.#tally.add(payer, "served", tokens));
 
-  constructor(process: string, payers: readonly string[]) {
+  /** @param waiting requests that each always has in line; one is none for a moment after each start */
+  constructor(process: string, payers: readonly string[], waiting: number) {
     this.payers = payers;
     this.#process = process;
-    // Two each: whoever has nothing left in line for a moment is lifted when it comes back.
-    for (const payer of [...payers, ...payers]) this.#queue.push(payer, payer, 1, 0, 0);
+    for (let i = 0; i < waiting; i++) for (const payer of payers) this.#queue.push(payer, payer, 1, 0, 0);
     this.told = tellingOf(this.#tally, 1, process);
   }
 
