@@ -39,11 +39,14 @@ export const lanes: Measurement = {
     return [
       atLeast("goodput / best constant division's", AT, tidal.goodput / constant.goodput, GOODPUT_TIMES), atMost("switches per node and wave", AT, Math.max(0, ...switches.values()), SWITCHES_MAX),
       ...figures("with tidal lanes", tidal), ...figures("without lanes", sea.run(tidelane, WAVES)), ...figures("with the best constant division", constant), told("divisions tried", AT, sea.tried),
+      told("goodput with the best of the divisions tried at each load / with the best one throughout", "the first wave", sea.bestOfEachPhase()),
       ...[...constant.prepNodes].map(([kind, count]) => told("nodes that preprocess in the best constant division", kind, count)),
     ];
   },
 };
 
+/** Bounds of the loads that are told apart. */
+const PHASES = [LOAD_MIN, 0.8, 1.1, 1.4, 1.7, LOAD_MAX] as const;
 const AT = `${WAVES} waves, ${LOAD_MIN} to ${LOAD_MAX} x capacity`;
 
 interface Outcome {
@@ -53,12 +56,22 @@ interface Outcome {
   readonly work: number;
   /** Goodput of the largest quarter: a division can be good for the number of requests by leaving out the large. */
   readonly largest: number;
+  /** By the load at arrival. */
+  readonly phases: readonly Phase[];
 }
 
-const figures = (how: string, { goodput, goodputOf, work, largest }: Outcome): Measure[] => [
+interface Phase {
+  readonly offered: number;
+  readonly good: number;
+}
+
+const figures = (how: string, { goodput, goodputOf, work, largest, phases }: Outcome): Measure[] => [
   told(`goodput ${how}`, AT, goodput), told(`goodput of generation ${how}`, AT, goodputOf.decode), told(`goodput of preprocessing ${how}`, AT, goodputOf.prep),
   told(`goodput of the largest quarter ${how}`, AT, largest), told(`useful part of the work asked for ${how}`, AT, work),
+  ...phases.map(({ offered, good }, i) => told(`goodput ${how}`, `while ${PHASES[i]} to ${PHASES[i + 1]} x capacity come`, good / Math.max(1, offered))),
 ];
+
+const loadAt = (timeMs: number): number => (timeMs < WARM_UP_MS ? LOAD_MIN : wave(timeMs - WARM_UP_MS, WAVE_MS, LOAD_MIN, LOAD_MAX));
 
 /** So many nodes of each kind preprocess. */
 type Division = ReadonlyMap<NodeProfile, number>;
@@ -71,7 +84,7 @@ class Sea {
   readonly #seed: number;
   readonly #onProgress: (what: string) => void;
   readonly #kinds: readonly (readonly [kind: NodeProfile, count: number])[];
-  readonly #found = new Map<string, number>();
+  readonly #found = new Map<string, Outcome>();
 
   constructor({ trace: plain, fleet, seed }: Place, onProgress: (what: string) => void) {
     const { trace, isPrep } = withPreprocessing(plain, PREP_PART, seed);
@@ -80,7 +93,6 @@ class Sea {
     this.#targets = new TraceTargets(trace, fleet);
     const copies = LOAD_MAX * capacityCopies(trace, fleet, this.#targets);
     const flood = overlay(trace, copies, WARM_UP_MS + WAVES * WAVE_MS, random.fork("arrivals"));
-    const loadAt = (timeMs: number): number => (timeMs < WARM_UP_MS ? LOAD_MIN : wave(timeMs - WARM_UP_MS, WAVE_MS, LOAD_MIN, LOAD_MAX));
     this.#arrivals = thinned(flood, (timeMs) => loadAt(timeMs) / LOAD_MAX, random.fork("waves").word());
     this.#declared = (row) => (isPrep[row] === 1 ? 1 : most);
     this.#fleet = fleet;
@@ -115,7 +127,7 @@ class Sea {
       for (const part of [0.5, 1]) best = this.#better(best, new Map(filled.set(kind, Math.round(part * count))));
     }
     for (let round = 0; round < ROUNDS_MAX; round++) best = this.#climb(best);
-    const finalists = [...this.#found].sort(([, one], [, other]) => other - one).slice(0, FINALISTS).map(([key]) => this.#divisionOf(key));
+    const finalists = [...this.#found].sort(([, one], [, other]) => other.goodput - one.goodput).slice(0, FINALISTS).map(([key]) => this.#divisionOf(key));
     const outcomes = finalists.map((division) => ({ division, ...this.run(constantLanes(this.#laneOf(division)), WAVES) }));
     const winner = outcomes.reduce((most, one) => (one.goodput > most.goodput ? one : most));
     return { ...winner, prepNodes: new Map([...winner.division].map(([kind, count]) => [kind.name, count])) };
@@ -134,19 +146,26 @@ class Sea {
   }
 
   #better(best: Division | null, other: Division): Division {
-    const goodput = this.#goodputOf(other);
-    return best === null || goodput > this.#goodputOf(best) ? other : best;
+    const { goodput } = this.#tryOut(other);
+    return best === null || goodput > this.#tryOut(best).goodput ? other : best;
+  }
+
+  /** What switching could gain: goodput of whoever knew, at each load, the best of the divisions tried, over that of the one best throughout. */
+  bestOfEachPhase(): number {
+    const outcomes = [...this.#found.values()];
+    const good = PHASES.slice(1).reduce((sum, _, phase) => sum + Math.max(...outcomes.map(({ phases }) => phases[phase]!.good)), 0);
+    return good / Math.max(...outcomes.map(({ phases }) => phases.reduce((sum, phase) => sum + phase.good, 0)));
   }
 
   /** Over one wave; each division is run once. */
-  #goodputOf(division: Division): number {
+  #tryOut(division: Division): Outcome {
     const key = this.#keyOf(division);
     const known = this.#found.get(key);
     if (known !== undefined) return known;
     this.#onProgress(`constant division ${key}`);
-    const { goodput } = this.run(constantLanes(this.#laneOf(division)), 1);
-    this.#found.set(key, goodput);
-    return goodput;
+    const outcome = this.run(constantLanes(this.#laneOf(division)), 1);
+    this.#found.set(key, outcome);
+    return outcome;
   }
 
   #keyOf(division: Division): string {
@@ -167,7 +186,18 @@ class Sea {
 function outcomeOf(jobs: readonly Job[]): Outcome {
   const of = (lane: Lane): number => goodPart(jobs.filter((job) => laneOfJob(job) === lane));
   const bySize = [...jobs].sort((one, other) => workOfJob(one) - workOfJob(other));
-  return { goodput: goodPart(jobs), goodputOf: { decode: of("decode"), prep: of("prep") }, work: workIn(jobs.filter((job) => job.isGood)) / Math.max(1, workIn(jobs)), largest: goodPart(bySize.slice(Math.floor(0.75 * bySize.length))) };
+  return { goodput: goodPart(jobs), goodputOf: { decode: of("decode"), prep: of("prep") }, work: workIn(jobs.filter((job) => job.isGood)) / Math.max(1, workIn(jobs)), largest: goodPart(bySize.slice(Math.floor(0.75 * bySize.length))), phases: phasesOf(jobs) };
+}
+
+function phasesOf(jobs: readonly Job[]): Phase[] {
+  const phases = PHASES.slice(1).map(() => ({ offered: 0, good: 0 }));
+  for (const job of jobs) {
+    const after = PHASES.slice(1, -1).findIndex((most) => loadAt(job.arrivalMs) < most);
+    const phase = phases[after < 0 ? phases.length - 1 : after]!;
+    phase.offered++;
+    if (job.isGood) phase.good++;
+  }
+  return phases;
 }
 
 const workIn = (jobs: readonly Job[]): number => jobs.reduce((sum, job) => sum + workOfJob(job), 0);
