@@ -239,13 +239,14 @@ export class Hall {
   #errandOf(guest: Guest, nowMs: Millis): Errand<Guest> {
     const { request, wish } = guest;
     const bestTtftMs = this.#kinds.bestTtftMs(request.inputTokens);
-    const targets = this.#kinds.targetsOf(request.inputTokens);
+    const isPatient = wish.waitMsMax > 0;
+    const targets = this.#kinds.targetsOf(request.inputTokens, isPatient);
     return {
       get ttftTargetMs() { return targets().ttftMs; },
       get tpotTargetMs() { return targets().tpotMs; },
       key: guest, payer: wish.payer, conversation: request.conversationKey ?? "", arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
-      isPatient: wish.waitMsMax > 0, waitMsMax: wish.waitMsMax,
-      dueMs: wish.isDeferrable && wish.waitMsMax > 0 ? nowMs + wish.waitMsMax : null, weight: wish.weight,
+      isPatient, waitMsMax: wish.waitMsMax,
+      dueMs: wish.isDeferrable && isPatient ? nowMs + wish.waitMsMax : null, weight: wish.weight,
     };
   }
 

@@ -46,14 +46,14 @@ export class Kinds {
   }
 
   /**
-   * What is promised for a prompt. It follows what nodes are learnt to be: by what was known when a request came, an idle fleet that has
-   * proved slower would stay closed to it for as long as it can wait.
+   * What is promised for a prompt. For who waits it follows what nodes are learnt to be: by what was known when it came, an idle fleet that
+   * has proved slower would stay closed to it for as long as it can wait. Who will not wait is held to, and told by, the first.
    */
-  targetsOf(inputTokens: Tokens): () => { readonly ttftMs: Millis; readonly tpotMs: Millis } {
+  targetsOf(inputTokens: Tokens, isPatient: boolean): () => { readonly ttftMs: Millis; readonly tpotMs: Millis } {
     let asOf = -1;
     let targets = { ttftMs: 0, tpotMs: 0 };
     return () => {
-      if (asOf !== this.#statements) targets = { ttftMs: ttftTargetMs(this.bestTtftMs(inputTokens)), tpotMs: tpotTargetMs(this.bestTpotMs(inputTokens)) };
+      if (asOf < 0 || (isPatient && asOf !== this.#statements)) targets = { ttftMs: ttftTargetMs(this.bestTtftMs(inputTokens)), tpotMs: tpotTargetMs(this.bestTpotMs(inputTokens)) };
       asOf = this.#statements;
       return targets;
     };
