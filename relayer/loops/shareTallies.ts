@@ -32,8 +32,8 @@ export interface ShareTalliesOptions {
 }
 
 const EVERY_MS: Millis = 100;
-/** Models of one telling; a relayer of more tells of the first that have news. */
-const MODELS_MAX = 256;
+/** Of one telling, of all models: some two hundred kilobytes. What does not fit is told with the payer's next change. */
+const ENTRIES_MAX = 2_048;
 
 const tokens = z.number().refine(Number.isFinite);
 const tellingSchema = z.object({
@@ -89,8 +89,14 @@ export class ShareTallies {
 }
 
 function textOf(told: ReadonlyMap<Hash, readonly TallyEntry[]>): string {
-  const models = [...told].slice(0, MODELS_MAX).map(([modelId, entries]) => [modelId, entries.map(({ payer, born, served, deferred, asked }) => [payer, born, served, deferred, asked])]);
-  return JSON.stringify({ version: 1, models: Object.fromEntries(models) });
+  const models: Record<Hash, unknown[][]> = {};
+  let left = ENTRIES_MAX;
+  for (const [modelId, entries] of told) {
+    const taken = entries.slice(0, left);
+    left -= taken.length;
+    if (taken.length > 0) models[modelId] = taken.map(({ payer, born, served, deferred, asked }) => [payer, born, served, deferred, asked]);
+  }
+  return JSON.stringify({ version: 1, models });
 }
 
 type Cells = z.output<typeof tellingSchema>["models"];

@@ -3,7 +3,9 @@ import { expect } from "chai";
 import { MemoryJournal } from "../../../relayer/adapters/memoryJournal.ts";
 import type { Journal, ToldTally } from "../../../relayer/ports/journal.ts";
 import type { Log } from "../../../relayer/ports/world.ts";
-import { MODEL } from "../work/fleetRig.ts";
+import { noMetrics } from "../../../relayer/adapters/metrics.ts";
+import { ShareTallies } from "../../../relayer/loops/shareTallies.ts";
+import { ManualClock, MODEL } from "../work/fleetRig.ts";
 import { servedAtTwo, TalliedProcess } from "./tallyRig.ts";
 
 class CountingJournal {
@@ -65,6 +67,17 @@ describe("what payers are given, shared by a relayer's processes", () => {
     }
     expect(lines).to.have.length(1);
     expect(lines[0]).to.include("in a form that is not known here");
+  });
+
+  it("tells a bounded number of payers at once, of however many models", async () => {
+    const texts: string[] = [];
+    const journal = { shareTallies: async ({ text }: ToldTally) => { texts.push(text); return []; } };
+    const entries = Array.from({ length: 100 }, (_, i) => ({ payer: `0x${String(i).padStart(40, "0")}`, born: 1, served: 1_000_000 + i, deferred: 0, asked: 1 / 3 }));
+    const models = new Map(Array.from({ length: 1_000 }, (_, i) => [`0x${String(i).padStart(64, "0")}` as const, entries]));
+    const reception = { isSharing: true, tell: () => models, givenElsewhere: () => {} };
+    await new ShareTallies({ clock: new ManualClock(), log: logTo([]), metrics: noMetrics, journal, processId: "one", others: { count: 1 }, reception }).round();
+    expect(texts[0]!.length).to.be.within(100_000, 300_000);
+    expect(Object.values((JSON.parse(texts[0]!) as { models: Record<string, unknown[]> }).models).flat()).to.have.length(2_048);
   });
 
   it("goes on where the journal is away, says so once, and shares again when it is back", async () => {
