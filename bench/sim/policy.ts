@@ -26,6 +26,8 @@ export interface World {
   wakeAt(timeMs: number): void;
   /** Prefix tokens on each node, as an indexer of KV events knows them; one entry per node. */
   cachedTokens(job: Job, out: Int32Array): void;
+  /** The same for one node. */
+  cachedTokensOn(job: Job, node: number): number;
 }
 
 /** One relayer's policy. A request that is neither sent nor refused when `arrived` returns is held: the policy must come back to it. */

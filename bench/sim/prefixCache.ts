@@ -35,6 +35,13 @@ export class PrefixIndex {
       holders = still;
     }
   }
+
+  /** The same for one node. */
+  cachedTokensOn(blocks: Int32Array | null, blockOffset: number, node: number): number {
+    let depth = 0;
+    while (blocks !== null && depth < blocks.length && this.#holders.get(blocks[depth]! + blockOffset)?.has(node)) depth++;
+    return depth * BLOCK_TOKENS;
+  }
 }
 
 /** Blocks in use by running sequences are counted once, whoever shares them; idle ones lie in the order in which they would go. */

@@ -233,6 +233,7 @@ class Simulation {
       abandon: (job) => this.#abandon(job),
       wakeAt: (timeMs) => this.#agenda.set(2 * nodes.length + relayer, timeMs === Infinity ? Infinity : Math.max(timeMs, this.#nowMs)),
       cachedTokens: (job, out) => this.#index.cachedTokens(job.blocks, job.blockOffset, out),
+      cachedTokensOn: (job, node) => this.#index.cachedTokensOn(job.blocks, job.blockOffset, node),
     };
   }
 

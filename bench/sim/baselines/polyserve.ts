@@ -17,16 +17,12 @@ export const polyserve: PolicyKind = { name: "polyserve", hasAdmission: true, ma
 class PolyServe implements Policy {
   readonly #world: World;
   readonly #floor: Floor<number>;
-  readonly #cached: Int32Array;
   readonly #order: number[];
-  /** Whose prefixes `#cached` tells of; nobody's once anything has happened. */
-  #cachedOf: Job | null = null;
   #pending: Job[] = [];
 
   constructor(world: World) {
     this.#world = world;
     this.#floor = floorOf(world);
-    this.#cached = new Int32Array(world.profiles.length);
     this.#order = world.profiles.map((_, node) => node);
   }
 
@@ -62,7 +58,6 @@ class PolyServe implements Policy {
   /** Those that wait were refused by every server; only the one that has changed is asked anew, for each of them in order of arrival. */
   #refill(node: number, nowMs: number): void {
     if (this.#pending.length === 0 || !this.#hasRoom(node, 1, this.#pending[0]!.tpotTargetMs)) return;
-    this.#cachedOf = null;
     this.#pending = this.#pending.filter((job) => !this.#canServe(node, job, nowMs) || !this.#send(job, node, nowMs));
     this.#wakeForNext();
   }
@@ -72,7 +67,6 @@ class PolyServe implements Policy {
   }
 
   #placeAnywhere(job: Job, nowMs: number): boolean {
-    this.#cachedOf = null;
     const { inFlight, models, mix } = this.#floor;
     const fullness = models.map((model, node) => predictTpotMs(model, this.#floor.loadOf(node), mix));
     // Idle servers are all alike to the gradient; of those the quickest is opened first.
@@ -84,7 +78,7 @@ class PolyServe implements Policy {
 
   #canServe(node: number, job: Job, nowMs: number): boolean {
     return this.#world.fits(node, job) && this.#hasRoom(node, job.inputTokens, job.tpotTargetMs)
-      && this.#floor.ttftMs(node, job.inputTokens, this.#cachedOn(node, job), nowMs) <= job.deadlineMs - nowMs;
+      && this.#floor.ttftMs(node, job.inputTokens, this.#world.cachedTokensOn(job, node), nowMs) <= job.deadlineMs - nowMs;
   }
 
   #hasRoom(node: number, inputTokens: number, tpotTargetMs: number): boolean {
@@ -94,15 +88,8 @@ class PolyServe implements Policy {
     return this.#floor.runningOn(node) < model.slots && hasMemory(model, load, mix) && predictTpotMs(model, load, mix) <= tpotTargetMs;
   }
 
-  #cachedOn(node: number, job: Job): number {
-    if (job.blocks === null) return 0;
-    if (this.#cachedOf !== job) this.#world.cachedTokens(job, this.#cached);
-    this.#cachedOf = job;
-    return this.#cached[node]!;
-  }
-
   #send(job: Job, node: number, nowMs: number): boolean {
-    this.#floor.sent(job.id, node, job.inputTokens, this.#cachedOn(node, job), nowMs);
+    this.#floor.sent(job.id, node, job.inputTokens, this.#world.cachedTokensOn(job, node), nowMs);
     this.#world.send(job, node);
     return true;
   }

@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { random } from "../../../bench/sim/baselines/simple.ts";
+import { PrefixIndex } from "../../../bench/sim/prefixCache.ts";
 import { simulate, type Behaviour, type SimulationResult } from "../../../bench/sim/simulation.ts";
 import { arrivalsOf, ENDLESS, fleetOfOne, profileOf, type SyntheticRow } from "./helpers.ts";
 import type { NodeProfile } from "../../../bench/sim/profiles.ts";
@@ -65,6 +66,15 @@ describe("a simulated node", () => {
     expect(timesOf(1e6)).to.deep.equal([1_101, 77, 1_101, 77]);
     // Room for one prompt: the other one's blocks drive the first ones out.
     expect(timesOf(1_200)).to.deep.equal([1_101, 77, 1_101, 1_101]);
+  });
+
+  it("is known to the index as holding what it holds, asked alone or with all others", () => {
+    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(5), fc.nat(3), fc.boolean()), { maxLength: 60 }), fc.array(fc.nat(5), { maxLength: 5 }), (changes, prompt) => {
+      const [index, out, blocks] = [new PrefixIndex(), new Int32Array(4), Int32Array.from(prompt)];
+      for (const [block, node, isHeld] of changes) index[isHeld ? "add" : "remove"](block, node);
+      index.cachedTokens(blocks, 0, out);
+      expect([0, 1, 2, 3].map((node) => index.cachedTokensOn(blocks, 0, node))).to.deep.equal([...out]);
+    }));
   });
 
   it("shares held blocks between running sequences instead of counting them twice", () => {

@@ -36,7 +36,7 @@ function alone(name: string, profiles: readonly NodeProfile[]): { policy: Policy
   const sent: number[] = [];
   const cached = new Int32Array(profiles.length);
   const world: World = {
-    profiles, party: "0", random: new Random(1), fits: () => true, refuse: () => sent.push(-1), abandon: () => false, wakeAt: () => {}, cachedTokens: (_, out) => out.set(cached),
+    profiles, party: "0", random: new Random(1), fits: () => true, refuse: () => sent.push(-1), abandon: () => false, wakeAt: () => {}, cachedTokens: (_, out) => out.set(cached), cachedTokensOn: (_, node) => cached[node]!,
     send: (job, node) => {
       job.node = node;
       sent.push(node);
