@@ -29,6 +29,9 @@ export interface LaneParameters {
 
 export const LANE_PARAMETERS: LaneParameters = Object.freeze({ band: 1.25, pressureMin: 0.5, dwellMs: 60_000, everyMs: 5_000, aheadMs: 20_000, stepPart: 0.1 });
 
+/** Of however many: each change looks at all of them. */
+const STEP_NODES_MAX = 32;
+
 /** A node as lanes see it: what a second of it is worth to either kind of work. */
 export interface LaneNode {
   readonly id: number;
@@ -88,7 +91,7 @@ export class Lanes {
     this.#enrol(nodes, nowMs);
     const asked = this.#asked(waiting);
     const changed: LaneState[] = [];
-    const most = Math.max(1, Math.floor(this.#parameters.stepPart * nodes.length));
+    const most = Math.min(STEP_NODES_MAX, Math.max(1, Math.floor(this.#parameters.stepPart * nodes.length)));
     for (let i = 0; i < most; i++) {
       const next = this.#changeOf(nodes, asked, nowMs);
       if (next === null) break;
@@ -140,9 +143,9 @@ export class Lanes {
     for (const node of nodes) {
       const state = this.#states.get(node.id)!;
       if (state.lane !== from || nowMs - state.changedAtMs < dwellMs || speedOf(node, to) <= 0) continue;
-      const after = pressureOf(asked, { ...capacity, [to]: capacity[to] + speedOf(node, to), [from]: capacity[from] - speedOf(node, from) });
-      if (Math.max(after.decode, after.prep) >= least) continue;
-      least = Math.max(after.decode, after.prep);
+      const greater = Math.max(pressed(asked[to], capacity[to] + speedOf(node, to)), pressed(asked[from], capacity[from] - speedOf(node, from)));
+      if (greater >= least) continue;
+      least = greater;
       best = { id: node.id, lane: to, changedAtMs: nowMs };
     }
     return best;
@@ -152,8 +155,7 @@ export class Lanes {
 const finite = (value: number): number => (Number.isFinite(value) ? Math.max(0, value) : 0);
 const speedOf = (node: LaneNode, lane: Lane): number => finite(lane === "decode" ? node.decodeSpeed : node.prepSpeed);
 
+const pressureOf = (asked: LaneLoad, capacity: LaneLoad): LaneLoad => ({ decode: pressed(asked.decode, capacity.decode), prep: pressed(asked.prep, capacity.prep) });
+
 /** A lane without capacity is under all the pressure there is, if anything is asked of it. */
-function pressureOf(asked: LaneLoad, capacity: LaneLoad): LaneLoad {
-  const of = (lane: Lane): number => (asked[lane] === 0 ? 0 : Math.min(1e9, asked[lane] / Math.max(1e-9, capacity[lane])));
-  return { decode: of("decode"), prep: of("prep") };
-}
+const pressed = (asked: number, capacity: number): number => (asked === 0 ? 0 : Math.min(1e9, asked / Math.max(1e-9, capacity)));
