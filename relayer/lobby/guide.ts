@@ -22,7 +22,7 @@ import type { Millis, Tokens } from "../../protocol/units.ts";
 const TTFT_PART = 0.95;
 const TPOT_PART = 0.98;
 /** While nobody is turned away, first tokens are to come in the least of these parts of their target that any node can keep. */
-const EBB_TTFT_PARTS = [0.2, 0.35, 0.5] as const;
+const EBB_TTFT_PARTS = [0.2, 0.35, 0.5, 0.65] as const;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */

@@ -41,14 +41,12 @@ export interface LobbyParameters extends MarketParameters {
   /** The same for payers who ask for less than their share: what they ask for is theirs. */
   readonly modestUrgency: number;
   readonly thinning: ThinningParameters;
-  /** Whether one that thinning turns away is let in where it finds a place at once that nobody in line could ever use. */
-  readonly letsBeside: boolean;
   /** Starts are counted over about this time; before the first ones there is no rate. */
   readonly rateMs: Millis;
 }
 
 export const LOBBY: LobbyParameters = Object.freeze({
-  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, letsBeside: false, rateMs: 2_000, priceClassesMax: Infinity,
+  waitingMax: 20_000, waitingPerPayerMax: 5_000, lookAhead: 64, patienceMs: 2_000, urgency: 0.1, modestUrgency: 0.8, thinning: THINNING, rateMs: 2_000, priceClassesMax: Infinity,
   repriceEveryMs: 10_000,
 });
 
@@ -153,8 +151,8 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Large prompts that find no room make a line that says nothing of the small. Of a longer line than is looked at, nobody knows who could use what. */
   #isBeside(hasPlaceBeside: (line: readonly Waiting<Request>[]) => boolean): boolean {
-    const { letsBeside, lookAhead } = this.#parameters;
-    return letsBeside && this.#queue.size > 0 && this.#queue.size < lookAhead && hasPlaceBeside(this.#queue.first(lookAhead));
+    const { lookAhead } = this.#parameters;
+    return this.#queue.size > 0 && this.#queue.size < lookAhead && hasPlaceBeside(this.#queue.first(lookAhead));
   }
 
   /** What another process of the relayer has given a payer counts here too: it has one part of all, not one at each. */

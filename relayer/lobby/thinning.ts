@@ -17,7 +17,7 @@ export interface ThinningParameters {
   readonly memoryMs: Millis;
 }
 
-export const THINNING: ThinningParameters = Object.freeze({ waitMs: 300, everyMs: 100, perWait: 0.05, perGrowth: 0.5, memoryMs: 60_000 });
+export const THINNING: ThinningParameters = Object.freeze({ waitMs: 700, everyMs: 100, perWait: 0.05, perGrowth: 0.5, memoryMs: 60_000 });
 
 /** Sizes by powers of two of the work: up to 2^31 tokens. */
 const SIZES = 32;

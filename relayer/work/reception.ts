@@ -46,7 +46,7 @@ export interface LobbyStatus {
   readonly lanes: LanesStatus;
 }
 
-const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, letsBeside: true, rateMs: 8_000, priceClassesMax: 12, repriceEveryMs: 30_000 });
+const LIVE: LobbyParameters = Object.freeze({ ...LOBBY, rateMs: 8_000, priceClassesMax: 12, repriceEveryMs: 30_000 });
 const TICK_MS: Millis = 50;
 const ANNOUNCE_EVERY_MS: Millis = 1_000;
 /** Very long lines are told less often: so many waiting take another second. */

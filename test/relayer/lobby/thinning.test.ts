@@ -1,6 +1,6 @@
 // Early rejection: it finds the right part, stays there, and treats sizes alike.
 import { expect } from "chai";
-import { Thinning } from "../../../relayer/lobby/thinning.ts";
+import { THINNING, Thinning } from "../../../relayer/lobby/thinning.ts";
 
 /** A line that is served at a constant rate and receives `load` times as much. @returns refused part and wait over time */
 function line(load: number, seconds: number): { refused: number[]; waits: number[] } {
@@ -26,7 +26,7 @@ describe("thinning", () => {
     it(`at ${load} times what can be served comes to refuse the excess, and keeps the wait near its aim without swinging`, () => {
       const { refused, waits } = line(load, 120);
       expect(mean(tail(refused))).to.be.closeTo(1 - 1 / load, 0.03);
-      expect(mean(tail(waits))).to.be.within(150, 600);
+      expect(mean(tail(waits))).to.be.within(THINNING.waitMs / 2, 2 * THINNING.waitMs);
       expect(Math.max(...tail(refused)) - Math.min(...tail(refused))).to.be.below(0.2);
     });
   }
@@ -35,7 +35,7 @@ describe("thinning", () => {
     const thinning = new Thinning();
     const [asked, admitted] = [{ both: 0, here: 0 }, { both: 0, here: 0 }];
     for (let ms = 0; ms < 120_000; ms += 50) {
-      thinning.observe(thinning.refusedPart < 0.5 ? 1_000 : 300, ms);
+      thinning.observe(thinning.refusedPart < 0.5 ? 1_400 : THINNING.waitMs, ms);
       thinning.askedElsewhere("both", 1_000, ms);
       for (const payer of ["both", "here"] as const) {
         const isIn = thinning.admits(payer, 1_000, ms);
@@ -74,7 +74,7 @@ describe("thinning", () => {
     const admitted = { greedy: 0, modest: 0 };
     const offered = { greedy: 0, modest: 0 };
     for (let ms = 0; ms < 120_000; ms += 10) {
-      thinning.observe(thinning.refusedPart < 0.5 ? 1_000 : 300, ms);
+      thinning.observe(thinning.refusedPart < 0.5 ? 1_400 : THINNING.waitMs, ms);
       const coming: ("greedy" | "modest")[] = ["greedy", "greedy", "greedy", "greedy"];
       if (ms % 50 === 0) coming.push("modest");
       for (const payer of coming) {
@@ -92,7 +92,7 @@ describe("thinning", () => {
     const thinning = new Thinning();
     let [admitted, offered, large, largeOffered] = [0, 0, 0, 0];
     for (let ms = 0; ms < 60_000; ms += 10) {
-      thinning.observe(thinning.refusedPart < 0.5 ? 1_000 : 300, ms);
+      thinning.observe(thinning.refusedPart < 0.5 ? 1_400 : THINNING.waitMs, ms);
       const isLarge = ms % 100 === 0;
       const isIn = thinning.admits(`payer ${ms}`, isLarge ? 20_000 : 500, ms);
       if (ms < 30_000) continue;
