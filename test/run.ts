@@ -52,6 +52,7 @@ const deep: readonly Stage[] = [
   { name: "twins", args: [hardhat, "test", "mocha", "test/contracts/twins.ts", "test/contracts/ledger.ts"], counts, minutesMax: 360 },
   { name: "trees", args: [...mocha, "test/protocol/merkleSum.test.ts"], counts, minutesMax: 60 },
   { name: "mutation", args: ["test/mutation/main.ts", "--sample", "400"], minutesMax: 240 },
+  { name: "reception", args: [...mocha, "test/relayer/work/receptionHostile.test.ts"], counts, minutesMax: 60 },
   { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
   // The full matrix, and every promise of the router with three seeds; pages go to .tidelane/deep, and what is finished is kept there.
   { name: "routing", args: ["bench/routing.ts", "--report", "--traces", "azure2023_conv,mooncake_conversation,aibrix_8min_up_and_down", ...deepPages], minutesMax: 240 },

@@ -419,6 +419,20 @@ describe("the reception", () => {
       expect(waiting.choice).to.not.equal(null);
     });
 
+    it("who will not wait, and came while the only node claimed to take hours, is served by the next one that does not", async () => {
+      const rig = new ReceptionRig();
+      await rig.nodes.join(1, { slots: 1 }, { curve: { aNs: 10 ** 12, bNs: 0, cNs: 0, dNs: 0, ePs: 0 } });
+      rig.ask();
+      await settled();
+      const hurried = rig.ask({ waitMsMax: 0 });
+      await rig.passAttesting(4_000, [1], 1);
+      expect([hurried.choice, hurried.error]).to.deep.equal([null, null]);
+      await rig.nodes.join(2, { slots: 1 });
+      rig.nodes.events.disconnected(1);
+      await rig.passAttesting(2_000, [2], 1);
+      expect(hurried.choice?.nodeId).to.equal(2);
+    });
+
     it("curves that diverge keep nobody waiting for ever", async () => {
       const rig = new ReceptionRig();
       const most = 10 ** 12;
