@@ -19,7 +19,7 @@ export const AHEAD_MS: Millis = 150;
  * At the ebb a strong node may have more, for a long prompt behind others there is read sooner than alone on a weak one: so much up to
  * this part of what the fleet can carry, then less and less.
  */
-const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [600, 0.75, 0.88] as const;
+const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [800, 0.8, 0.92] as const;
 /** The rate of arrivals is averaged over about this time. */
 const RATE_MS: Millis = 10_000;
 /** Before that too little is known of the requests. */
