@@ -20,6 +20,8 @@ interface Payer<Item> {
 const PAYERS_MAX = 50_000;
 /** What a payer was served elsewhere keeps it back by no more than this: it must not stand still here for hours. */
 const AHEAD_TOKENS_MAX = 500_000;
+/** What it gives back there brings it before who was served last by no more than this: it may be of what was never counted here. */
+const GIVEN_BACK_TOKENS_MAX = 20_000;
 
 export class FairQueue<Item> {
   readonly #onCharged: (payer: string, tokens: number) => void;
@@ -140,7 +142,7 @@ export class FairQueue<Item> {
   /** Another process of the relayer has served a payer, or gives back: it was in line there, so it counts as if it had been in line here. */
   servedElsewhere(payer: string, tokens: number): void {
     const owner = this.#payerOf(payer);
-    if (tokens <= 0) return this.#count(owner, tokens);
+    if (tokens <= 0) return this.#count(owner, Math.max(tokens, Math.min(0, this.#floor - GIVEN_BACK_TOKENS_MAX - owner.counter)));
     const least = this.#least;
     if (owner.place < 0) owner.counter = Math.max(owner.counter, least);
     // Nobody is kept back here: whoever comes next starts level with it.

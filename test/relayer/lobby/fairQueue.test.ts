@@ -84,6 +84,15 @@ describe("the fair queue", () => {
     expect(drain(queue, 7).filter((payer) => payer === "both")).to.have.length(1);
   });
 
+  it("puts nobody before others for what it gives back elsewhere of more than was counted here", () => {
+    const queue = new FairQueue<string>();
+    for (let i = 0; i < 600; i++) for (const payer of ["both", "here"]) queue.push(payer, payer, 10_000, 0, 0);
+    drain(queue, 600);
+    // A thousand long answers that are begun together and given up together; or given up by themselves, begun when nobody listened.
+    for (const tokens of [2e6, -2e6, -2e6]) queue.servedElsewhere("both", tokens);
+    expect(drain(queue, 10).filter((payer) => payer === "both").length).to.be.within(5, 7);
+  });
+
   it("lifts who comes back to the least of those present: staying away saves up nothing", () => {
     const queue = new FairQueue<string>();
     queue.push("x", "idle", 1, 0, 0);
