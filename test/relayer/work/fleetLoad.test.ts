@@ -45,7 +45,10 @@ async function live(rig: FleetRig, steps: readonly Step[], nodes: number): Promi
   return decisions;
 }
 
-describe("whatever happens, a fleet", () => {
+describe("whatever happens, a fleet", function () {
+  // Keys are signed with by the hundred: a few seconds of a core that others use too.
+  this.timeout(60_000);
+
   it("leaves no load behind after whatever happened", async () => {
     await fc.assert(fc.asyncProperty(anySteps, async (steps) => {
       const rig = new FleetRig();
