@@ -71,6 +71,8 @@ export class Lobby<Request extends LobbyRequest> {
   readonly #thinning: Thinning;
   /** Of those who wait, the requests of payers who ask for less than their share. */
   readonly #modest = new WeakSet<Waiting<Request>>();
+  /** Of those who wait, the requests of clients who said that they will, however long it takes. */
+  readonly #patient = new Set<Waiting<Request>>();
   /** Taken back so far: what names each of them. */
   #agains = 0;
   /** Starts per millisecond while somebody waits. */
@@ -135,11 +137,13 @@ export class Lobby<Request extends LobbyRequest> {
     if (full) return refused(full);
     if (request.dueMs !== null) return this.#defer(request, request.dueMs, nowMs);
     if (nowMs > request.latestStartMs) return refused("too_late");
-    if (request.latestStartMs !== Infinity && !this.#admits(request, nowMs) && !this.#isBeside(hasPlaceBeside)) return refused("thinned");
+    const isPatient = request.latestStartMs === Infinity;
+    if (!isPatient && !this.#admits(request, nowMs) && !this.#isBeside(hasPlaceBeside) && !this.#isBeforePatient(request, nowMs)) return refused("thinned");
     const ahead = this.#queue.aheadOfNext(request.payer, request.conversation);
     const waitMs = this.expectedWaitMs(nowMs, ahead);
-    if (request.latestStartMs === Infinity && waitMs > request.waitMsMax) return refused("wait_too_long");
+    if (isPatient && waitMs > request.waitMsMax) return refused("wait_too_long");
     const entry = this.#queue.push(request, request.payer, costOf(request), deadlineOf(request, nowMs + waitMs), nowMs, request.conversation);
+    if (isPatient) this.#patient.add(entry);
     if (this.#thinning.isModest(request.payer)) this.#modest.add(entry);
     return { admitted: true, entry, position: ahead + 1, expectedStartMs: nowMs + waitMs };
   }
@@ -153,6 +157,14 @@ export class Lobby<Request extends LobbyRequest> {
   #isBeside(hasPlaceBeside: (line: readonly Waiting<Request>[]) => boolean): boolean {
     const { lookAhead } = this.#parameters;
     return this.#queue.size > 0 && this.#queue.size < lookAhead && hasPlaceBeside(this.#queue.first(lookAhead));
+  }
+
+  /**
+   * A long line of those who wait as long as it takes says nothing of whoever is entitled to start before them: a payer that lets thousands
+   * wait must not have everybody else turned away.
+   */
+  #isBeforePatient({ payer, conversation }: Request, nowMs: Millis): boolean {
+    return this.#patient.size > 0 && this.expectedWaitMs(nowMs, this.#queue.aheadOfNext(payer, conversation)) <= this.#parameters.thinning.waitMs;
   }
 
   /** What another process of the relayer has given a payer counts here too: it has one part of all, not one at each. */
@@ -177,8 +189,10 @@ export class Lobby<Request extends LobbyRequest> {
   wakeDue(nowMs: Millis): Waiting<Request>[] {
     if (this.#deferred.size === 0) return [];
     const horizonMs = nowMs + this.expectedWaitMs(nowMs) + DUE_MARGIN_MS;
-    return this.#deferred.inOrder().filter((entry) => entry.deadlineMs <= horizonMs && this.#deferred.remove(entry))
+    const woken = this.#deferred.inOrder().filter((entry) => entry.deadlineMs <= horizonMs && this.#deferred.remove(entry))
       .map((entry) => this.#queue.push(entry.item, entry.payer, entry.cost, entry.deadlineMs, nowMs, entry.conversation));
+    for (const entry of woken) this.#patient.add(entry);
+    return woken;
   }
 
   /** Takes back one that was started in vain: it was let in, so it is neither thinned nor refused for want of room, nor kept back for what its conversation was served. @param deadlineMs its place among its payer's */
@@ -210,6 +224,7 @@ export class Lobby<Request extends LobbyRequest> {
     for (;;) {
       const entry = this.#next(nowMs, fitOf);
       if (entry === null || !start(entry.item)) return started;
+      this.#patient.delete(entry);
       this.#queue.start(entry);
       this.#countStart(nowMs);
       started++;
@@ -224,7 +239,8 @@ export class Lobby<Request extends LobbyRequest> {
       const fit = fitOf(entry.item);
       if (fit === Infinity) continue;
       const waitedMs = nowMs - entry.sinceMs;
-      if (entry.item.latestStartMs === Infinity && waitedMs > patienceMs) return entry;
+      // Whoever is ahead of it in fair order and cannot wait goes before it still: else who lets many wait would have every place.
+      if (entry.item.latestStartMs === Infinity && waitedMs > patienceMs) return best !== null && this.#patient.has(entry) && !this.#patient.has(best) ? best : entry;
       const spent = Math.min(1, waitedMs / Math.max(1, Math.min(entry.deadlineMs - entry.sinceMs, patienceMs)));
       const pressed = fit * (1 - (this.#modest.has(entry) ? modestUrgency : urgency) * spent);
       if (pressed >= leastFit) continue;
@@ -248,6 +264,7 @@ export class Lobby<Request extends LobbyRequest> {
 
   /** Takes out a request whose client is gone. */
   remove(entry: Waiting<Request>): boolean {
+    this.#patient.delete(entry);
     return this.#queue.remove(entry) || this.#deferred.remove(entry);
   }
 

@@ -119,6 +119,21 @@ describe("the lobby", () => {
     expect(kept).to.be.below(60);
   });
 
+  it("turns nobody away for a line of those who wait before whom it is entitled to start, and lets it start before them", () => {
+    const lobby = new Lobby<Request>();
+    const started: string[] = [];
+    for (let i = 0; i < 500; i++) lobby.offer(request(`greedy ${i}`, { payer: "greedy", latestStartMs: Infinity }), 0);
+    for (let nowMs = 100; nowMs <= 30_000; nowMs += 100) {
+      if (nowMs > 2_000 && nowMs % 1_000 === 0) expect(lobby.offer(request(`modest ${nowMs}`, { payer: "modest", latestStartMs: nowMs + 1_850 }), nowMs)).to.include({ admitted: true });
+      const before = started.length;
+      lobby.pump(nowMs, () => 1, (one) => started.length === before && started.push(one.name) > 0);
+      if (nowMs > 3_000 && nowMs % 1_000 === 700) expect(started.filter((name) => name.startsWith("modest"))).to.have.length(Math.floor(nowMs / 1_000) - 2);
+    }
+    expect(lobby.refusedPart, "who does not wait and asks for more is turned away as before").to.be.above(0.9);
+    const verdicts = Array.from({ length: 50 }, (_, i) => lobby.offer(request(`${i}`, { payer: "modest", latestStartMs: 31_850 }), 30_000).admitted);
+    expect(verdicts.filter((one) => one).length).to.be.within(2, 8);
+  });
+
   it("charges a long answer to its payer afterwards", () => {
     const lobby = new Lobby<Request>();
     const long = request("long", { payer: "a" });
