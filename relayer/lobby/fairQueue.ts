@@ -113,6 +113,13 @@ export class FairQueue<Item> {
     return found;
   }
 
+  /** Of payers who have nothing in front, the first of each, for so many of them; from one number on, and round. */
+  firstsBehind(front: readonly Waiting<Item>[], from: number, count: number): Waiting<Item>[] {
+    const inFront = new Set(front.map(({ payer }) => payer));
+    const behind = this.#heap.filter(({ name }) => !inFront.has(name));
+    return Array.from({ length: Math.min(count, behind.length) }, (_, i) => behind[(from + i) % behind.length]!.line.first!);
+  }
+
   /** Takes one out that starts now: its payer is charged. */
   start(entry: Waiting<Item>): void {
     const owner = this.#payers.get(entry.payer)!;

@@ -62,6 +62,8 @@ const RETRY_MS_MAX: Millis = 30_000;
 export const BOOKING_SLACK_MS: Millis = 2_000;
 /** Deferred work claims a place so long before it would be late, beyond the wait that is expected then. */
 const DUE_MARGIN_MS: Millis = 5_000;
+/** Where those in front find no place, others are looked at so often. */
+const LOOK_BEHIND_EVERY_MS: Millis = 50;
 
 export class Lobby<Request extends LobbyRequest> {
   readonly #parameters: LobbyParameters;
@@ -73,6 +75,9 @@ export class Lobby<Request extends LobbyRequest> {
   readonly #modest = new WeakSet<Waiting<Request>>();
   /** Of those who wait, the requests of clients who said that they will, however long it takes. */
   readonly #patient = new Set<Waiting<Request>>();
+  /** When payers behind those in front are looked at again, and from which of them on. */
+  #behindAtMs: Millis = -Infinity;
+  #behindFrom = 0;
   /** Taken back so far: what names each of them. */
   #agains = 0;
   /** Starts per millisecond while somebody waits. */
@@ -222,7 +227,7 @@ export class Lobby<Request extends LobbyRequest> {
   pump(nowMs: Millis, fitOf: (request: Request) => number, start: (request: Request) => boolean): number {
     let started = 0;
     for (;;) {
-      const entry = this.#next(nowMs, fitOf);
+      const entry = this.#next(nowMs, fitOf) ?? this.#nextBehind(nowMs, fitOf);
       if (entry === null || !start(entry.item)) return started;
       this.#patient.delete(entry);
       this.#queue.start(entry);
@@ -248,6 +253,20 @@ export class Lobby<Request extends LobbyRequest> {
       leastFit = pressed;
     }
     return best;
+  }
+
+  /**
+   * Where more wait as long as it takes than are looked at, those in front may all wait for the same few nodes: the first of every other
+   * payer is looked at in turn, or as many payers with a long prompt each would hold up everybody while the other nodes stand idle.
+   */
+  #nextBehind(nowMs: Millis, fitOf: (request: Request) => number): Waiting<Request> | null {
+    const { lookAhead } = this.#parameters;
+    if (this.#patient.size < lookAhead || nowMs < this.#behindAtMs) return null;
+    const found = this.#queue.firstsBehind(this.#queue.first(lookAhead), this.#behindFrom, lookAhead).find(({ item }) => fitOf(item) !== Infinity);
+    if (found) return found;
+    this.#behindAtMs = nowMs + LOOK_BEHIND_EVERY_MS;
+    this.#behindFrom += lookAhead;
+    return null;
   }
 
   /** Charges what a request cost beyond what was expected, or gives back. */

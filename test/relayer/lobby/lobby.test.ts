@@ -134,6 +134,16 @@ describe("the lobby", () => {
     expect(verdicts.filter((one) => one).length).to.be.within(2, 8);
   });
 
+  it("is not held up by many payers in front who all fit nowhere, however many they are", () => {
+    const lobby = new Lobby<Request>();
+    for (let i = 0; i < 300; i++) lobby.offer(request("stuck", { payer: `one of many ${i}`, inputTokens: 10_000, latestStartMs: Infinity }), 0);
+    for (let i = 0; i < 20; i++) lobby.offer(request(`${i}`, { payer: `other ${i}`, latestStartMs: Infinity }), 0);
+    const started: string[] = [];
+    for (let nowMs = 0; nowMs <= 1_000; nowMs += 50) lobby.pump(nowMs, (one) => (one.name === "stuck" ? Infinity : 1), (one) => started.push(one.name) > 0);
+    expect(started).to.have.length(20);
+    expect(lobby.waiting).to.equal(300);
+  });
+
   it("charges a long answer to its payer afterwards", () => {
     const lobby = new Lobby<Request>();
     const long = request("long", { payer: "a" });
