@@ -3,7 +3,7 @@
 //
 // All processes of a relayer write one fact; of each node what was learnt last stands. A process that is killed takes some seconds
 // of it along.
-import { learntFromText, learntToText, merged, shifted, type LearntNode } from "../work/learnt.ts";
+import { learntFromText, learntToText, merged, partOfAge, shifted, type LearntNode } from "../work/learnt.ts";
 import type { Journal } from "../ports/journal.ts";
 import type { Clock, Log } from "../ports/world.ts";
 import type { Millis } from "../../protocol/units.ts";
@@ -26,31 +26,34 @@ const FACT = "learnt_of_nodes";
 const EVERY_MS: Millis = 5_000;
 /** A great fleet is written more seldom. */
 const CHARACTERS_PER_MS = 20;
+/** By so much the clocks may drift apart before what was written is written anew. */
+const DRIFT_MS_MAX: Millis = 60_000;
 /** Another process may write between reading and writing. */
 const WRITE_TRIES = 4;
 
 export class KeepLearnt {
   readonly #options: KeepLearntOptions;
-  /** From the monotonic clock to unix time; once for all, so that what did not change is written the same. */
-  readonly #offsetMs: Millis;
+  /** From the monotonic clock to unix time; kept as it is, so that what did not change is written the same. */
+  #offsetMs: Millis;
   #kept = "[]";
   #written = "";
   #isSilent = false;
 
   constructor(options: KeepLearntOptions) {
     this.#options = options;
-    this.#offsetMs = Math.round(options.clock.nowMs() - options.clock.monotonicMs());
+    this.#offsetMs = offsetOf(options.clock);
   }
 
   /** Hands on what an earlier process learnt; to be called before any node is there. What cannot be read is left out, and said once. */
   async load(): Promise<void> {
-    const { journal, log, reception } = this.#options;
+    const { journal, clock, log, reception } = this.#options;
     const text = await journal.getFact(FACT);
     if (text === null) return;
     const read = learntFromText(text);
     if (!read) return log.warn({}, "what was learnt of nodes is written in a form that is not known here: they begin anew");
     if (read.unread > 0) log.warn({ nodes: read.unread }, "what was learnt of some nodes cannot be read: they begin anew");
-    reception.recall(read.nodes.map((node) => shifted(node, -this.#offsetMs)));
+    const known = read.nodes.filter(({ atMs }) => partOfAge(clock.nowMs() - atMs) > 0);
+    reception.recall(known.map((node) => shifted(node, -this.#offsetMs)));
   }
 
   /** Runs until aborted, and keeps what was learnt until then. */
@@ -75,6 +78,8 @@ export class KeepLearnt {
   /** Writes what was learnt, where that is anything new. @throws `journal_unavailable` */
   async keep(): Promise<void> {
     const { journal, clock, reception } = this.#options;
+    // The wall clock was set, or the machine slept: by the old offset all that is learnt would seem to be of another day, and be left out.
+    if (Math.abs(offsetOf(clock) - this.#offsetMs) > DRIFT_MS_MAX) this.#offsetMs = offsetOf(clock);
     const own = reception.learnt().map((node) => shifted(node, this.#offsetMs));
     const kept = JSON.stringify(own);
     if (kept === this.#kept) return;
@@ -88,3 +93,5 @@ export class KeepLearnt {
     }
   }
 }
+
+const offsetOf = (clock: Clock): Millis => Math.round(clock.nowMs() - clock.monotonicMs());

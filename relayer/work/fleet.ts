@@ -22,7 +22,7 @@ import { InvalidValueError } from "../../protocol/errors.ts";
 import { noSeed } from "./taskErrors.ts";
 import type { AttestedState } from "./attestedState.ts";
 import { statusOf } from "./nodeStatus.ts";
-import type { LearntNode } from "./learnt.ts";
+import { lastOf, type LearntNode } from "./learnt.ts";
 import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, Unavailable } from "./routingRequest.ts";
 import { standingsOf, type Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
@@ -134,9 +134,9 @@ export class Fleet implements NodeLinkEvents {
     for (const node of nodes) this.#recalled.set(node.nodeId, node);
   }
 
-  /** What was learnt of nodes that did anything since the process began. */
+  /** What was learnt of nodes that did anything since the process began, as many of them as are remembered. */
   learnt(): readonly LearntNode[] {
-    return [...this.#nodes.values()].flatMap((node) => node.learnt() ?? []);
+    return lastOf([...this.#nodes.values()].flatMap((node) => node.learnt() ?? []));
   }
 
   /**

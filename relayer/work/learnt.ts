@@ -61,7 +61,8 @@ export class Met {
 
   constructor(learnt: LearntInHall | null, nowMs: Millis) {
     if (!learnt) return;
-    this.pace.recall({ log: learnt.slownessLog, atMs: learnt.slownessAtMs });
+    // A clock that was set back would else keep it slow until the time is caught up with.
+    this.pace.recall({ log: learnt.slownessLog, atMs: Math.min(nowMs, learnt.slownessAtMs) });
     this.breaker.recall({ silences: learnt.silences, brokenUntilMs: learnt.brokenUntilMs }, nowMs);
   }
 
@@ -85,8 +86,11 @@ export function merged(stored: readonly LearntNode[], own: readonly LearntNode[]
     const isNewer = node.atMs > (newest.get(node.nodeId)?.atMs ?? -Infinity);
     if (isNewer && nowMs - node.atMs < FORGOTTEN_MS && node.atMs - nowMs <= AHEAD_MS_MAX) newest.set(node.nodeId, node);
   }
-  return [...newest.values()].sort((one, other) => other.atMs - one.atMs).slice(0, NODES_MAX);
+  return lastOf([...newest.values()]);
 }
+
+/** As many as are remembered, those with the last deeds, the last first. */
+export const lastOf = (nodes: readonly LearntNode[]): LearntNode[] => [...nodes].sort((one, other) => other.atMs - one.atMs).slice(0, NODES_MAX);
 
 const finite = z.number().refine(Number.isFinite);
 const hallSchema = z.object({ slownessLog: finite, slownessAtMs: finite, silences: z.number().int().min(0), brokenUntilMs: finite });

@@ -5,6 +5,7 @@ import { KeepLearnt } from "../../../relayer/loops/keepLearnt.ts";
 import { tableFromText } from "../../../relayer/routing/table.ts";
 import { SCORE_START_BPS } from "../../../relayer/routing/score.ts";
 import { SeedChain, epochAt } from "../../../relayer/routing/seeds.ts";
+import { Met } from "../../../relayer/work/learnt.ts";
 import type { Log } from "../../../relayer/ports/world.ts";
 import { CURVE, EPOCH_SECONDS, MODEL, START_MS } from "../work/fleetRig.ts";
 import { ReceptionRig, settled, type Asked } from "../work/receptionRig.ts";
@@ -168,6 +169,32 @@ describe("what was learnt of nodes over a restart", () => {
     const after = await next(60_000);
     await after.learnt.keep();
     expect(await journal.getFact(FACT), "what was only read is not written again").to.equal(text);
+  });
+
+  it("is kept though the wall clock was set, or the machine slept, since the process began", async () => {
+    for (const stepMs of [-HOUR_MS, 48 * HOUR_MS]) {
+      journal = new MemoryJournal();
+      const process = await first(8);
+      process.rig.clock.wallMs += stepMs;
+      await process.learnt.keep();
+      expect(await (await next(stepMs + 60_000)).atOnce(8), `${stepMs} ms`).to.equal(8);
+    }
+  });
+
+  it("keeps no node broken or slow for what is forgotten, nor for what a clock of a later time wrote", async () => {
+    const before = await first(1);
+    for (let i = 0; i < 4; i++) {
+      const asked = before.rig.ask();
+      await settled();
+      asked.choice!.booking.release("failed");
+      before.rig.clock.pass(60_000);
+      await before.events.attest(1, { slots: 8 });
+    }
+    await before.learnt.keep();
+    expect(await (await next(HOUR_MS)).atOnce(2), "one finds out").to.equal(1);
+    expect(await (await next(25 * HOUR_MS)).atOnce(2)).to.equal(2);
+    const met = new Met({ slownessLog: 2, slownessAtMs: 48 * HOUR_MS, silences: 0, brokenUntilMs: 0 }, 1_000);
+    expect([met.pace.factor(1_000), met.pace.factor(120_000)]).to.deep.equal([Math.exp(2), 1]);
   });
 
   it("is brought together by several processes: of each node what was learnt last", async () => {
