@@ -21,6 +21,53 @@ export const tidalLanes = (onSwitch: (node: number, nowMs: number) => void): Pol
 export const constantLanes = (laneOf: (node: number) => Lane): PolicyKind =>
   ({ name: "constant_lanes", hasAdmission: true, make: (world) => new LanePolicy(world, { first: world.profiles.map((_, node) => laneOf(node)), arrived: () => undefined, look: () => null }) });
 
+/** Every node serves both lanes, each with this part of its slots for preprocessing, for good. */
+export const constantSlots = (prepPart: number): PolicyKind => ({ name: "constant_slots", hasAdmission: true, make: (world) => new SlotPolicy(world, prepPart) });
+
+/** One lobby for both; a request finds a node open while its lane has a slot there. */
+class SlotPolicy implements Policy {
+  readonly #desk: Tidelane;
+  readonly #held: Readonly<Record<Lane, Int32Array>>;
+
+  constructor(world: World, prepPart: number) {
+    const held = { decode: new Int32Array(world.profiles.length), prep: new Int32Array(world.profiles.length) };
+    const prepSlots = world.profiles.map(({ batchLimit }) => Math.min(batchLimit - 1, Math.max(1, Math.round(prepPart * batchLimit))));
+    const slotsOf = (lane: Lane, node: number): number => (lane === "prep" ? prepSlots[node]! : world.profiles[node]!.batchLimit - prepSlots[node]!);
+    const send = (job: Job, node: number): void => {
+      held[laneOfJob(job)][node]!++;
+      world.send(job, node);
+    };
+    this.#held = held;
+    this.#desk = new Tidelane({ ...world, send }, { ...PLAIN, hasSlot: (node, job) => held[laneOfJob(job)][node]! < slotsOf(laneOfJob(job), node) });
+  }
+
+  arrived(job: Job, nowMs: number): void {
+    this.#desk.arrived(job, nowMs);
+  }
+
+  attested(node: number, snapshot: Snapshot, nowMs: number): void {
+    this.#desk.attested(node, snapshot, nowMs);
+  }
+
+  firstToken(job: Job, nowMs: number): void {
+    this.#desk.firstToken(job, nowMs);
+  }
+
+  ended(job: Job, isDone: boolean, nowMs: number): void {
+    this.#held[laneOfJob(job)][job.node]!--;
+    this.#desk.ended(job, isDone, nowMs);
+  }
+
+  bounced(job: Job, nowMs: number): void {
+    this.#held[laneOfJob(job)][job.node]!--;
+    this.#desk.bounced(job, nowMs);
+  }
+
+  woken(nowMs: number): void {
+    this.#desk.woken(nowMs);
+  }
+}
+
 /** Who says which lane a node serves. */
 interface Division {
   readonly first: readonly Lane[];

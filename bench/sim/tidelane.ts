@@ -17,7 +17,7 @@ import type { Presence } from "../../protocol/link.ts";
 
 const HARDWARE_CLASSES = ["HIGH", "MID", "LOW"] as const;
 const WAKE_EVERY_MS = 50;
-const UNFIT = GATES.indexOf("unfit");
+const [FULL, UNFIT] = [GATES.indexOf("full"), GATES.indexOf("unfit")];
 
 export interface Variant {
   /** Every client says that it will wait however long it takes. */
@@ -25,9 +25,11 @@ export interface Variant {
   /** The length of each answer is known beforehand, as nobody knows it. */
   readonly knowsLengths: boolean;
   readonly parameters: LobbyParameters;
+  /** Whether the node may have one more like this, beside what it holds: not where the slots of its lane are taken. */
+  hasSlot(node: number, job: Job): boolean;
 }
 
-export const PLAIN: Variant = { allWait: false, knowsLengths: false, parameters: LOBBY };
+export const PLAIN: Variant = { allWait: false, knowsLengths: false, parameters: LOBBY, hasSlot: () => true };
 
 const variantOf = (name: string, changes: Partial<Variant>): PolicyKind => ({ name, hasAdmission: true, make: (world) => new Tidelane(world, { ...PLAIN, ...changes }) });
 
@@ -55,7 +57,7 @@ export class Tidelane implements Policy {
     this.#desk = new FrontDesk(world, floor);
     this.#grants = new Grants(floor, world.party);
     this.#guide = new Guide<Job>(floor, {
-      gate: (node, { key }) => (world.fits(node, key) ? OPEN : UNFIT),
+      gate: (node, { key }) => (!world.fits(node, key) ? UNFIT : variant.hasSlot(node, key) ? OPEN : FULL),
       cachedTokensOn: (node, { key }) => this.#desk.cachedTokensOn(node, key),
       choose: ({ key }, expectedOutTokens, nowMs, gate) => this.#desk.decide(key, expectedOutTokens, nowMs, gate),
       start: ({ key }, node, expectedOutTokens) => {

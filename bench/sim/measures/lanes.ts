@@ -1,6 +1,6 @@
 // Tidal lanes against the best constant division of the fleet that a search finds, over three waves.
 import { capacityCopies } from "../bounds.ts";
-import { constantLanes, laneOfJob, tidalLanes } from "../lanePolicy.ts";
+import { constantLanes, constantSlots, laneOfJob, tidalLanes } from "../lanePolicy.ts";
 import { Random } from "../random.ts";
 import { workOfJob } from "../score.ts";
 import { simulate } from "../simulation.ts";
@@ -23,6 +23,9 @@ const GOODPUT_TIMES = 1.05;
 const SWITCHES_MAX = 2;
 /** The search looks at one wave; so many of the best are then run over all. */
 const FINALISTS = 3;
+/** Constant parts of every node's slots, and of the nodes, that are tried. */
+const SLOT_PARTS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
+const NODE_PARTS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 const ROUNDS_MAX = 2;
 
 export const lanes: Measurement = {
@@ -36,8 +39,14 @@ export const lanes: Measurement = {
       const key = `${node} in wave ${Math.floor((nowMs - WARM_UP_MS) / WAVE_MS)}`;
       switches.set(key, (switches.get(key) ?? 0) + 1);
     }), WAVES);
+    const [slots, weakest] = [sea.bestOf(SLOT_PARTS.map(constantSlots)), sea.bestOf(NODE_PARTS.map((part) => constantLanes(sea.weakestFirst(part))))];
     return [
-      atLeast("goodput / best constant division's", AT, tidal.goodput / constant.goodput, GOODPUT_TIMES), atMost("switches per node and wave", AT, Math.max(0, ...switches.values()), SWITCHES_MAX),
+      // One number for all, as a node attests it: so many of its slots preprocess.
+      atLeast("goodput / best constant part of every node's slots'", AT, tidal.goodput / slots.goodput, GOODPUT_TIMES),
+      // One number again: so many nodes preprocess, the weakest first.
+      atLeast("goodput / best constant number of the weakest nodes'", AT, tidal.goodput / weakest.goodput, GOODPUT_TIMES),
+      // Any number of each kind: what only hindsight knows.
+      atLeast("goodput / best constant division's by kinds", AT, tidal.goodput / constant.goodput, GOODPUT_TIMES), atMost("switches per node and wave", AT, Math.max(0, ...switches.values()), SWITCHES_MAX),
       ...figures("with tidal lanes", tidal), ...figures("without lanes", sea.run(tidelane, WAVES)), ...figures("with the best constant division", constant), told("divisions tried", AT, sea.tried),
       told("goodput with the best of the divisions tried at each load / with the best one throughout", "the first wave", sea.bestOfEachPhase()),
       ...[...constant.prepNodes].map(([kind, count]) => told("nodes that preprocess in the best constant division", kind, count)),
@@ -115,6 +124,23 @@ class Sea {
     });
     const counted = jobs.filter((job) => job.arrivalMs >= WARM_UP_MS && this.#targets.isFeasible[this.#arrivals.row[job.id]!] === 1);
     return outcomeOf(counted);
+  }
+
+  /** The best over one wave, over all of them. */
+  bestOf(policies: readonly PolicyKind[]): Outcome {
+    const tried = policies.map((policy, i) => {
+      this.#onProgress(`${policy.name} ${i + 1} of ${policies.length}`);
+      return { policy, goodput: this.run(policy, 1).goodput };
+    });
+    return this.run(tried.reduce((most, one) => (one.goodput > most.goodput ? one : most)).policy, WAVES);
+  }
+
+  /** This part of the nodes preprocesses: those that read slowest. */
+  weakestFirst(part: number): (node: number) => Lane {
+    const { nodes } = this.#fleet;
+    const order = [...nodes.keys()].sort((one, other) => nodes[other]!.b - nodes[one]!.b || one - other);
+    const prep = new Set(order.slice(0, Math.round(part * nodes.length)));
+    return (node) => (prep.has(node) ? "prep" : "decode");
   }
 
   /** Each kind alone; weak kinds first, more and more of them; then up and down the hill, kind by kind. */

@@ -1,6 +1,6 @@
 // Lanes in the simulator: loads that rise and fall, nodes that keep to their lane, and changes that lose nobody.
 import { expect } from "chai";
-import { constantLanes, laneOfJob, tidalLanes } from "../../../bench/sim/lanePolicy.ts";
+import { constantLanes, constantSlots, laneOfJob, tidalLanes } from "../../../bench/sim/lanePolicy.ts";
 import { arrivalsOf } from "./helpers.ts";
 import { fleetOf } from "../../../bench/sim/profiles.ts";
 import { Random } from "../../../bench/sim/random.ts";
@@ -52,6 +52,21 @@ describe("waves and lanes", function () {
     expect(sent.length).to.be.above(200);
     for (const job of sent) expect(job.node >= 4).to.equal(laneOfJob(job) === "prep");
     expect(new Set(sent.map(laneOfJob))).to.deep.equal(new Set(["decode", "prep"]));
+  });
+
+  it("a constant part of every node's slots is never exceeded by its lane, and both lanes use theirs", () => {
+    const jobs = run(constantSlots(0.25), 12).filter((job) => job.node >= 0);
+    const mostOf = (lane: string, node: number): number => {
+      const changes = jobs.filter((job) => job.node === node && laneOfJob(job) === lane).flatMap((job) => [[job.sentMs, 1], [job.endMs, -1]] as const)
+        .sort(([one, up], [other, down]) => one - other || up - down);
+      let [held, most] = [0, 0];
+      for (const [, by] of changes) most = Math.max(most, held += by);
+      return most;
+    };
+    for (const [node, { batchLimit }] of fleet.nodes.entries()) {
+      expect(mostOf("prep", node)).to.be.within(1, batchLimit / 4);
+      expect(mostOf("decode", node)).to.be.within(1, (3 * batchLimit) / 4);
+    }
   });
 
   it("a lane turns away at once what none of its nodes can read in time: its short prompts are served as if the long ones had not come", () => {
