@@ -141,7 +141,8 @@ export const attestationToJson = (signed: SignedAttestation): Record<string, unk
 /** A line of GET /attestations. */
 export const attestationLineToJson = (signed: SignedAttestation): Record<string, unknown> => ({ ...attestationToJson(signed), presences: signed.presences ?? [] });
 
-const presencesSchema = z.object({ presences: z.array(z.object({ party: z.string().min(1).max(PARTY_CHARS_MAX), running: count.max(65_535) })).max(PRESENCES_MAX).default([]) });
+/** What is told in a form that is not known here is nobody's presence: it is manners, and no reason to do without a node of another version. */
+const presencesSchema = z.object({ presences: z.array(z.object({ party: z.string().min(1).max(PARTY_CHARS_MAX), running: count.max(65_535) })).max(PRESENCES_MAX).catch([]) });
 
 /** @throws InvalidValueError */
 export const attestationLineFromJson = (json: unknown): SignedAttestation => ({ ...attestationFromJson(json), presences: parse(presencesSchema, json, "attestation").presences });

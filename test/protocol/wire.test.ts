@@ -32,8 +32,11 @@ describe("the node link's words", () => {
       expect(attestationFromJson(throughText(attestationToJson(signed)))).to.deep.equal(signed);
       const presences = [{ party: partyOf(2 ** 32 - 1, `0x${"1f".repeat(32)}`), running: 3 }];
       expect(attestationLineFromJson(throughText(attestationLineToJson({ ...signed, presences })))).to.deep.equal({ ...signed, presences });
-      // A node of an earlier version tells of nobody, and what is kept of an attestation is what was signed.
+      // A node of an earlier version tells of nobody, one of another in a form that is not known, and what is kept of an attestation is what was signed.
       expect(attestationLineFromJson(throughText(attestationToJson({ ...signed, presences }))).presences).to.deep.equal([]);
+      for (const odd of [null, 7, { party: "me" }, [{ party: "x".repeat(200), running: 1 }], [{ party: "me", running: -1 }], [{ by: "me" }], Array(300).fill(presences[0])]) {
+        expect(attestationLineFromJson(throughText({ ...attestationToJson(signed), presences: odd }))).to.deep.equal({ ...signed, presences: [] });
+      }
       const dearer = { ...signed, offers: offers.with(0, { ...offers[0]!, priceInPerMTok: offers[0]!.priceInPerMTok + 1n }) };
       expect(() => attestationFromJson(throughText(attestationToJson(dearer)))).to.throw(InvalidValueError, "offersHash");
     }));
