@@ -73,9 +73,13 @@ export function describeProcesses(network: Network, model: string): void {
     });
 
     it("give a payer at both one share of all, lose no answer, charge each once and settle all", async () => {
-      // A session that is new to a process has to be looked up first; who asks next is not to have the start of others for it.
-      const begun = await Promise.all(sessions.map(({ payer, url, apiKey }) => ask(url, apiKey, payer, `${payer} asks first`)));
-      expect(begun.every(({ isWhole }) => isWhole)).to.equal(true);
+      // A session that is new to a process has to be looked up first; who asks next is not to have the start of others for it. And who
+      // started first learns of the other within an epoch: both share from then on.
+      await until("both processes tell each other what they give", async () => {
+        const begun = await Promise.all(sessions.map(({ payer, url, apiKey }) => ask(url, apiKey, payer, `${payer} asks first`)));
+        expect(begun.every(({ isWhole }) => isWhole)).to.equal(true);
+        return (await network.sql("select process from tallies")).length >= 2;
+      }, 60_000);
       const all = Array.from({ length: QUESTIONS }, (_, i) => sessions.map(({ payer, url, apiKey }) => ask(url, apiKey, payer, `${payer} asks ${i} times: is it fair?`))).flat();
       const served = (await Promise.all(all)).sort((a, b) => a.endedMs - b.endedMs);
       expect(served.filter(({ isWhole }) => !isWhole).map(({ text }) => text)).to.deep.equal([]);
