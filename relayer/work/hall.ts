@@ -151,10 +151,12 @@ export class Hall {
     }
     if (place === undefined) this.#join(nodeId, standing);
     else floor.restate(place, standing.model);
-    this.#kinds.isPresent(nodeId, standing);
-    floor.attested(this.#placeOf.get(nodeId)!, standing.reported, DOUBT_MS);
-    this.#grants?.stand(this.#placeOf.get(nodeId)!, { nodeId, hardwareClass: standing.hardwareClass, readMs: standing.statedReadMs });
-    this.#grants?.told(this.#placeOf.get(nodeId)!, standing.presences);
+    const at = this.#placeOf.get(nodeId)!;
+    this.#kinds.isPresent(nodeId, standing, this.#met[at]!.breaker.isOpenTo(this.#options.clock.monotonicMs(), 1));
+    floor.attested(at, standing.reported, DOUBT_MS);
+    // What offers nothing is nobody's part: whoever were cut off it alone would have none.
+    this.#grants?.stand(at, standing.model.slots === 0 ? null : { nodeId, hardwareClass: standing.hardwareClass, readMs: standing.statedReadMs });
+    this.#grants?.told(at, standing.presences);
     this.pump();
   }
 

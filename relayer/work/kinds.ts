@@ -8,10 +8,19 @@ import type { Millis, Tokens } from "../../protocol/units.ts";
 /** Kinds of nodes that are told apart; further ones count as the last. */
 const KINDS_MAX = 8;
 
+/** Nodes of a kind: as the last of them put it, and which are there. */
+interface Present {
+  model: NodeModel | null;
+  readonly nodeIds: Set<number>;
+}
+
+const nobody = (): readonly Present[] => Array.from({ length: KINDS_MAX }, () => ({ model: null, nodeIds: new Set<number>() }));
+
 export class Kinds {
   readonly #numbers = new Map<string, number>();
-  /** By kind: as the last of its nodes put it, and which are there. */
-  readonly #present = Array.from({ length: KINDS_MAX }, () => ({ model: null as NodeModel | null, nodeIds: new Set<number>() }));
+  /** By kind. Those that could be asked set what is promised: a boast that is never put to the test must not have honest nodes called slow. */
+  readonly #askable = nobody();
+  readonly #others = nobody();
 
   /** How often nodes have told of themselves. */
   #statements = 0;
@@ -22,17 +31,20 @@ export class Kinds {
     return this.#numbers.get(kind) ?? KINDS_MAX - 1;
   }
 
-  /** A node that dials in anew may state another engine or curve: it is of one kind at a time. */
-  isPresent(nodeId: number, { kind, model }: Standing): void {
+  /**
+   * A node that dials in anew may state another engine or curve: it is of one kind at a time.
+   * @param isTrusted false where it met others with silence, and has not answered since
+   */
+  isPresent(nodeId: number, { kind, model }: Standing, isTrusted: boolean): void {
     this.isAbsent(nodeId);
-    const present = this.#present[this.#numbers.get(kind) ?? KINDS_MAX - 1]!;
+    const present = (isTrusted && model.slots > 0 ? this.#askable : this.#others)[this.#numbers.get(kind) ?? KINDS_MAX - 1]!;
     present.model = model;
     present.nodeIds.add(nodeId);
   }
 
   isAbsent(nodeId: number): void {
     this.#statements++;
-    for (const { nodeIds } of this.#present) nodeIds.delete(nodeId);
+    for (const { nodeIds } of [...this.#askable, ...this.#others]) nodeIds.delete(nodeId);
   }
 
   /** First token of such a prompt on the node that is quickest when idle; Infinity where there is none. */
@@ -60,6 +72,10 @@ export class Kinds {
   }
 
   #leastOf(timeMs: (model: NodeModel) => Millis): Millis {
-    return this.#present.reduce((least, { model, nodeIds }) => (model !== null && nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);
+    const leastMs = leastOf(this.#askable, timeMs);
+    return leastMs === Infinity ? leastOf(this.#others, timeMs) : leastMs;
   }
 }
+
+const leastOf = (present: readonly Present[], timeMs: (model: NodeModel) => Millis): Millis =>
+  present.reduce((least, { model, nodeIds }) => (model !== null && nodeIds.size > 0 ? Math.min(least, timeMs(model)) : least), Infinity);

@@ -1,7 +1,7 @@
 // The reception: nobody waits in silence, nobody is lost, and no node gets more than its slots.
 import { expect } from "chai";
 import { ReceptionRig, settled, type Asked } from "./receptionRig.ts";
-import { offer } from "./fleetRig.ts";
+import { CURVE, offer } from "./fleetRig.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
 
@@ -82,6 +82,27 @@ describe("the reception", () => {
     expect(inFlight()[2]).to.equal(0);
     await rig.clock.passBy(1_500);
     expect(inFlight().reduce((sum, one) => sum + one, 0)).to.equal(4);
+  });
+
+  it("has its part of the nodes that offer anything, where another before them in the line offers nothing", async () => {
+    const rig = new ReceptionRig();
+    const presences = [{ party: "me", running: 22 }, { party: "other", running: 38 }];
+    const tell = async () => {
+      await rig.nodes.attest(1, { slots: 0 });
+      for (const nodeId of [2, 3]) rig.nodes.events.attested(nodeId, { ...await rig.nodes.signed(nodeId, { slots: 64, computeBps: 9_400 }), presences }, rig.clock.nowMs());
+      await rig.clock.passBy(1_000);
+    };
+    for (const nodeId of [1, 2, 3]) rig.nodes.connect(nodeId, { stakedSlots: 64, curve: { aNs: 1_000_000, bNs: 1_000_000, cNs: 0, dNs: 0, ePs: 0 } });
+    await tell();
+    const given: (number | undefined)[] = [];
+    for (let i = 0; i < 2; i++) {
+      await tell();
+      const asked = rig.ask({ waitMsMax: 0 }, { inputTokens: 400 });
+      await settled();
+      given.push(asked.choice?.nodeId);
+    }
+    // Its part of the first of them is most of it: enough for such a prompt each second.
+    expect(given).to.deep.equal([2, 2]);
   });
 
   it("tells whoever will not wait so at once: why, how long it would be, what would help", async () => {
@@ -431,6 +452,29 @@ describe("the reception", () => {
       rig.nodes.events.disconnected(1);
       await rig.passAttesting(2_000, [2], 1);
       expect(hurried.choice?.nodeId).to.equal(2);
+    });
+
+    it("a boast that is never put to the test, for want of slots or of an answer, has no honest node called too slow", async () => {
+      const boast = { aNs: 0, bNs: 0, cNs: 0, dNs: 0, ePs: 0 };
+      for (const slow of [{ ...CURVE, aNs: 3e8 }, { ...CURVE, bNs: 5e6 }]) {
+        for (const slots of [0, 2]) {
+          const rig = new ReceptionRig();
+          await rig.nodes.join(1, { slots: 8 }, { curve: slow });
+          await rig.nodes.join(2, { slots }, { curve: boast });
+          const ask = async () => {
+            const asked = rig.ask({ waitMsMax: 0 }, { inputTokens: 900 });
+            await settled();
+            return asked;
+          };
+          if (slots > 0) {
+            const stalled = await ask();
+            expect(stalled.choice?.nodeId).to.equal(2);
+            stalled.choice!.booking.release("failed");
+            await rig.nodes.attest(2, { slots });
+          }
+          expect((await ask()).choice?.nodeId, JSON.stringify([slow, slots])).to.equal(1);
+        }
+      }
     });
 
     it("curves that diverge keep nobody waiting for ever", async () => {
