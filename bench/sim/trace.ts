@@ -58,6 +58,8 @@ export function parseTrace(text: string, name: string): Trace {
   const blocks: Int32Array[] = [];
   for (let row = 0; row < rows; row++) {
     const cells = cellsOf(lines[row + 1]!);
+    // A comma within a cell would move the others, and another column be read in silence.
+    if (cells.length > header.length) throw new InvalidValueError(`${name} line ${row + 2}`, `at most ${header.length} cells, as the first line has, not ${cells.length}`);
     const number = (at: number, least: number, most: number): number => {
       const value = Number(cells[at]);
       if (cells[at] === "" || !(value >= least && value <= most)) throw new InvalidValueError(`${name} line ${row + 2}, ${header[at]}`, `a number from ${least} to ${most}`);

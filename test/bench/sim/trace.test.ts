@@ -26,7 +26,7 @@ describe("traces", () => {
 
   for (const [what, text, place] of [
     ["no header", "1,2,3\n1,2,3", "line 1"], ["no rows", HEADER, "test"], ["text for a number", csv("0,x,3,,"), "line 2, input_tokens"],
-    ["arrivals out of order", csv("5,1,1,,", "4,1,1,,"), "line 3, arrival_ms"], ["a negative length", csv("0,-1,1,,"), "line 2, input_tokens"],
+    ["a comma within quotes", csv('"0,5",1,1,,'), "line 2"], ["arrivals out of order", csv("5,1,1,,", "4,1,1,,"), "line 3, arrival_ms"], ["a negative length", csv("0,-1,1,,"), "line 2, input_tokens"],
     ["more tokens than any context", csv("0,1,99999999,,"), "line 2, output_tokens"],
   ] as const) {
     it(`are refused with ${what}, by line`, () => expect(() => parseTrace(text, "test")).to.throw(place));
