@@ -29,7 +29,8 @@ const keyOf = ({ name, at }: Measure): string => JSON.stringify([name, at]);
 
 function rowOf(values: readonly (Measure | undefined)[]): string {
   const there = values.filter((one) => one !== undefined);
-  const { name, at, bound, sense } = there[0]!;
+  // With some seeds there may be nothing to compare with: those are told, the others judged.
+  const { name, at, bound, sense } = there.find((one) => one.pass !== null) ?? there[0]!;
   const missed = there.filter((one) => one.pass === false).length;
   const verdict = bound === null ? "" : missed === 0 ? "kept" : `**missed** by ${missed} of ${there.length}`;
   return `| ${name} | ${at} | ${values.map((one) => (one ? figure(one.value) : "")).join(", ")} | ${bound === null ? "" : `${sense} ${figure(bound)}`} | ${verdict} |`;

@@ -30,7 +30,7 @@ export interface Setup {
 }
 
 /** What one run does otherwise than its experiment. */
-export interface RunOptions extends Partial<Pick<SimulationOptions, "behaviourOf" | "relayers" | "relayerParts" | "attestationAgeMs" | "endMs">> {
+export interface RunOptions extends Partial<Pick<SimulationOptions, "behaviourOf" | "relayers" | "relayerParts" | "attestationAgeMs" | "endMs" | "onSent">> {
   /** Told the part of the arrivals' time that is simulated, above 1 while it drains. */
   readonly onProgress?: ((part: number) => void) | undefined;
 }

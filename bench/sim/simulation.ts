@@ -44,6 +44,8 @@ export interface SimulationOptions {
   readonly onProgress?: (nowMs: number) => void;
   /** The run ends here, whatever is still running; by default when all is done, and at the latest six hours after the last arrival. */
   readonly endMs?: number;
+  /** Told each dispatch, those that come back or are taken back too. */
+  readonly onSent?: (job: Job, node: number, nowMs: number) => void;
   /** Takes each job as it is over (done, failed or refused) in place of the list of all: for runs too long to keep. */
   readonly onOver?: (job: Job) => void;
 }
@@ -242,6 +244,7 @@ class Simulation {
     job.state = "sent";
     job.node = node;
     job.sentMs = this.#nowMs;
+    this.#options.onSent?.(job, node, this.#nowMs);
     const behaviour = this.#behaviourOf(node);
     if (behaviour === "refuse") return this.#bounce(job);
     this.#presences[node]![job.relayer]!++;

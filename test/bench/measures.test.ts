@@ -6,12 +6,14 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { MEASUREMENTS, measurementsOf } from "../../bench/sim/measures/all.ts";
-import { badNodes } from "../../bench/sim/measures/attackers.ts";
+import { badNodes, Taken } from "../../bench/sim/measures/attackers.ts";
 import { compared } from "../../bench/sim/measures/ebb.ts";
+import { announcementError } from "../../bench/sim/measures/waiters.ts";
 import { flatOf, peersOf } from "../../bench/sim/measures/surge.ts";
 import { atLeast, atMost } from "../../bench/sim/measures/measure.ts";
 import { REFERENCE_FLEET } from "../../bench/sim/profiles.ts";
 import type { ExperimentReport } from "../../bench/sim/experiment.ts";
+import type { Job } from "../../bench/sim/job.ts";
 import type { PolicyReport } from "../../bench/sim/score.ts";
 import type { Trace } from "../../bench/sim/trace.ts";
 
@@ -37,8 +39,9 @@ describe("measures", function () {
     expect(ttft).to.include({ value: 1.1, pass: true });
     expect(busiest!.value).to.be.closeTo(2 / 1.5, 1e-9);
     expect(busiest!.pass).to.equal(false);
-    // Nobody serves as many, or everybody refuses more than one in a hundred: there is nothing to be behind.
-    expect(compared(report(1, 500, 2), [report(0.5, 10, 1)], "").every((one) => one.pass)).to.equal(true);
+    // Nobody serves as many, or everybody refuses more than one in a hundred: there is nothing to be behind, and no promise kept by it.
+    for (const peer of [report(0.5, 10, 1), report(1, null, 1)]) expect(compared(report(1, 500, 2), [peer], "")[0]).to.include({ value: null, bound: null, pass: null });
+    expect(compared(report(1, 500, 2), [report(0.5, 10, 1)], "")[1]).to.include({ value: null, pass: null });
     expect(compared(report(1, null, 2), [report(1, 700, 2)], "")[0]!.pass).to.equal(false);
   });
 
@@ -64,6 +67,18 @@ describe("measures", function () {
     const classes = bad(1).map((node) => REFERENCE_FLEET.nodes[node]!.hardwareClass);
     expect(["HIGH", "MID", "LOW"].map((name) => classes.filter((one) => one === name).length)).to.deep.equal([1, 4, 3]);
     expect(bad(1)).to.deep.equal(bad(1)).and.not.to.deep.equal(bad(2));
+  });
+
+  it("count what a dishonest node takes where it is sent, whether it comes back or not, in the second minute", () => {
+    const taken = new Taken(new Set([1]));
+    const job = { inputTokens: 100, outputTokens: 50 } as Job;
+    for (const [node, nowMs] of [[0, 60_000], [1, 60_000], [0, 61_000], [0, 119_999], [1, 59_999], [1, 120_000]] as const) taken.sent(job, node, nowMs);
+    expect(taken.share).to.equal(1 / 4);
+  });
+
+  it("count who was told nothing, or never started, as announced wrongly without limit", () => {
+    const errorOf = (announcedStartMs: number, sentMs: number): number => announcementError({ arrivalMs: 0, announcedStartMs, sentMs } as Job);
+    expect([errorOf(4_000, 5_000), errorOf(-1, 5_000), errorOf(4_000, -1)]).to.deep.equal([0.2, Infinity, Infinity]);
   });
 
   it("are known by name", () => {

@@ -25,8 +25,9 @@ export const attackers: Measurement = {
     const partOfCapacity = 1 - capacityWithout(place, bad) / capacityWithout(place, new Set());
     const experiment = new Experiment({ ...place, load: LOAD, attestationAgeMs: MEAN_AGE_MS });
     const run = (behaviour: Behaviour) => {
-      const result = experiment.simulate(tidelane, { ...progressOf(onProgress, tidelane, LOAD), behaviourOf: (node) => (bad.has(node) ? behaviour : "honest") });
-      return { share: shareOf(result.jobs, bad), goodput: experiment.scoreOf(result).goodput };
+      const taken = new Taken(bad);
+      const result = experiment.simulate(tidelane, { ...progressOf(onProgress, tidelane, LOAD), behaviourOf: (node) => (bad.has(node) ? behaviour : "honest"), onSent: (job, node, nowMs) => taken.sent(job, node, nowMs) });
+      return { share: taken.share, goodput: experiment.scoreOf(result).goodput };
     };
     const honest = run("honest");
     return [told("the attackers' part of capacity", `${LOAD} x capacity`, partOfCapacity), ...KINDS.flatMap((behaviour) => judged(behaviour, run(behaviour), honest, partOfCapacity))];
@@ -59,9 +60,27 @@ function capacityWithout({ trace, fleet }: Place, bad: ReadonlySet<number>): num
   return capacityCopies(trace, left, new TraceTargets(trace, fleet));
 }
 
-/** Of all work dispatched in that minute. A request that came back or was taken back counts where it ended. */
-function shareOf(jobs: readonly Job[], bad: ReadonlySet<number>): number {
-  const sent = jobs.filter((job) => job.node >= 0 && job.sentMs >= FROM_MS && job.sentMs < UNTIL_MS);
-  const sum = (some: readonly Job[]): number => some.reduce((all, job) => all + workOfJob(job), 0);
-  return sum(sent.filter((job) => bad.has(job.node))) / sum(sent);
+/**
+ * What is dispatched in that minute, by whom it is taken. What comes back, or is taken back, was taken all the same: counted where it
+ * ended, a node that answers nothing would never have taken anything.
+ */
+export class Taken {
+  readonly #bad: ReadonlySet<number>;
+  #all = 0;
+  #byBad = 0;
+
+  constructor(bad: ReadonlySet<number>) {
+    this.#bad = bad;
+  }
+
+  sent(job: Job, node: number, nowMs: number): void {
+    if (nowMs < FROM_MS || nowMs >= UNTIL_MS) return;
+    this.#all += workOfJob(job);
+    if (this.#bad.has(node)) this.#byBad += workOfJob(job);
+  }
+
+  /** Of the work. */
+  get share(): number {
+    return this.#byBad / this.#all;
+  }
 }

@@ -1,6 +1,6 @@
 // While there is room: first tokens as quick as any peer's, and no node busier than it need be.
 import { OURS, POLICIES } from "../policies.ts";
-import { atMost, reported, type Measure, type Measurement } from "./measure.ts";
+import { atMost, reported, told, type Measure, type Measurement } from "./measure.ts";
 import type { ExperimentReport } from "../experiment.ts";
 import type { PolicyReport } from "../score.ts";
 
@@ -24,15 +24,16 @@ export function ebbOf({ load, policies }: ExperimentReport): Measure[] {
   return compared(ours!, Object.values(theirs), `${load} x capacity`);
 }
 
-/** A refused request counts as an infinite time; a bound of infinity is none. */
+/** A refused request counts as an infinite time; where there is nobody to compare with the figure is told, and it is none. */
 export function compared(ours: PolicyReport, baselines: readonly PolicyReport[], at: string): Measure[] {
   const equals = baselines.filter((one) => one.goodput >= GOODPUT_PART * ours.goodput);
   const best = Math.min(...equals.map(ttftP99));
   const quick = equals.filter((one) => ttftP99(one) <= ABOUT_AS_QUICK_TIMES * best);
-  const ratio = best === Infinity ? 0 : ttftP99(ours) / best;
+  const judged = (name: string, peer: number, value: number, bound: number): Measure => (peer === Infinity ? told(name, at, NaN) : atMost(name, at, value, bound));
+  const evenest = Math.min(...quick.map((one) => one.busiestOverMean));
   return [
-    atMost("TTFT p99 / best peer's", at, ratio, TTFT_TIMES),
-    atMost("busiest over mean / lowest of the quick peers'", at, quick.length === 0 ? 0 : ours.busiestOverMean / Math.min(...quick.map((one) => one.busiestOverMean)), BUSIEST_TIMES),
+    judged("TTFT p99 / best peer's", best, ttftP99(ours) / best, TTFT_TIMES),
+    judged("busiest over mean / lowest of the quick peers'", evenest, ours.busiestOverMean / evenest, BUSIEST_TIMES),
   ];
 }
 

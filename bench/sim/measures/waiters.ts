@@ -19,7 +19,7 @@ export const waiters: Measurement = {
     const at = `${LOAD} x capacity`;
     return [
       atLeast("completed / offered", at, jobs.filter((job) => job.state === "done").length / jobs.length, 1),
-      atMost("error of the first announcement / wait, p90", at, quantile(errors, 0.9) ?? 0, ERROR_P90_MAX),
+      atMost("error of the first announcement / wait, p90", at, errors.length === 0 ? 0 : quantile(errors, 0.9) ?? Infinity, ERROR_P90_MAX),
       told("waits over 2 s", at, errors.length),
     ];
   },
@@ -27,4 +27,5 @@ export const waiters: Measurement = {
 
 const waitMs = (job: Job): number => (job.sentMs < 0 ? Infinity : job.sentMs - job.arrivalMs);
 
-const announcementError = (job: Job): number => (job.announcedStartMs < 0 ? Infinity : Math.abs(job.sentMs - job.announcedStartMs) / waitMs(job));
+/** Of who was told nothing, or never started, it is infinite. */
+export const announcementError = (job: Job): number => (job.announcedStartMs < 0 || job.sentMs < 0 ? Infinity : Math.abs(job.sentMs - job.announcedStartMs) / waitMs(job));
