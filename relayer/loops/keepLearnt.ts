@@ -35,6 +35,9 @@ export class KeepLearnt {
   readonly #options: KeepLearntOptions;
   /** From the monotonic clock to unix time; kept as it is, so that what did not change is written the same. */
   #offsetMs: Millis;
+  /** Monotonic: what was done until then was written with its time, and is not told again as if it were of later. */
+  #sinceMs: Millis = -Infinity;
+  #keptAtMs: Millis = -Infinity;
   #kept = "[]";
   #written = "";
   #isSilent = false;
@@ -78,19 +81,29 @@ export class KeepLearnt {
   /** Writes what was learnt, where that is anything new. @throws `journal_unavailable` */
   async keep(): Promise<void> {
     const { journal, clock, reception } = this.#options;
-    // The wall clock was set, or the machine slept: by the old offset all that is learnt would seem to be of another day, and be left out.
-    if (Math.abs(offsetOf(clock) - this.#offsetMs) > DRIFT_MS_MAX) this.#offsetMs = offsetOf(clock);
-    const own = reception.learnt().map((node) => shifted(node, this.#offsetMs));
+    this.#adjust();
+    const atMs = clock.monotonicMs();
+    const own = reception.learnt().filter((node) => node.atMs > this.#sinceMs).map((node) => shifted(node, this.#offsetMs));
     const kept = JSON.stringify(own);
-    if (kept === this.#kept) return;
+    if (kept === this.#kept) return void (this.#keptAtMs = atMs);
     for (let tries = 0; tries < WRITE_TRIES; tries++) {
       const before = await journal.getFact(FACT);
       const text = learntToText(merged((before && learntFromText(before)?.nodes) || [], own, clock.nowMs()));
       if (!await journal.replaceFact(FACT, before, text)) continue;
       this.#kept = kept;
+      this.#keptAtMs = atMs;
       this.#written = text;
       return;
     }
+  }
+
+  /** The wall clock was set, or the machine slept: by the old offset all that is learnt from now on would seem to be of another day, and be left out. */
+  #adjust(): void {
+    const offsetMs = offsetOf(this.#options.clock);
+    const byMs = offsetMs - this.#offsetMs;
+    if (Math.abs(byMs) <= DRIFT_MS_MAX) return;
+    if (byMs > 0) this.#sinceMs = this.#keptAtMs;
+    this.#offsetMs = offsetMs;
   }
 }
 

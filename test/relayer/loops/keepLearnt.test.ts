@@ -181,6 +181,24 @@ describe("what was learnt of nodes over a restart", () => {
     }
   });
 
+  it("does not tell again, as of now, what was learnt before the machine slept", async () => {
+    const [slept, awake] = [await first(2), await first(6)];
+    await slept.learnt.keep();
+    slept.rig.clock.wallMs += 600_000;
+    awake.rig.clock.pass(300_000);
+    await awake.events.attest(1, { slots: 8 });
+    await awake.answers(1);
+    await awake.learnt.keep();
+    await slept.learnt.keep();
+    const kept = async () => (JSON.parse((await journal.getFact(FACT))!) as { nodes: { kept: number }[] }).nodes.map((node) => node.kept);
+    expect(await kept()).to.deep.equal([7]);
+    slept.rig.clock.pass(1_000);
+    await slept.events.attest(1, { slots: 8 });
+    await slept.answers(1);
+    await slept.learnt.keep();
+    expect(await kept()).to.deep.equal([3]);
+  });
+
   it("keeps no node broken or slow for what is forgotten, nor for what a clock of a later time wrote", async () => {
     const before = await first(1);
     for (let i = 0; i < 4; i++) {
