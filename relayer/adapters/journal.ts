@@ -283,11 +283,13 @@ export class PostgresJournal implements Journal {
 
   async shareTallies({ process, sequence, text }: ToldTally, nowMs: Millis): Promise<readonly ToldTally[]> {
     const atMs = Math.floor(nowMs);
-    // One round trip. The select sees the table as it was before the other two.
+    // One round trip. The select sees the table as it was before the other two. Who comes back after so long may be forgotten by another
+    // at that moment: the own row is first, and others' that are being written are passed over, or two would wait for each other.
     const told = await this.#database.query((db) => db.execute<{ process: string; sequence: string; tally: string }>(sql`
-      with forgotten as (delete from tallies where told_at_ms < ${atMs - TALLY_MS_MAX}::bigint and process <> ${process}),
-      own as (insert into tallies (process, sequence, told_at_ms, tally) values (${process}, ${sequence}, ${atMs}, ${text})
-        on conflict (process) do update set sequence = excluded.sequence, told_at_ms = excluded.told_at_ms, tally = excluded.tally)
+      with own as (insert into tallies (process, sequence, told_at_ms, tally) values (${process}, ${sequence}, ${atMs}, ${text})
+        on conflict (process) do update set sequence = excluded.sequence, told_at_ms = excluded.told_at_ms, tally = excluded.tally returning process),
+      forgotten as (delete from tallies where process in (
+        select process from tallies where told_at_ms < ${atMs - TALLY_MS_MAX}::bigint and process <> (select process from own) for update skip locked))
       select process, sequence, tally from tallies where process <> ${process} and told_at_ms >= ${atMs - TALLY_MS_MAX}::bigint order by told_at_ms desc limit ${TALLIES_MAX}`));
     return told.rows.map((row) => ({ process: row.process, sequence: Number(row.sequence), text: row.tally }));
   }

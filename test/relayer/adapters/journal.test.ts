@@ -61,6 +61,21 @@ describe("the journal", function () {
       for (const journal of journals) await journal.close();
     });
 
+    it("waits for no process that it forgets just as that one comes back, or the two would wait for each other", async () => {
+      const url = await postgres.freshDatabase();
+      const journal = await open(url);
+      await journal.shareTallies({ process: "idle", sequence: 1, text: "" }, 0);
+      const comesBack = new pg.Client({ connectionString: url });
+      await comesBack.connect();
+      await comesBack.query("begin");
+      await comesBack.query("update tallies set told_at_ms = 3600000 where process = 'idle'");
+      expect(await journal.shareTallies({ process: "busy", sequence: 1, text: "" }, 3_600_000)).to.deep.equal([]);
+      await comesBack.query("commit");
+      expect(await journal.shareTallies({ process: "busy", sequence: 2, text: "" }, 3_600_001)).to.deep.equal([{ process: "idle", sequence: 1, text: "" }]);
+      await comesBack.end();
+      await journal.close();
+    });
+
     it("shares commits between those who wait", async () => {
       const journal = await open(await postgres.freshDatabase());
       const many = await Promise.all(Array.from({ length: 40 }, (_, i) => ended({ order: { nonce: BigInt(i) } })));
