@@ -25,7 +25,7 @@ const SIZES = 32;
 const REFUSED_MAX = 0.98;
 /** A size seldom seen, or often lost, saves up no more than this. */
 const CREDIT_MAX = 3;
-/** Of fewer requests than this within the memory not the payer's own rate counts but everybody's: one long prompt is not greed. */
+/** Of fewer requests than this within the memory not the payer's own rate counts but that of all who ask so seldom: one long prompt is not greed. */
 const REQUESTS_TELLING = 5;
 const LEVEL_EVERY_MS: Millis = 500;
 const PAYERS_MAX = 20_000;
@@ -47,6 +47,8 @@ export class Thinning {
   /** What payers ask of the relayer's other processes within the memory, fading. */
   readonly #elsewhere = new Map<string, { asked: number; atMs: Millis }>();
   #refusedPart = 0;
+  /** Of the refused part of all work, what is refused to payers who ask too seldom to be told apart; with none of them it is all of it. */
+  #seldomTimes = 1;
   #lastWaitMs: Millis = 0;
   #nextMs: Millis = -Infinity;
   #nextLevelMs: Millis = -Infinity;
@@ -81,7 +83,7 @@ export class Thinning {
     if (this.#refusedPart === 0) return true;
     const size = sizeOf(workTokens);
     const telling = Math.min(1, payer.requests / REQUESTS_TELLING);
-    const part = this.#refusedPart + telling * (payer.refusedPart - this.#refusedPart);
+    const part = this.#seldomPart + telling * (payer.refusedPart - this.#seldomPart);
     payer.credit[size] = Math.min(CREDIT_MAX, payer.credit[size]! + 1 - part);
     if (payer.credit[size]! < 1) return false;
     payer.credit[size]!--;
@@ -108,6 +110,10 @@ export class Thinning {
     this.#elsewhere.set(payerName, { asked: Math.max(0, (known ? known.asked * this.#kept(known.atMs, nowMs) : 0) + workTokens), atMs: nowMs });
   }
 
+  get #seldomPart(): number {
+    return this.#seldomTimes * this.#refusedPart;
+  }
+
   #ask(name: string, workTokens: Tokens, nowMs: Millis): Payer {
     const payer = this.#payers.get(name) ?? this.#newcomer(name, nowMs);
     this.#fade(payer, nowMs);
@@ -120,7 +126,7 @@ export class Thinning {
   #newcomer(name: string, nowMs: Millis): Payer {
     if (this.#payers.size >= PAYERS_MAX) this.#payers.delete(this.#payers.keys().next().value!);
     const begin = (this.#payers.size * 0.618_033_988_75) % 1;
-    const payer: Payer = { asked: 0, requests: 0, atMs: nowMs, refusedPart: this.#refusedPart, credit: new Float32Array(SIZES).map((_, size) => (begin + size * 0.381_966) % 1) };
+    const payer: Payer = { asked: 0, requests: 0, atMs: nowMs, refusedPart: this.#seldomPart, credit: new Float32Array(SIZES).map((_, size) => (begin + size * 0.381_966) % 1) };
     this.#payers.set(name, payer);
     return payer;
   }
@@ -139,7 +145,8 @@ export class Thinning {
 
   /**
    * Fills payers up alike until all that may be let in is given out; each one's refused part is what sticks out. Who asks elsewhere
-   * too is filled up with all that it asks for, and has here the part of it that it asks for here.
+   * too is filled up with all that it asks for, and has here the part of it that it asks for here. Who asks too seldom to be told apart
+   * is cut as all of those are together: every size alike, and not for what one sends who asks for much.
    */
   #findLevel(nowMs: Millis): void {
     this.#nextLevelMs = nowMs + LEVEL_EVERY_MS;
@@ -148,13 +155,18 @@ export class Thinning {
       .sort((one, other) => one.everywhere - other.everywhere);
     let left = (1 - this.#refusedPart) * sorted.reduce((sum, { payer }) => sum + payer.asked, 0);
     let parts = sorted.reduce((sum, { payer, everywhere }) => sum + payer.asked / everywhere, 0);
+    let [seldomAsked, seldomGiven] = [0, 0];
     for (const { payer, everywhere } of sorted) {
       const here = payer.asked / everywhere;
       const given = Math.min(payer.asked, (left / Math.max(here, parts)) * here);
       payer.refusedPart = Math.min(REFUSED_MAX, 1 - given / payer.asked);
       left -= given;
       parts -= here;
+      if (payer.requests >= REQUESTS_TELLING) continue;
+      seldomAsked += payer.asked;
+      seldomGiven += given;
     }
+    this.#seldomTimes = seldomAsked === 0 || this.#refusedPart === 0 ? 1 : Math.min(1, Math.max(0, 1 - seldomGiven / seldomAsked) / this.#refusedPart);
   }
 
   #askedElsewhere(name: string, nowMs: Millis): number {

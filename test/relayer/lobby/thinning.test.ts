@@ -105,6 +105,27 @@ describe("thinning", () => {
     expect(large / largeOffered).to.be.closeTo(0.5, 0.08);
   });
 
+  it("turns nobody who asks once away for what one asks who floods, and no size of them more than another", () => {
+    const thinning = new Thinning();
+    const counts = { greedy: { offered: 0, admitted: 0 }, small: { offered: 0, admitted: 0 }, large: { offered: 0, admitted: 0 } };
+    for (let ms = 0; ms < 120_000; ms += 10) {
+      thinning.observe(THINNING.waitMs + (thinning.refusedPart < 0.8 ? 100 : 0), ms);
+      const coming: (keyof typeof counts)[] = ["greedy", "greedy", "greedy", "greedy"];
+      // A tenth of the flood by work: less than half of what may come in.
+      if (ms % 50 === 0) coming.push(ms % 250 === 0 ? "large" : "small");
+      for (const who of coming) {
+        const isIn = thinning.admits(who === "greedy" ? who : `${who} ${ms}`, who === "large" ? 6_000 : 1_000, ms);
+        if (ms < 60_000) continue;
+        counts[who].offered++;
+        if (isIn) counts[who].admitted++;
+      }
+    }
+    const partOf = ({ offered, admitted }: { offered: number; admitted: number }): number => admitted / offered;
+    expect(partOf(counts.small)).to.be.above(0.95);
+    expect(partOf(counts.large)).to.be.above(0.95);
+    expect(partOf(counts.greedy)).to.be.below(0.2);
+  });
+
   it("takes no step on nonsense, and few steps however often it is told", () => {
     const thinning = new Thinning();
     for (const wait of [Number.NaN, -1]) thinning.observe(wait, 0);
