@@ -80,6 +80,18 @@ describe("what payers are given, shared by a relayer's processes", () => {
     expect(Object.values((JSON.parse(texts[0]!) as { models: Record<string, unknown[]> }).models).flat()).to.have.length(2_048);
   });
 
+  it("reads much more seldom, and nothing so seldom that it would miss what is told", async () => {
+    const [stop, clock, waits] = [new AbortController(), new ManualClock(), [] as number[]];
+    const sizes = [100, 1_000_000, 100_000_000, 100];
+    const journal = { shareTallies: async (): Promise<ToldTally[]> => [{ process: "other", sequence: waits.length, text: " ".repeat(sizes[waits.length]!) }] };
+    clock.sleep = async (ms = 0) => {
+      if (waits.push(ms) === sizes.length) stop.abort();
+    };
+    const reception = { isSharing: true, tell: () => new Map(), givenElsewhere: () => {} };
+    await new ShareTallies({ clock, log: logTo([]), metrics: noMetrics, journal, processId: "one", others: { count: 1 }, reception }).run(stop.signal);
+    expect(waits).to.deep.equal([100, 250, 500, 100]);
+  });
+
   it("goes on where the journal is away, says so once, and shares again when it is back", async () => {
     const [journal, lines]: [CountingJournal, string[]] = [new CountingJournal(), []];
     const process = new TalliedProcess(journal, "one", { count: 1 }, logTo(lines));
