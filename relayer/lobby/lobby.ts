@@ -179,10 +179,12 @@ export class Lobby<Request extends LobbyRequest> {
     if (asked !== 0) this.#thinning.askedElsewhere(payer, asked, nowMs);
   }
 
+  /** Nobody has more places than are free (dynamic thresholds: Choudhury and Hahne 1998): a few payers who fill the room leave some for the others. */
   #fullFor(payer: string): Refusal | null {
     const { waitingMax, waitingPerPayerMax } = this.#parameters;
-    if (this.#queue.size + this.#deferred.size >= waitingMax) return "lobby_full";
-    return this.#queue.sizeOf(payer) + this.#deferred.sizeOf(payer) >= waitingPerPayerMax ? "payer_full" : null;
+    const free = waitingMax - this.#queue.size - this.#deferred.size;
+    if (free <= 0) return "lobby_full";
+    return this.#queue.sizeOf(payer) + this.#deferred.sizeOf(payer) >= Math.min(waitingPerPayerMax, free) ? "payer_full" : null;
   }
 
   #defer(request: Request, dueMs: Millis, nowMs: Millis): Verdict<Request> {

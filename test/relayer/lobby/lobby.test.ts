@@ -93,6 +93,14 @@ describe("the lobby", () => {
     expect(reasons).to.deep.equal(["in", "in", "payer_full", "in", "lobby_full"]);
   });
 
+  it("keeps room for others, however few payers would fill it", () => {
+    const lobby = new Lobby<Request>({ ...LOBBY, waitingMax: 1_000, waitingPerPayerMax: 250 });
+    for (let i = 0; i < 1_000; i++) for (const payer of ["a", "b", "c", "d"]) lobby.offer(request("x", { payer, latestStartMs: Infinity, dueMs: i % 2 === 0 ? 1e6 : null }), 0);
+    expect(lobby.waiting + lobby.deferred).to.be.within(780, 820);
+    const others = Array.from({ length: 150 }, (_, i) => lobby.offer(request("x", { payer: `other ${i}`, latestStartMs: Infinity }), 0).admitted);
+    expect(others.every((one) => one)).to.equal(true);
+  });
+
   it("tells at once who comes too late, and when to come again", () => {
     const lobby = new Lobby<Request>();
     const verdict = lobby.offer(request("late", { latestStartMs: 5 }), 10);
