@@ -62,12 +62,15 @@ export class FairQueue<Item> {
     return entry;
   }
 
-  /** How many would start before the next one that this payer pushes of a conversation, if each took its cost. */
-  aheadOfNext(payer: string, conversation = ""): number {
+  /**
+   * How many would start before the next one that this payer pushes of a conversation, if each took its cost.
+   * @param most beyond it nobody is counted any more: the number is then some greater one
+   */
+  aheadOfNext(payer: string, conversation = "", most = Infinity): number {
     const owner = this.#payers.get(payer);
     const counter = owner && owner.place >= 0 ? owner.counter : Math.max(owner?.counter ?? 0, this.#least);
     const own = owner?.line.aheadOf(conversation) ?? NOBODY;
-    return own.count + this.#startingBefore(counter + own.cost, owner ?? null);
+    return own.count + this.#startingBefore(counter + own.cost, owner ?? null, most);
   }
 
   /** Everybody, in the order in which they would start if each took its cost. */
@@ -84,9 +87,12 @@ export class FairQueue<Item> {
   }
 
   /** Those of other payers that start below a counter. */
-  #startingBefore(counter: number, owner: Payer<Item> | null): number {
+  #startingBefore(counter: number, owner: Payer<Item> | null, most: number): number {
     let count = 0;
-    for (const payer of this.#heap) if (payer !== owner) count += startingBelow(payer, counter);
+    for (const payer of this.#heap) {
+      if (payer !== owner) count += startingBelow(payer, counter);
+      if (count > most) break;
+    }
     return count;
   }
 

@@ -169,7 +169,9 @@ export class Lobby<Request extends LobbyRequest> {
    * wait must not have everybody else turned away.
    */
   #isBeforePatient({ payer, conversation }: Request, nowMs: Millis): boolean {
-    return this.#patient.size > 0 && this.expectedWaitMs(nowMs, this.#queue.aheadOfNext(payer, conversation)) <= this.#parameters.thinning.waitMs;
+    if (this.#patient.size === 0) return false;
+    const most = Math.floor(this.#parameters.thinning.waitMs / this.expectedWaitMs(nowMs, 1));
+    return this.#queue.aheadOfNext(payer, conversation, most) <= most;
   }
 
   /** What another process of the relayer has given a payer counts here too: it has one part of all, not one at each. */

@@ -15,6 +15,16 @@ const drain = (queue: FairQueue<string>, count = Infinity): string[] => {
 };
 
 describe("the fair queue", () => {
+  it("property: counts no further than asked, and says the same of whether so many are ahead", () => {
+    const pushed = fc.array(fc.record({ payer: fc.integer({ min: 0, max: 8 }), cost: fc.integer({ min: 1, max: 300 }) }), { minLength: 1, maxLength: 60 });
+    fc.assert(fc.property(pushed, fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 20 }), (all, most, starts) => {
+      const queue = new FairQueue<string>();
+      for (const { payer, cost } of all) queue.push("x", `${payer}`, cost, 0, 0);
+      drain(queue, starts);
+      expect(queue.aheadOfNext("0", "", most) <= most).to.equal(queue.aheadOfNext("0") <= most);
+    }));
+  });
+
   it("serves payers by what they were served, not by how much they ask", () => {
     const queue = new FairQueue<string>();
     for (let i = 0; i < 6; i++) queue.push(`greedy${i}`, "greedy", 100, 0, 0);
