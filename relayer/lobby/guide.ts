@@ -319,12 +319,15 @@ export class Guide<Key> {
     const model = floor.models[node]!;
     const running = floor.runningOn(node);
     if (running >= model.slots) return FULL;
-    const load = floor.loadOf(node, errand.inputTokens);
-    if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, load, floor.mix) ? OPEN : BUSY;
-    if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
-    const ttftMs = floor.ttftMs(node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
+    if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, floor.loadOf(node, errand.inputTokens), floor.mix) ? OPEN : BUSY;
     const waitedMs = latestStartMs === Infinity ? 0 : nowMs - errand.arrivalMs;
-    return waitedMs + ttftMs > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
+    const ttftMsMax = ttftPart * errand.ttftTargetMs;
+    const cachedTokens = this.#premises.cachedTokensOn(node, errand);
+    // First what is known at once: of a long line before many weak nodes nearly all fails here.
+    if (waitedMs + floor.leastTtftMs(node, errand.inputTokens, cachedTokens) > ttftMsMax) return BUSY;
+    const load = floor.loadOf(node, errand.inputTokens);
+    if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
+    return waitedMs + floor.ttftMs(node, errand.inputTokens, cachedTokens, nowMs) > ttftMsMax ? BUSY : OPEN;
   }
 
   #isOverdue({ errand, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {

@@ -1,5 +1,6 @@
 // When a node will have read the prompts it was given: engines read them in order, so the line at a node is a time.
 import { CHUNK_TOKENS_MIN, iterationMs, type NodeLoad, type NodeModel } from "./predict.ts";
+import type { ServiceCurve } from "../../protocol/link.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
 
 const NS_PER_MS = 1e6;
@@ -9,10 +10,13 @@ const PS_PER_MS = 1e9;
 export function readMs(model: NodeModel, load: Pick<NodeLoad, "running" | "contextTokens">, tokens: Tokens, squares: number): Millis {
   const { curve, chunkTokens } = model;
   const chunkMs = (curve.bNs * Math.max(CHUNK_TOKENS_MIN, chunkTokens - load.running)) / NS_PER_MS;
-  const workMs = (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * squares) / PS_PER_MS;
+  const aloneMs = workMs(curve, tokens, squares);
   // An iteration reads for a chunk's time; what is left of the last one goes to the next prompt.
-  return workMs + (chunkMs > 0 ? (workMs / chunkMs) * iterationMs(curve, load.contextTokens, load.running) : 0);
+  return aloneMs + (chunkMs > 0 ? (aloneMs / chunkMs) * iterationMs(curve, load.contextTokens, load.running) : 0);
 }
+
+/** Of that, what grows with the prompts. @param squares as there */
+export const workMs = (curve: ServiceCurve, tokens: Tokens, squares: number): Millis => (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * squares) / PS_PER_MS;
 
 /** One node's line of unread prompts. */
 export class ReadClock {
