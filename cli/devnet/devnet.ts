@@ -36,7 +36,7 @@ export interface DevnetOptions {
 }
 
 const ROOT = join(import.meta.dirname, "../..");
-const RELAYER_READY_MS_MAX = 30_000;
+const RELAYER_READY_MS_MAX = 60_000;
 const NODE_READY_MS_MAX = 60_000;
 const FLEET_READY_MS_MAX = 60_000;
 

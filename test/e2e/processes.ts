@@ -22,7 +22,7 @@ interface Served {
   readonly text: string;
 }
 
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = 60_000;
 /** Of each session; more than can be served while tellings are on their way. */
 const QUESTIONS = 25;
 const LOCK = 20_000_000n;
