@@ -12,13 +12,14 @@ import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { Floor } from "../../relayer/lobby/floor.ts";
+import type { Holder } from "../../relayer/lobby/errand.ts";
 import { idleSnapshot } from "./idleSnapshot.ts";
 import type { Snapshot } from "./node.ts";
 import type { World } from "./policy.ts";
 
 const MODEL: Hash = ZERO_HASH;
 /** A conversation's last place and prompt. */
-interface Holder {
+interface Left {
   readonly node: number;
   readonly blocks: Int32Array;
 }
@@ -30,7 +31,7 @@ export class FrontDesk {
   readonly #attested: (Attested & { atMs: number })[];
   readonly #kinds: readonly NodeProfile[];
   #openKinds: readonly NodeProfile[];
-  readonly #holders = new Map<number, Holder>();
+  readonly #left = new Map<number, Left>();
   readonly #expected = new Map<number, number>();
   readonly #scores: { bps: number; atMs: number }[];
   readonly #scratch = new Scratch();
@@ -54,9 +55,9 @@ export class FrontDesk {
   /** @returns the chosen node, or -1 where none is open */
   decide(job: Job, expectedOutTokens: number, nowMs: number, gate: (node: number) => number): number {
     if (nowMs - this.#tableAtMs >= TABLE_EVERY_MS) this.#publish(nowMs);
-    const holder = this.#holders.get(job.session);
+    const holder = this.holderOf(job);
     const task = {
-      inputTokens: job.inputTokens, expectedOutTokens, affinityNodeId: holder?.node ?? -1, cachedTokens: holder ? commonTokens(holder, job) : 0,
+      inputTokens: job.inputTokens, expectedOutTokens, affinityNodeId: holder?.node ?? -1, cachedTokens: holder?.cachedTokens ?? 0,
       ageMs: Math.floor(nowMs - this.#tableAtMs),
     };
     // Node ids are row numbers: every node stands in the table.
@@ -74,7 +75,7 @@ export class FrontDesk {
     own.prefillTokens += job.inputTokens;
     own.contextTokens += job.inputTokens + expectedOutTokens;
     this.#expected.set(job.id, expectedOutTokens);
-    if (job.session >= 0 && job.blocks !== null) this.#holders.set(job.session, { node, blocks: job.blocks });
+    if (job.session >= 0 && job.blocks !== null) this.#left.set(job.session, { node, blocks: job.blocks });
   }
 
   firstToken(job: Job): void {
@@ -89,10 +90,10 @@ export class FrontDesk {
     this.#expected.delete(job.id);
   }
 
-  /** What the conversation's last turn left on a node, as far as the relayer knows. */
-  cachedTokensOn(node: number, job: Job): number {
-    const holder = this.#holders.get(job.session);
-    return holder?.node === node ? commonTokens(holder, job) : 0;
+  /** Where the conversation's last turn left something, as far as the relayer knows. */
+  holderOf(job: Job): Holder | null {
+    const left = this.#left.get(job.session);
+    return left ? { node: left.node, cachedTokens: commonTokens(left, job) } : null;
   }
 
   /** Nodes were opened or closed: who can be read by none that is open is not to wait for one. */
@@ -138,9 +139,9 @@ function attestedOf(profile: NodeProfile, snapshot: Snapshot, own: Readonly<OwnL
 }
 
 /** Leading blocks that two prompts of a conversation share, less what must be computed anyway. */
-function commonTokens(holder: Holder, job: Job): number {
+function commonTokens(left: Left, job: Job): number {
   if (job.blocks === null) return 0;
   let depth = 0;
-  while (depth < job.blocks.length && depth < holder.blocks.length && job.blocks[depth] === holder.blocks[depth]) depth++;
+  while (depth < job.blocks.length && depth < left.blocks.length && job.blocks[depth] === left.blocks[depth]) depth++;
   return Math.min(depth * BLOCK_TOKENS, job.inputTokens - 1);
 }

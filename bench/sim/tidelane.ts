@@ -58,7 +58,7 @@ export class Tidelane implements Policy {
     this.#grants = new Grants(floor, world.party);
     this.#guide = new Guide<Job>(floor, {
       gate: (node, { key }) => (!world.fits(node, key) ? UNFIT : variant.hasSlot(node, key) ? OPEN : FULL),
-      cachedTokensOn: (node, { key }) => this.#desk.cachedTokensOn(node, key),
+      holderOf: ({ key }) => this.#desk.holderOf(key),
       choose: ({ key }, expectedOutTokens, nowMs, gate) => this.#desk.decide(key, expectedOutTokens, nowMs, gate),
       start: ({ key }, node, expectedOutTokens) => {
         this.#desk.sent(key, node, expectedOutTokens);

@@ -37,12 +37,17 @@ export interface Admitted<Key> extends LobbyRequest {
   readonly isShutOut: boolean;
 }
 
+export interface Holder {
+  readonly node: number;
+  readonly cachedTokens: Tokens;
+}
+
 /** What the guide asks of whoever holds the nodes. Gates are numbers of GATES. */
 export interface Premises<Key> {
   /** What is known of the node beyond its load: gone, full, of another model, too dear. */
   gate(node: number, errand: Errand<Key>): number;
-  /** Prompt tokens that the node holds already. */
-  cachedTokensOn(node: number, errand: Errand<Key>): Tokens;
+  /** The node that holds some of the prompt already; null for none. */
+  holderOf(errand: Errand<Key>): Holder | null;
   /** The soft choice among the nodes that are open. @returns -1 where none is */
   choose(errand: Errand<Key>, expectedOutTokens: Tokens, nowMs: Millis, gate: (node: number) => number): number;
   /** Sends it; the floor has counted it. */

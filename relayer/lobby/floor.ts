@@ -3,7 +3,7 @@
 // Its own requests it counts at once; those of others are as old as the node's last attestation. From both follow the time until a
 // node has read what it was given, the time to a first token, and how much slower a node is than it says.
 import { Pace } from "./pace.ts";
-import { ReadClock, readMs, workMs } from "./readClock.ts";
+import { ReadClock, readMs } from "./readClock.ts";
 import { SizeMix } from "./sizeMix.ts";
 import { grownTokens, iterationMs, type NodeLoad, type NodeModel } from "./predict.ts";
 import type { Millis, Tokens } from "../../protocol/units.ts";
@@ -147,12 +147,6 @@ export class Floor<Key> {
   ttftMs(node: number, inputTokens: Tokens, cachedTokens: Tokens, nowMs: Millis): Millis {
     const cached = Math.min(cachedTokens, inputTokens - 1);
     return this.aheadMs(node, nowMs) + this.pace(node, nowMs) * readMs(this.#models[node]!, this.loadOf(node), inputTokens - cached, inputTokens ** 2 - cached ** 2);
-  }
-
-  /** No first token comes sooner from the node, idle and as fast as it says. */
-  leastTtftMs(node: number, inputTokens: Tokens, cachedTokens: Tokens): Millis {
-    const cached = Math.min(cachedTokens, inputTokens - 1);
-    return workMs(this.#models[node]!.curve, inputTokens - cached, inputTokens ** 2 - cached ** 2);
   }
 
   /** When the first token of a request in flight was predicted to come; Infinity where it is not in flight. */

@@ -10,7 +10,8 @@ import { fullTpotMs, hasMemory, type NodeModel } from "./predict.ts";
 import { Breaker, Pace } from "./pace.ts";
 import type { Grants } from "./grants.ts";
 import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
-import { AHEAD_MS, Market } from "./market.ts";
+import { Market } from "./market.ts";
+import { Rooms, type Room } from "./rooms.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
 import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
@@ -31,9 +32,7 @@ const OVERDUE_PART = 0.25;
 const KEPT_TO_GRANTS_MS: Millis = 2_000;
 /** Deferred work fills slots up to this part of them: the rest is for who comes next. */
 const EBB_SLOTS_PART = 0.6;
-/** Of a larger fleet so many nodes are looked over in turn for who may be next; the choice itself draws from all. */
-const LOOKED_OVER_MAX = 1_024;
-const [FULL, BUSY, BROKEN] = [GATES.indexOf("full"), GATES.indexOf("busy"), GATES.indexOf("broken")];
+const [FULL, BUSY] = [GATES.indexOf("full"), GATES.indexOf("busy")];
 
 /** Sent, and no token yet. */
 interface Silent<Key> {
@@ -49,16 +48,13 @@ export class Guide<Key> {
   readonly #grants: Grants | null;
   readonly #breakers: Breaker[] = [];
   readonly #market: Market;
+  readonly #rooms: Rooms;
   readonly #silent = new Map<Key, Silent<Key>>();
   readonly #started = new Map<Key, Admitted<Key>>();
   readonly #entries = new Map<Key, Waiting<Admitted<Key>>>();
   /** Those that would be too late one day. */
   readonly #hurried = new Map<Key, Waiting<Admitted<Key>>>();
-  #roomy: number[] = [];
-  /** The same for those who may go anywhere; null where it was not looked for since. */
-  #roomyToFree: number[] | null = null;
   #isPumping = false;
-  #lookFrom = 0;
 
   /** @param floor without nodes: they come by `join` @param grants null where nobody else sends to these nodes @param tally as the lobby's */
   constructor(floor: Floor<Key>, premises: Premises<Key>, parameters: LobbyParameters = LOBBY, grants: Grants | null = null, tally: Tally | null = null) {
@@ -66,6 +62,7 @@ export class Guide<Key> {
     this.#premises = premises;
     this.#grants = grants;
     this.#market = new Market(floor, parameters, premises.bestTtftMs);
+    this.#rooms = new Rooms(floor, this.#market, this.#breakers, grants);
     this.#lobby = new Lobby(parameters, tally);
   }
 
@@ -201,7 +198,7 @@ export class Guide<Key> {
   pump(nowMs: Millis): void {
     if (this.#isPumping || this.#lobby.waiting + this.#lobby.deferred === 0) return;
     this.#findRoom(nowMs);
-    if (this.#roomy.length === 0 && !this.#grants?.isDivided(nowMs)) return;
+    if (this.#rooms.for(false, nowMs).length === 0 && !this.#grants?.isDivided(nowMs)) return;
     this.#isPumping = true;
     try {
       this.#lobby.pump(nowMs, (one) => this.#fitOf(one, this.#isFree(one, nowMs), nowMs), (one) => this.#start(one, this.#isFree(one, nowMs), nowMs));
@@ -226,8 +223,7 @@ export class Guide<Key> {
   /** Whether it finds a place at once on a node that could read nothing in time for any of those who wait. */
   #hasPlaceBeside(line: readonly Waiting<Admitted<Key>>[], admitted: Admitted<Key>, nowMs: Millis): boolean {
     this.#findRoom(nowMs);
-    const isOfNoUse = (node: number): boolean => line.every(({ item }) => this.#market.wasteAt(node, item.fits) === Infinity);
-    return this.#roomy.some((node) => this.#gate(admitted, node, nowMs) === OPEN && isOfNoUse(node));
+    return this.#rooms.for(false, nowMs).some((room) => line.every(({ item }) => room.wasteOf(item) === Infinity) && this.#isOpenIn(room, admitted, nowMs));
   }
 
   /** Whether no node of which a part is granted could ever take it. */
@@ -243,43 +239,32 @@ export class Guide<Key> {
     return isShutOut || (latestStartMs === Infinity && nowMs - (this.#entries.get(errand.key)?.sinceMs ?? nowMs) > KEPT_TO_GRANTS_MS);
   }
 
-  /** The few nodes that could take anything at all; the rest need not be asked. */
   #findRoom(nowMs: Millis): void {
-    this.#roomy = this.#roomyNodes(nowMs, this.#aheadMsMax(nowMs), false);
-    this.#roomyToFree = null;
-    this.#lookFrom = (this.#lookFrom + LOOKED_OVER_MAX) % Math.max(LOOKED_OVER_MAX, this.floor.models.length);
+    this.#rooms.find(nowMs, this.#isTurningAway);
   }
 
-  #roomyNodes(nowMs: Millis, aheadMs: Millis, isFree: boolean): number[] {
-    const [roomy, nodes] = [[] as number[], this.floor.models.length];
-    for (let i = 0; i < Math.min(nodes, LOOKED_OVER_MAX); i++) {
-      const node = (this.#lookFrom + i) % nodes;
-      if (this.#roomGate(node, nowMs, aheadMs, isFree) === OPEN) roomy.push(node);
-    }
-    return roomy;
-  }
-
-  #roomGate(node: number, nowMs: Millis, aheadMs: Millis, isFree = false): number {
-    const { floor } = this;
-    if (floor.runningOn(node) >= floor.models[node]!.slots) return FULL;
-    if (!this.#breakers[node]!.isOpenTo(nowMs, floor.inFlight[node]!)) return BROKEN;
-    // Where others send too, what they have there now is not known: the own part of the node's time is what can be kept to.
-    const isRoomy = !isFree && this.#grants?.isDivided(nowMs) ? this.#grants.aheadMs(node, nowMs) <= AHEAD_MS : floor.passingMs(node, nowMs) <= aheadMs;
-    return isRoomy ? OPEN : BUSY;
-  }
-
-  #aheadMsMax(nowMs: Millis): Millis {
-    return this.#lobby.refusedPart > 0 ? AHEAD_MS : this.#market.aheadMs(nowMs);
+  get #isTurningAway(): boolean {
+    return this.#lobby.refusedPart > 0;
   }
 
   #fitOf(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
     let least = Infinity;
-    for (const node of isFree ? (this.#roomyToFree ??= this.#roomyNodes(nowMs, AHEAD_MS, true)) : this.#roomy) {
+    for (const room of this.#rooms.for(isFree, nowMs)) {
       // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
-      const fit = Math.min(Number.MAX_SAFE_INTEGER, this.#market.wasteAt(node, admitted.fits));
-      if (fit < least && this.#gate(admitted, node, nowMs) === OPEN) least = fit;
+      const fit = Math.min(Number.MAX_SAFE_INTEGER, room.wasteOf(admitted));
+      if (fit < least && this.#isOpenIn(room, admitted, nowMs)) least = fit;
     }
     return least;
+  }
+
+  #isOpenIn(room: Room, admitted: Admitted<Key>, nowMs: Millis): boolean {
+    const { errand } = admitted;
+    // Of a long line before many weak nodes nearly all ends here: none could read it in time but one that holds some of it.
+    if (!this.#isOverdue(admitted, nowMs) && waitedMs(admitted, nowMs) + room.leastTtftMs(errand.inputTokens) > TTFT_PART * errand.ttftTargetMs) {
+      const holder = this.#premises.holderOf(errand);
+      return holder !== null && room.nodes.includes(holder.node) && this.#gate(admitted, holder.node, nowMs) === OPEN;
+    }
+    return room.nodes.some((node) => this.#gate(admitted, node, nowMs) === OPEN);
   }
 
   #start(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): boolean {
@@ -290,7 +275,7 @@ export class Guide<Key> {
     this.#entries.delete(errand.key);
     this.#started.set(errand.key, admitted);
     this.#grants?.sent(node, this.floor.pace(node, nowMs) * this.floor.readMs(node, errand.inputTokens), nowMs);
-    this.floor.sent(errand.key, node, errand.inputTokens, this.#premises.cachedTokensOn(node, errand), nowMs);
+    this.floor.sent(errand.key, node, errand.inputTokens, this.#cachedTokensOn(node, errand), nowMs);
     this.#silent.set(errand.key, { admitted, node, sentMs: nowMs });
     this.#premises.start(errand, node, expectedOutTokens);
     this.#findRoom(nowMs);
@@ -299,12 +284,11 @@ export class Guide<Key> {
 
   #choose(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
     const { errand, expectedOutTokens } = admitted;
-    const aheadMs = this.#aheadMsMax(nowMs);
     const open = (ttftPart: number) => (node: number): number => {
-      const room = this.#roomGate(node, nowMs, isFree ? AHEAD_MS : aheadMs, isFree);
+      const room = this.#rooms.gate(node, nowMs, this.#isTurningAway, isFree);
       return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;
     };
-    for (const part of this.#lobby.refusedPart === 0 ? EBB_TTFT_PARTS : []) {
+    for (const part of this.#isTurningAway ? [] : EBB_TTFT_PARTS) {
       const node = this.#premises.choose(errand, expectedOutTokens, nowMs, open(part));
       if (node >= 0) return node;
     }
@@ -312,7 +296,7 @@ export class Guide<Key> {
   }
 
   #gate(admitted: Admitted<Key>, node: number, nowMs: Millis, ttftPart = TTFT_PART): number {
-    const { errand, latestStartMs } = admitted;
+    const { errand } = admitted;
     const known = this.#premises.gate(node, errand);
     if (known !== OPEN) return known;
     const { floor } = this;
@@ -320,14 +304,14 @@ export class Guide<Key> {
     const running = floor.runningOn(node);
     if (running >= model.slots) return FULL;
     if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, floor.loadOf(node, errand.inputTokens), floor.mix) ? OPEN : BUSY;
-    const waitedMs = latestStartMs === Infinity ? 0 : nowMs - errand.arrivalMs;
-    const ttftMsMax = ttftPart * errand.ttftTargetMs;
-    const cachedTokens = this.#premises.cachedTokensOn(node, errand);
-    // First what is known at once: of a long line before many weak nodes nearly all fails here.
-    if (waitedMs + floor.leastTtftMs(node, errand.inputTokens, cachedTokens) > ttftMsMax) return BUSY;
     const load = floor.loadOf(node, errand.inputTokens);
     if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
-    return waitedMs + floor.ttftMs(node, errand.inputTokens, cachedTokens, nowMs) > ttftMsMax ? BUSY : OPEN;
+    return waitedMs(admitted, nowMs) + floor.ttftMs(node, errand.inputTokens, this.#cachedTokensOn(node, errand), nowMs) > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
+  }
+
+  #cachedTokensOn(node: number, errand: Errand<Key>): Tokens {
+    const holder = this.#premises.holderOf(errand);
+    return holder?.node === node ? holder.cachedTokens : 0;
   }
 
   #isOverdue({ errand, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {
@@ -346,3 +330,6 @@ export class Guide<Key> {
     }
   }
 }
+
+/** Of its time to the first token, what is over; whoever waits as long as it takes has all of it before them. */
+const waitedMs = ({ errand, latestStartMs }: Admitted<unknown>, nowMs: Millis): Millis => (latestStartMs === Infinity ? 0 : nowMs - errand.arrivalMs);

@@ -69,9 +69,8 @@ export class Market {
     return wasteOf(this.#prices, kinds, inputTokens, expectedOutTokens, targetMs);
   }
 
-  /** The waste on a node; of a kind that came later it is not known yet. */
-  wasteAt(node: number, wastes: readonly number[]): number {
-    return wastes[this.#kindOf[node]!] ?? 1;
+  kindOf(node: number): number {
+    return this.#kindOf[node]!;
   }
 
   /** Requests that come over those that the fleet carries; null while prices are not known. */

@@ -16,7 +16,7 @@ export function readMs(model: NodeModel, load: Pick<NodeLoad, "running" | "conte
 }
 
 /** Of that, what grows with the prompts. @param squares as there */
-export const workMs = (curve: ServiceCurve, tokens: Tokens, squares: number): Millis => (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * squares) / PS_PER_MS;
+export const workMs = (curve: Pick<ServiceCurve, "bNs" | "ePs">, tokens: Tokens, squares: number): Millis => (curve.bNs * tokens) / NS_PER_MS + (curve.ePs * squares) / PS_PER_MS;
 
 /** One node's line of unread prompts. */
 export class ReadClock {

@@ -6,7 +6,7 @@
 //               └──▶ a booking on the chosen node, counted until it is released
 import { FleetBooking } from "./booking.ts";
 import { EpochAttestations, type HeldAttestation } from "./epochAttestations.ts";
-import { Conversations, OutputLengths } from "./fleetMemory.ts";
+import { Conversations, OutputLengths, type Affinity } from "./fleetMemory.ts";
 import { FleetNode } from "./fleetNode.ts";
 import { ModelIndex } from "./modelIndex.ts";
 import { Tables, shardOf, type Picture } from "./tables.ts";
@@ -26,7 +26,7 @@ import { lastOf, type LearntNode } from "./learnt.ts";
 import type { Booking, Choice, ChooseRequest, FleetModel, FleetStatus, Unavailable } from "./routingRequest.ts";
 import { standingsOf, type Standing } from "./standing.ts";
 import type { SignedAttestation } from "../../protocol/link.ts";
-import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
+import type { Hash, Millis } from "../../protocol/units.ts";
 import type { Clock, Crypto, Log, Metrics } from "../ports/world.ts";
 import type { ConnectedNode, NodeLinkEvents } from "../ports/nodes.ts";
 import type { ChainNode, Deployment } from "../ports/chain.ts";
@@ -194,11 +194,10 @@ export class Fleet implements NodeLinkEvents {
     return node ? standingsOf(node, this.#options.clock.monotonicMs()) : [];
   }
 
-  /** Prompt tokens that a node is likely to hold of a conversation. */
-  cachedTokensOn(nodeId: number, request: ChooseRequest): Tokens {
-    if (request.conversationKey === undefined) return 0;
-    const holder = this.#conversations.holderOf(request.conversationKey, request.modelId, this.#options.clock.monotonicMs());
-    return holder?.nodeId === nodeId ? Math.min(holder.tokens, request.inputTokens) : 0;
+  /** The node that is likely to hold the beginning of a conversation, and how much of the prompt that is. */
+  holderOf({ conversationKey, modelId, inputTokens }: ChooseRequest): Affinity | null {
+    const holder = conversationKey === undefined ? null : this.#conversations.holderOf(conversationKey, modelId, this.#options.clock.monotonicMs());
+    return holder && { ...holder, tokens: Math.min(holder.tokens, inputTokens) };
   }
 
   /** @returns the id of a model by canonical name, alias or id; null where no node has declared it. */
@@ -282,10 +281,10 @@ export class Fleet implements NodeLinkEvents {
   }
 
   #taskOf(request: ChooseRequest, picture: Picture, nowMs: Millis): DecideTask {
-    const holder = request.conversationKey === undefined ? null : this.#conversations.holderOf(request.conversationKey, request.modelId, nowMs);
+    const holder = this.holderOf(request);
     return {
       inputTokens: request.inputTokens, expectedOutTokens: request.kind === "embed" ? 0 : this.#outputs.expect(request.sessionId, request.modelId, request.maxOutTokens),
-      affinityNodeId: holder?.nodeId ?? -1, cachedTokens: Math.min(holder?.tokens ?? 0, request.inputTokens), ageMs: Math.max(0, Math.floor(nowMs - picture.madeAtMs)),
+      affinityNodeId: holder?.nodeId ?? -1, cachedTokens: holder?.tokens ?? 0, ageMs: Math.max(0, Math.floor(nowMs - picture.madeAtMs)),
     };
   }
 

@@ -6,7 +6,7 @@ import { GATES } from "../routing/decide.ts";
 import { Tally, type Given } from "../lobby/tally.ts";
 import { Kinds } from "./kinds.ts";
 import { Met, type LearntInHall } from "./learnt.ts";
-import type { Announced, Errand } from "../lobby/errand.ts";
+import type { Announced, Errand, Holder } from "../lobby/errand.ts";
 import type { Lane } from "../lobby/lanes.ts";
 import type { LobbyParameters, Refusal } from "../lobby/lobby.ts";
 import { isNoSeed } from "./taskErrors.ts";
@@ -41,7 +41,7 @@ export interface Guest {
 
 export interface HallOptions {
   readonly clock: Clock;
-  readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "cachedTokensOn">;
+  readonly fleet: Pick<Fleet, "tryChoose" | "gateOf" | "holderOf">;
   readonly modelId: Hash;
   readonly lane: Lane;
   readonly parameters: LobbyParameters;
@@ -83,7 +83,7 @@ export class Hall {
     this.#grants = options.party === null ? null : new Grants(floor, options.party);
     this.#guide = new Guide<Guest>(floor, {
       gate: (node, { key }) => options.fleet.gateOf(this.#nodeIds[node]!, key.request),
-      cachedTokensOn: (node, { key }) => options.fleet.cachedTokensOn(this.#nodeIds[node]!, key.request),
+      holderOf: ({ key }) => this.#holderOf(key),
       choose: ({ key }, _expectedOutTokens, _nowMs, gate) => this.#choose(key, gate),
       start: ({ key }) => this.#start(key),
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
@@ -167,8 +167,7 @@ export class Hall {
   }
 
   enter(guest: Guest): void {
-    const { clock } = this.#options;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#options.clock.monotonicMs();
     this.#guests.add(guest);
     const errand = this.#errandOf(guest, nowMs);
     this.#guide.expectStarts(this.slots / (this.#serviceMs ?? this.#guessedServiceMs(errand)));
@@ -247,8 +246,7 @@ export class Hall {
       get ttftTargetMs() { return targets().ttftMs; },
       get tpotTargetMs() { return targets().tpotMs; },
       key: guest, payer: wish.payer, conversation: request.conversationKey ?? "", arrivalMs: nowMs, inputTokens: Math.max(1, request.inputTokens), maxOutTokens: request.maxOutTokens, bestTtftMs,
-      isPatient, waitMsMax: wish.waitMsMax,
-      dueMs: wish.isDeferrable && isPatient ? nowMs + wish.waitMsMax : null, weight: wish.weight,
+      isPatient, waitMsMax: wish.waitMsMax, dueMs: wish.isDeferrable && isPatient ? nowMs + wish.waitMsMax : null, weight: wish.weight,
     };
   }
 
@@ -262,6 +260,11 @@ export class Hall {
     this.#met.push(met);
     this.#placeOf.set(nodeId, this.#guide.join(model, this.#kinds.numberOf(kind), met.breaker, met.pace));
     this.#nodeIds.push(nodeId);
+  }
+
+  #holderOf({ request }: Guest): Holder | null {
+    const holder = this.#options.fleet.holderOf(request);
+    return holder && { node: this.#placeOf.get(holder.nodeId) ?? -1, cachedTokens: holder.tokens };
   }
 
   /** @returns the chosen node's place; -1 where none is open, or where a signature has to be looked at first */
@@ -332,8 +335,7 @@ export class Hall {
     const nowMs = this.#options.clock.monotonicMs();
     if (outcome === "failed") {
       this.#guide.silent(guest, place, nowMs);
-      this.#guide.pump(nowMs);
-      return;
+      return this.#guide.pump(nowMs);
     }
     if (outcome === "completed") this.#serviceMs = (this.#serviceMs ?? nowMs - startedMs) * (1 - LEARNING) + LEARNING * Math.max(1, nowMs - startedMs);
     this.#guide.ended(guest, outcome === "completed" ? outTokens : null, outTokens, nowMs);

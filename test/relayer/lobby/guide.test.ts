@@ -6,7 +6,7 @@ import { Guide } from "../../../relayer/lobby/guide.ts";
 import { Grants } from "../../../relayer/lobby/grants.ts";
 import { LOBBY } from "../../../relayer/lobby/lobby.ts";
 import { GATES, OPEN } from "../../../relayer/routing/decide.ts";
-import type { Errand } from "../../../relayer/lobby/errand.ts";
+import type { Errand, Holder } from "../../../relayer/lobby/errand.ts";
 import type { NodeModel } from "../../../relayer/lobby/predict.ts";
 
 const MODEL: NodeModel = { curve: { aNs: 10e6, bNs: 100_000, cNs: 300, dNs: 50_000, ePs: 0 }, slots: 2, kvTokens: 100_000, chunkTokens: 500 };
@@ -15,6 +15,7 @@ class World {
   readonly started = new Map<string, number>();
   readonly refused = new Map<string, string>();
   readonly closed = new Map<number, number>();
+  readonly holders = new Map<string, Holder>();
   readonly guide: Guide<string>;
   nowMs = 0;
 
@@ -25,7 +26,7 @@ class World {
     const floor = new Floor<string>();
     this.grants = party === null ? null : new Grants(floor, party);
     this.guide = new Guide<string>(floor, {
-      gate: (node) => this.closed.get(node) ?? OPEN, cachedTokensOn: () => 0, bestTtftMs: () => 50,
+      gate: (node) => this.closed.get(node) ?? OPEN, holderOf: ({ key }) => this.holders.get(key) ?? null, bestTtftMs: () => 50,
       choose: (_errand, _tokens, _nowMs, gate) => this.guide.floor.models.findIndex((_, node) => gate(node) === OPEN),
       start: ({ key }, node) => { this.started.set(key, node); },
       refuse: ({ key }, reason) => { this.refused.set(key, reason); },
@@ -96,6 +97,21 @@ describe("the guide", () => {
     world.guide.floor.restate(0, MODEL);
     for (const key of ["b", "c", "d"]) world.arrive(key);
     expect(world.started.size).to.equal(4);
+  });
+
+  it("sends a prompt that no node could read in time to the one that holds most of it, and to none where that one has no room", () => {
+    const world = new World([MODEL, MODEL, { ...MODEL, curve: { ...MODEL.curve, bNs: 90_000 } }]);
+    for (const key of ["held", "held too", "new"]) {
+      if (key !== "new") world.holders.set(key, { node: 1, cachedTokens: 39_000 });
+      world.arrive(key, { inputTokens: 40_000, isPatient: false });
+      if (key === "held") world.closed.set(1, GATES.indexOf("full"));
+    }
+    expect([...world.started]).to.deep.equal([["held", 1]]);
+    world.closed.delete(1);
+    world.guide.pump(world.nowMs);
+    expect([...world.started]).to.deep.equal([["held", 1], ["held too", 1]]);
+    world.pass(2_000);
+    expect([...world.refused]).to.deep.equal([["new", "too_late"]]);
   });
 
   it("takes a retry before those who came later, whatever the line", () => {
