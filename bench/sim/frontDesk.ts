@@ -8,7 +8,7 @@ import { BPS, ZERO_HASH, type Hash } from "../../protocol/units.ts";
 import { BLOCK_TOKENS } from "./trace.ts";
 import { idleTtftMs } from "./targets.ts";
 import type { ServiceCurve } from "../../protocol/link.ts";
-import type { Attested, OwnLoad } from "../../relayer/routing/saturation.ts";
+import { keptTokens, turnedOver, type Attested, type OwnLoad } from "../../relayer/routing/saturation.ts";
 import type { Job } from "./job.ts";
 import type { NodeProfile } from "./profiles.ts";
 import type { Floor } from "../../relayer/lobby/floor.ts";
@@ -22,6 +22,14 @@ const MODEL: Hash = ZERO_HASH;
 interface Left {
   readonly node: number;
   readonly blocks: Int32Array;
+  /** What had come and gone on the node when it was there last. */
+  turnedOver: number;
+}
+
+/** A request in flight, as it was foreseen. */
+interface Foreseen {
+  readonly outTokens: number;
+  readonly cachedTokens: number;
 }
 
 export class FrontDesk {
@@ -32,7 +40,9 @@ export class FrontDesk {
   readonly #kinds: readonly NodeProfile[];
   #openKinds: readonly NodeProfile[];
   readonly #left = new Map<number, Left>();
-  readonly #expected = new Map<number, number>();
+  readonly #foreseen = new Map<number, Foreseen>();
+  /** Tokens that have come and gone on each node. */
+  readonly #turnedOver: number[];
   readonly #scores: { bps: number; atMs: number }[];
   readonly #scratch = new Scratch();
   readonly #words = new Uint32Array(8);
@@ -45,6 +55,7 @@ export class FrontDesk {
     this.#own = world.profiles.map(() => ({ inFlight: 0, prefillTokens: 0, contextTokens: 0 }));
     this.#attested = world.profiles.map((profile, node) => ({ ...attestedOf(profile, idleSnapshot(0), this.#own[node]!), atMs: 0 }));
     this.#kinds = this.#openKinds = [...new Set(world.profiles)];
+    this.#turnedOver = world.profiles.map(() => 0);
     this.#scores = world.profiles.map(() => ({ bps: SCORE_START_BPS, atMs: 0 }));
   }
 
@@ -71,11 +82,11 @@ export class FrontDesk {
 
   sent(job: Job, node: number, expectedOutTokens: number): void {
     const own = this.#own[node]!;
+    this.#foreseen.set(job.id, { outTokens: expectedOutTokens, cachedTokens: this.#cachedTokensOn(node, job) });
     own.inFlight++;
     own.prefillTokens += job.inputTokens;
     own.contextTokens += job.inputTokens + expectedOutTokens;
-    this.#expected.set(job.id, expectedOutTokens);
-    if (job.session >= 0 && job.blocks !== null) this.#left.set(job.session, { node, blocks: job.blocks });
+    if (job.session >= 0 && job.blocks !== null) this.#left.set(job.session, { node, blocks: job.blocks, turnedOver: this.#turnedOver[node]! });
   }
 
   firstToken(job: Job): void {
@@ -83,17 +94,29 @@ export class FrontDesk {
   }
 
   ended(job: Job): void {
-    const own = this.#own[job.node]!;
+    const { node } = job;
+    const own = this.#own[node]!;
+    const { outTokens, cachedTokens } = this.#foreseen.get(job.id)!;
+    this.#foreseen.delete(job.id);
+    this.#turnedOver[node]! += turnedOver(this.#attested[node]!, own, job.inputTokens - cachedTokens);
+    const left = this.#left.get(job.session);
+    if (left?.node === node && left.blocks === job.blocks) left.turnedOver = this.#turnedOver[node]!;
     own.inFlight--;
     if (job.firstMs < 0) own.prefillTokens -= job.inputTokens;
-    own.contextTokens -= job.inputTokens + this.#expected.get(job.id)!;
-    this.#expected.delete(job.id);
+    own.contextTokens -= job.inputTokens + outTokens;
   }
 
   /** Where the conversation's last turn left something, as far as the relayer knows. */
   holderOf(job: Job): Holder | null {
     const left = this.#left.get(job.session);
-    return left ? { node: left.node, cachedTokens: commonTokens(left, job) } : null;
+    if (!left) return null;
+    const { node } = left;
+    return { node, cachedTokens: keptTokens(this.#attested[node]!, this.#own[node]!, commonTokens(left, job), this.#turnedOver[node]! - left.turnedOver) };
+  }
+
+  #cachedTokensOn(node: number, job: Job): number {
+    const holder = this.holderOf(job);
+    return holder?.node === node ? holder.cachedTokens : 0;
   }
 
   /** Nodes were opened or closed: who can be read by none that is open is not to wait for one. */

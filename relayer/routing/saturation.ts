@@ -64,10 +64,33 @@ export function correctLoad(attested: Attested, own: Readonly<OwnLoad>, unknownC
 /** An engine that says how many tokens are free and which share is used has thereby told its capacity. */
 function correctedMemoryBps(attested: Attested, own: Readonly<OwnLoad>): number {
   const memoryBps = clamp(attested.memoryBps, 0, BPS);
-  if (attested.kvFreeTokens <= 0 || memoryBps >= BPS) return memoryBps;
-  const capacityTokens = Math.max(1, Math.floor((clamp(attested.kvFreeTokens, 0, CONTEXT_TOKENS_MAX) * BPS) / (BPS - memoryBps)));
+  const capacityTokens = capacityOf(attested);
+  if (capacityTokens === null) return memoryBps;
   const since = clamp(own.contextTokens - attested.base.contextTokens, -CONTEXT_TOKENS_MAX, CONTEXT_TOKENS_MAX);
   return clamp(memoryBps + Math.floor((since * BPS) / capacityTokens), 0, BPS);
 }
+
+/** Tokens that fit into a node's memory; null where the engine does not tell. */
+function capacityOf(attested: Attested): number | null {
+  const memoryBps = clamp(attested.memoryBps, 0, BPS);
+  if (attested.kvFreeTokens <= 0 || memoryBps >= BPS) return null;
+  return Math.max(1, Math.floor((clamp(attested.kvFreeTokens, 0, CONTEXT_TOKENS_MAX) * BPS) / (BPS - memoryBps)));
+}
+
+/**
+ * How much of a prompt that a node read earlier it is likely to hold still: engines keep what nobody uses until the memory is needed, and
+ * drop first what was used longest ago, each prompt from its end.
+ * @param since tokens that have come and gone there after it (`turnedOver`)
+ */
+export function keptTokens(attested: Attested, own: Readonly<OwnLoad>, tokens: number, since: number): number {
+  const capacityTokens = capacityOf(attested);
+  if (capacityTokens === null) return attested.memoryBps >= BPS ? 0 : tokens;
+  const idleTokens = Math.floor((capacityTokens * (BPS - correctedMemoryBps(attested, own))) / BPS);
+  return clamp(idleTokens - since, 0, tokens);
+}
+
+/** Tokens that come and go on a node while this relayer leaves so many there: whoever else has requests there does as we do. */
+export const turnedOver = (attested: Attested, own: Readonly<OwnLoad>, tokens: number): number =>
+  Math.ceil((tokens * correctLoad(attested, own, 0).running) / Math.max(1, own.inFlight));
 
 export const greatestBps = (vector: SaturationVector): number => Math.max(vector.computeBps, vector.memoryBps, vector.queueBps, vector.networkBps);

@@ -1,4 +1,5 @@
 // A place on a node: counted from the choice on, given back once, and what it taught about the node kept.
+import { turnedOver } from "../routing/saturation.ts";
 import type { FleetNode } from "./fleetNode.ts";
 import type { Booking, ChooseRequest, Outcome } from "./routingRequest.ts";
 import type { Clock } from "../ports/world.ts";
@@ -21,6 +22,8 @@ export interface BookingParts {
   readonly fit: CurveFit;
   readonly request: ChooseRequest;
   readonly expectedOutTokens: Tokens;
+  /** Of the prompt, what the node was believed to hold. */
+  readonly cachedTokens: Tokens;
   /** Prompt tokens that were ahead, and sequences running, at dispatch. */
   readonly backlogTokens: Tokens;
   readonly runningBefore: number;
@@ -74,6 +77,7 @@ export class FleetBooking implements Booking {
     this.#isReleased = true;
     const { node, request, expectedOutTokens, clock, tell, onReleased } = this.#parts;
     this.#learn(outcome);
+    if (this.#firstAtMs !== null || outcome === "completed") this.#turnOver();
     node.count(request.modelId, -1);
     if (this.#firstAtMs === null) node.own.prefillTokens -= request.inputTokens;
     node.own.contextTokens -= request.inputTokens + expectedOutTokens;
@@ -87,6 +91,12 @@ export class FleetBooking implements Booking {
   contradicted(): void {
     if (!this.#isReleased) return;
     this.#parts.node.score("refused", this.#parts.clock.monotonicMs());
+  }
+
+  #turnOver(): void {
+    const { node, request, cachedTokens } = this.#parts;
+    const tokens = request.inputTokens - cachedTokens + this.#outTokens;
+    node.turnedOver += this.#state === null ? tokens : turnedOver(this.#state.attested, node.own, tokens);
   }
 
   /** Only work that ran well tells how fast the node is; a stall is the score's business. */

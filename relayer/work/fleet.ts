@@ -14,7 +14,7 @@ import { fitsContext, infoOf, isAffordable, isCapable, unavailable } from "./una
 import { decide, GATES, OPEN, Scratch, type DecideTask, type Gate } from "../routing/decide.ts";
 import { decisionHashOf, decisionText } from "../routing/decision.ts";
 import { wordsOf } from "../routing/draws.ts";
-import { correctLoad } from "../routing/saturation.ts";
+import { correctLoad, keptTokens } from "../routing/saturation.ts";
 import { PARAMETERS } from "../routing/parameters.ts";
 import { drawOf, epochAt } from "../routing/seeds.ts";
 import { pricesAtTide, type Prices, type TideMultiplier } from "../../protocol/tide.ts";
@@ -195,9 +195,11 @@ export class Fleet implements NodeLinkEvents {
   }
 
   /** The node that is likely to hold the beginning of a conversation, and how much of the prompt that is. */
-  holderOf({ conversationKey, modelId, inputTokens }: ChooseRequest): Affinity | null {
-    const holder = conversationKey === undefined ? null : this.#conversations.holderOf(conversationKey, modelId, this.#options.clock.monotonicMs());
-    return holder && { ...holder, tokens: Math.min(holder.tokens, inputTokens) };
+  holderOf({ conversationKey, modelId, inputTokens }: ChooseRequest): Pick<Affinity, "nodeId" | "tokens"> | null {
+    const last = conversationKey === undefined ? null : this.#conversations.lastOf(conversationKey, modelId, this.#options.clock.monotonicMs());
+    const node = last && this.#nodes.get(last.nodeId);
+    if (!node?.state) return null;
+    return { nodeId: node.nodeId, tokens: keptTokens(node.state.attested, node.own, Math.min(last!.tokens, inputTokens), node.turnedOver - last!.turnedOver) };
   }
 
   /** @returns the id of a model by canonical name, alias or id; null where no node has declared it. */
@@ -268,14 +270,14 @@ export class Fleet implements NodeLinkEvents {
     const { attested } = node.state!;
     const load = correctLoad(attested, node.own, PARAMETERS.unknownContextTokens);
     return new FleetBooking({
-      node, request, clock, fit: node.models.get(request.modelId)!.fit, expectedOutTokens: task.expectedOutTokens,
+      node, request, clock, fit: node.models.get(request.modelId)!.fit, expectedOutTokens: task.expectedOutTokens, cachedTokens: task.affinityNodeId === node.nodeId ? task.cachedTokens : 0,
       backlogTokens: load.backlogTokens, runningBefore: load.running,
       tell: (kind) => this.#tables.tell(kind, sequence),
       onReleased: (outcome, outTokens) => {
         if (outcome !== "completed") return;
         if (request.kind === "generate") this.#outputs.observe(request.sessionId, request.modelId, outTokens);
         if (request.conversationKey === undefined) return;
-        this.#conversations.served(request.conversationKey, request.modelId, { nodeId: node.nodeId, tokens: request.inputTokens + outTokens }, clock.monotonicMs());
+        this.#conversations.served(request.conversationKey, request.modelId, { nodeId: node.nodeId, tokens: request.inputTokens + outTokens, turnedOver: node.turnedOver }, clock.monotonicMs());
       },
     });
   }

@@ -40,9 +40,12 @@ export class OutputLengths {
 const observed = (before: Observed | undefined, outTokens: Tokens): Observed =>
   ({ quantile: observeOutput(before?.quantile ?? QUANTILE_START, outTokens), count: (before?.count ?? 0) + 1 });
 
+/** Who was asked last, and with how much. */
 export interface Affinity {
   readonly nodeId: number;
   readonly tokens: Tokens;
+  /** What had come and gone on the node by then. */
+  readonly turnedOver: Tokens;
 }
 
 /** Which node served a conversation last; in memory only. */
@@ -53,7 +56,7 @@ export class Conversations {
     this.#last.set(key + modelId, { ...affinity, atMs });
   }
 
-  holderOf(key: string, modelId: Hash, atMs: Millis): Affinity | null {
+  lastOf(key: string, modelId: Hash, atMs: Millis): Affinity | null {
     const last = this.#last.get(key + modelId);
     return last && atMs - last.atMs <= PREFIX_KEPT_MS ? last : null;
   }

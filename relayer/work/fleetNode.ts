@@ -9,7 +9,7 @@ import { modelIdOf } from "../../protocol/ids.ts";
 import type { ModelInfo, NodeInfo, ServiceCurve, SignedAttestation } from "../../protocol/link.ts";
 import type { OwnLoad } from "../routing/saturation.ts";
 import type { TableRow } from "../routing/table.ts";
-import type { Address, Bps, Hash, Millis } from "../../protocol/units.ts";
+import type { Address, Bps, Hash, Millis, Tokens } from "../../protocol/units.ts";
 import type { Crypto } from "../ports/world.ts";
 import type { ConnectedNode } from "../ports/nodes.ts";
 import type { ChainNode } from "../ports/chain.ts";
@@ -34,6 +34,8 @@ export class FleetNode {
   readonly nodeId: number;
   /** Shared with the node tables: the one part of a decision's picture that moves. */
   readonly own: OwnLoad = { inFlight: 0, prefillTokens: 0, contextTokens: 0 };
+  /** Tokens that have come and gone there since this process began: what it was asked long ago it holds no more. */
+  turnedOver: Tokens = 0;
   keyEpoch = 0;
   hotKey: Address = "0x";
   engine = "";

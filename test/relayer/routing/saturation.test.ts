@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { correctLoad, greatestBps, IDLE, type Attested, type OwnLoad } from "../../../relayer/routing/saturation.ts";
+import { correctLoad, greatestBps, IDLE, keptTokens, turnedOver, type Attested, type OwnLoad } from "../../../relayer/routing/saturation.ts";
 import { anyRow, row } from "./shards.ts";
 
 const attested = (changes: Partial<Attested> = {}): Attested => row(1, changes);
@@ -61,5 +61,40 @@ describe("corrected load", () => {
 
   it("names the greatest dimension", () => {
     expect(greatestBps({ computeBps: 1, memoryBps: 4, queueBps: 3, networkBps: 2 })).to.equal(4);
+  });
+});
+
+describe("a prefix that a node has read", () => {
+  // 75,000 tokens free at 25 % used.
+  const roomy = attested({ memoryBps: 2_500, kvFreeTokens: 75_000 });
+
+  it("lies there until what came after it needs its room, and goes from its end", () => {
+    expect(keptTokens(roomy, IDLE, 5_000, 0)).to.equal(5_000);
+    expect(keptTokens(roomy, IDLE, 5_000, 70_000)).to.equal(5_000);
+    expect(keptTokens(roomy, IDLE, 5_000, 72_000)).to.equal(3_000);
+    expect(keptTokens(roomy, IDLE, 5_000, 75_000)).to.equal(0);
+  });
+
+  it("gives way to what was dispatched since the attestation", () => {
+    expect(keptTokens(roomy, own(1, 0, 72_000), 5_000, 0)).to.equal(3_000);
+  });
+
+  it("is gone where the memory is full, and is believed in where the engine tells nothing of its memory", () => {
+    expect(keptTokens(attested({ memoryBps: 10_000, kvFreeTokens: 0 }), IDLE, 5_000, 0)).to.equal(0);
+    expect(keptTokens(attested({ memoryBps: 0, kvFreeTokens: 0 }), IDLE, 5_000, 1e9)).to.equal(5_000);
+  });
+
+  it("ages by others' work as by our own, as many as they are", () => {
+    expect(turnedOver(attested({ computeBps: 2_500, base: own(2) }), own(2), 1_000), "nobody else").to.equal(1_000);
+    expect(turnedOver(attested({ computeBps: 5_000, base: own(1) }), own(1), 1_000), "three others").to.equal(4_000);
+    expect(turnedOver(attested({ computeBps: 5_000, base: own(1) }), own(0), 1_000), "without us").to.equal(3_000);
+  });
+
+  it("is a whole number of tokens from nothing to all, whatever was attested", () => {
+    fc.assert(fc.property(anyRow(), anyOwn, fc.nat(10 ** 6), fc.nat(10 ** 9), (one, now, tokens, since) => {
+      for (const value of [keptTokens(one, now, tokens, since), turnedOver(one, now, tokens)]) expect(Number.isSafeInteger(value) && value >= 0).to.equal(true);
+      expect(keptTokens(one, now, tokens, since)).to.be.at.most(tokens);
+      expect(keptTokens(one, now, tokens, since + 10)).to.be.at.most(keptTokens(one, now, tokens, since));
+    }));
   });
 });

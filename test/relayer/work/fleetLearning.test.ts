@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { CURVE, FleetRig, MODEL, model, NAME, offer } from "./fleetRig.ts";
 import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
+import type { ChooseRequest } from "../../../relayer/work/routingRequest.ts";
 import type { Hash } from "../../../protocol/units.ts";
 
 describe("what the fleet learns", () => {
@@ -113,6 +114,29 @@ describe("what the fleet learns", () => {
     for (const nodeId of [1, 2, 3, 4]) await rig.attest(nodeId);
     const after = await rig.chosen(turn);
     expect(JSON.parse(after.decision)).to.deep.include({ affinityNode: -1, cachedTokens: 0 });
+  });
+
+  it("believes in a prefix no longer than the node's memory can hold it beside what came after", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, {}, { models: [model({ contextTokens: 8_192 })] });
+    const turn = { conversationKey: "conversation-one", inputTokens: 3_000 };
+    const cached = async (): Promise<number> => {
+      const { decision, booking } = await rig.chosen(turn);
+      booking.release("cancelled");
+      return (JSON.parse(decision) as { cachedTokens: number }).cachedTokens;
+    };
+    const serve = async (times: number, more: Partial<ChooseRequest> = {}): Promise<void> => {
+      for (let i = 0; i < times; i++) (await rig.chosen({ inputTokens: 7_900, ...more })).booking.release("completed");
+    };
+    await serve(1, turn);
+    expect(await cached()).to.equal(3_000);
+    // The rig's nodes have room for 100,000 tokens.
+    await serve(12);
+    expect(await cached()).to.equal(3_000);
+    await serve(1);
+    expect(await cached()).to.equal(0);
+    await serve(1, turn);
+    expect(await cached()).to.equal(3_000);
   });
 });
 
