@@ -7,8 +7,11 @@ const bars = [["computeBps", "compute"], ["memoryBps", "memory"], ["queueBps", "
 const HIGH_BPS = 8_000;
 const cards = new Map();
 
-/** @param {{nodes: object[]}} fleet the relayer's FleetStatus */
-export function showFleet(fleet) {
+/**
+ * @param {{nodes: object[]}} fleet the relayer's FleetStatus
+ * @param {number[]} prepNodeIds those that the tide has turned to preprocessing
+ */
+export function showFleet(fleet, prepNodeIds) {
   const nodes = [...fleet.nodes].sort((a, b) => a.nodeId - b.nodeId);
   const known = new Set(nodes.map((node) => node.nodeId));
   for (const [id, card] of cards) if (!known.has(id)) {
@@ -20,7 +23,7 @@ export function showFleet(fleet) {
       cards.set(node.nodeId, cardOf(node));
       byId("nodes").append(cards.get(node.nodeId).root);
     }
-    update(cards.get(node.nodeId), node);
+    update(cards.get(node.nodeId), node, prepNodeIds.includes(node.nodeId));
   }
   byId("no-nodes").hidden = nodes.length > 0;
   showTide(nodes);
@@ -54,11 +57,11 @@ function cardOf(node) {
   return card;
 }
 
-function update(card, node) {
+function update(card, node, isPrep) {
   card.state.textContent = node.state;
   card.state.dataset.state = node.state;
   card.models.textContent = `${node.models.join(", ")} · ${node.engine}`;
-  updateSlots(card, node);
+  updateSlots(card, node, isPrep);
   for (const bar of card.bars) {
     const bps = node[bar.key] ?? 0;
     setLevel(bar.fill, bps / 100);
@@ -66,13 +69,13 @@ function update(card, node) {
     bar.value.textContent = percentOf(bps);
   }
   const age = node.attestationAgeMs === null ? "never" : `${(node.attestationAgeMs / 1_000).toFixed(1)} s ago`;
-  card.lanes.textContent = `lanes: ${node.slots - node.prepSlots} decode, ${node.prepSlots} prep`;
+  card.lanes.textContent = isPrep ? "lane: preprocessing" : "lane: generation";
   card.facts.textContent = `score ${percentOf(node.scoreBps)} · attested ${age}`;
 }
 
-/** Decode slots first, then those that the tide has turned to preprocessing. */
-function updateSlots(card, node) {
-  const { slots, prepSlots, inFlight } = node;
+/** The last slot of a node that the tide has turned to preprocessing is kept for that, where there is another one. */
+function updateSlots(card, { slots, inFlight }, isPrep) {
+  const prepSlots = isPrep && slots > 1 ? 1 : 0;
   const shown = `${slots} ${prepSlots} ${inFlight}`;
   if (card.slotsShown === shown) return;
   card.slotsShown = shown;

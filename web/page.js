@@ -12,7 +12,7 @@ let modelsAt = -Infinity;
 async function refresh() {
   try {
     const status = await getJson("/tidelane/v1/status");
-    showFleet(status.fleet ?? status);
+    showFleet(status.fleet ?? status, status.lobby?.lanes?.prepNodeIds ?? []);
     showLobby(status.lobby);
     showBatches(status.batches ?? []);
     if (performance.now() - modelsAt > MODELS_EVERY_MS) {

@@ -19,6 +19,8 @@ export interface LaneStatus {
 export interface LanesStatus {
   readonly decode: LaneStatus;
   readonly prep: LaneStatus;
+  /** The nodes in the prep lane: each keeps a slot free for it. */
+  readonly prepNodeIds: readonly number[];
   readonly switches: number;
 }
 
@@ -70,7 +72,8 @@ export class LaneWatch {
       const slots = own.reduce((sum, [, models]) => sum + Math.max(0, ...models.map(({ model }) => model.slots)), 0);
       return { nodes: own.length, slots, running: running[lane], waiting: waiting[lane], pressurePercent: Math.min(999, Math.round(100 * this.#lanes.pressure[lane])) };
     };
-    return { decode: of("decode"), prep: of("prep"), switches: this.#lanes.switches };
+    const prepNodeIds = [...standings.keys()].filter((id) => this.laneOf(id) === "prep");
+    return { decode: of("decode"), prep: of("prep"), prepNodeIds, switches: this.#lanes.switches };
   }
 }
 

@@ -81,8 +81,8 @@ describe("the status page in a browser", function () {
 
   it("shows the fleet, the batches and a receipt, and takes no text of a node for HTML", async () => {
     const page = await opened(`/?task=${bundle.taskId}`);
-    expect(page).to.match(/Node 1<\/h3>.*HIGH.*serving/s).and.include("5 of 8 slots in use; 6 for generation, 2 for preprocessing").and.include("62 %");
-    expect(page).to.include(">5 / 8<").and.include("score 98 %");
+    expect(page).to.match(/Node 1<\/h3>.*HIGH.*serving/s).and.include("5 of 8 slots in use; 7 for generation, 1 for preprocessing").and.include("62 %");
+    expect(page).to.include(">5 / 8<").and.include("score 98 %").and.include("lane: preprocessing");
     expect(page).to.include("3 in the lobby; who comes now waits about 13 s. 1 deferred until the ebb. 20 % of those who will not wait are turned away.");
     expect(page).to.include("120 % · 1 node, 6 slots, 5 running, 3 waiting").and.include("10 % · 1 node, 2 slots, 0 running");
     expect(page).to.match(/<th scope="row">5<\/th><td>confirmed<\/td>/);
@@ -108,7 +108,7 @@ const answers = ({ taskId, view }: Bundle): Readonly<Record<string, unknown>> =>
     },
     lobby: {
       waiting: 3, deferred: 1, refusedPercent: 20, expectedWaitMs: 12_300, overload: "calm",
-      lanes: { decode: { nodes: 1, slots: 6, running: 5, waiting: 3, pressurePercent: 120 }, prep: { nodes: 1, slots: 2, running: 0, waiting: 0, pressurePercent: 10 }, switches: 2 },
+      lanes: { decode: { nodes: 1, slots: 6, running: 5, waiting: 3, pressurePercent: 120 }, prep: { nodes: 1, slots: 2, running: 0, waiting: 0, pressurePercent: 10 }, prepNodeIds: [1], switches: 2 },
     },
     batches: [{ batchId: "5", state: "confirmed", leafCount: 6, totalDebit: "226", totalCredit: "220", gasUsed: "250000", blockNumber: "42", transactionHash: `0x${"ab".repeat(32)}` }],
   },

@@ -64,7 +64,7 @@ export async function startApi(over: Partial<ApiServices> = {}): Promise<TestApi
       models: () => known, modelIdOf: (name) => known.find((one) => one.name === name || one.aliases.includes(name))?.modelId ?? null,
       status: () => ({ nodes: [], attested: 0, tableRoot: null }),
     },
-    lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm", lanes: { decode: LANE, prep: LANE, switches: 0 } }) },
+    lobby: { isLean: false, status: () => ({ waiting: 3, deferred: 1, refusedPercent: 0, expectedWaitMs: 1_500, overload: "calm", lanes: { decode: LANE, prep: LANE, prepNodeIds: [], switches: 0 } }) },
     claims, responses: new Responses({ clock: over.clock ?? systemClock, crypto: await createNativeCrypto(), dice: systemDice, log: silentLog, journal, claims }),
     sessions: {
       register: async () => ({ sessionId: TASK, mode: "allowance", apiKey: "tl_new" }),

@@ -211,7 +211,7 @@ describe("waiting over HTTP", () => {
   });
 
   it("keeps no connections while the relayer is short of room", async () => {
-    const narrow = await startApi({ lobby: { isLean: true, status: () => ({ waiting: 0, deferred: 0, refusedPercent: 0, expectedWaitMs: 0, overload: "lean", lanes: { decode: LANE, prep: LANE, switches: 0 } }) } });
+    const narrow = await startApi({ lobby: { isLean: true, status: () => ({ waiting: 0, deferred: 0, refusedPercent: 0, expectedWaitMs: 0, overload: "lean", lanes: { decode: LANE, prep: LANE, prepNodeIds: [], switches: 0 } }) } });
     expect((await fetch(`${narrow.url}/v1/models`)).headers.get("connection")).to.equal("close");
     expect((await fetch(`${api.url}/v1/models`)).headers.get("connection")).to.equal("keep-alive");
     await narrow.close();

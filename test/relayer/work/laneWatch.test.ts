@@ -20,6 +20,7 @@ describe("the live lanes", () => {
     watch.arrived("prep", 512, 0);
     watch.observe(fleet, { decode: 0, prep: 0 }, 6_000);
     expect([watch.laneOf(1), watch.laneOf(2)]).to.deep.equal(["decode", "prep"]);
+    expect(watch.status(fleet, { decode: 0, prep: 0 }, { decode: 0, prep: 0 }).prepNodeIds).to.deep.equal([2]);
     expect(watch.reserved(2, both[0]!, both).model.slots).to.equal(1);
     expect(watch.reserved(2, both[1]!, both).model.slots).to.equal(2);
     expect(watch.reserved(1, strong[0]!, strong).model.slots).to.equal(8);
