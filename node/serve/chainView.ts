@@ -12,6 +12,8 @@ const KEY_FRESH_MS = 60_000;
 const SELF_FRESH_MS = 10_000;
 /** An epoch is longer than this many times over. */
 const TIDE_FRESH_MS = 2_000;
+/** Of the time that an answer counts while the chain is silent, what it may be old before that: the rest is left for every outage. */
+const FRESH_PART = 0.25;
 const SESSIONS_MAX = 20_000;
 const KEYS_MAX = 1_000;
 const TIDES_MAX = 1_000;
@@ -25,11 +27,11 @@ export class ChainView {
   constructor(chain: NodeChain, clock: Clock) {
     // A lock is released 3 W after closing at the earliest: one W leaves time to finish and to settle.
     const staleMs = chain.windowSeconds * 1_000;
-    const absentOr = (freshMs: number) => (value: unknown): number => (value === null ? ABSENT_FRESH_MS : freshMs);
+    const absentOr = (freshMs: number) => (value: unknown): number => (value === null ? ABSENT_FRESH_MS : Math.min(freshMs, FRESH_PART * staleMs));
     this.#sessions = new Cached<Hash, ChainSession | null>((id) => chain.session(id), { freshMs: absentOr(SESSION_FRESH_MS), staleMs, keysMax: SESSIONS_MAX }, clock);
     this.#keys = new Cached<string, ChainKey | null>((key) => chain.relayerKey(...pairOf(key)), { freshMs: absentOr(KEY_FRESH_MS), staleMs, keysMax: KEYS_MAX }, clock);
     this.#self = new Cached<number, ChainSelf | null>((nodeId) => chain.self(nodeId), { freshMs: absentOr(SELF_FRESH_MS), staleMs, keysMax: 1 }, clock);
-    this.#tides = new Cached<string, TideMultiplier>((key) => chain.tideMultiplier(...modelOf(key)), { freshMs: () => TIDE_FRESH_MS, staleMs, keysMax: TIDES_MAX }, clock);
+    this.#tides = new Cached<string, TideMultiplier>((key) => chain.tideMultiplier(...modelOf(key)), { freshMs: absentOr(TIDE_FRESH_MS), staleMs, keysMax: TIDES_MAX }, clock);
   }
 
   /** @throws retryable TidelaneError `chain_unreachable`, as all of these. */
