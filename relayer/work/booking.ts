@@ -95,8 +95,12 @@ export class FleetBooking implements Booking {
 
   #turnOver(): void {
     const { node, request, cachedTokens } = this.#parts;
+    // Embeddings leave nothing behind that a conversation's memory would have to make room for.
+    if (request.kind === "embed") return;
     const tokens = request.inputTokens - cachedTokens + this.#outTokens;
-    node.turnedOver += this.#state === null ? tokens : turnedOver(this.#state.attested, node.own, tokens);
+    // Who else is there now: an answer may have taken minutes. A node that has gone meanwhile tells nothing newer.
+    const state = node.state ?? this.#state;
+    node.turnedOver += state === null ? tokens : turnedOver(state.attested, node.own, tokens);
   }
 
   /** Only work that ran well tells how fast the node is; a stall is the score's business. */

@@ -138,6 +138,31 @@ describe("what the fleet learns", () => {
     await serve(1, turn);
     expect(await cached()).to.equal(3_000);
   });
+
+  it("reckons what others left on a node by who is there when an answer ends, not when it began", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, {}, { models: [model({ contextTokens: 8_192 })] });
+    const turn = { conversationKey: "conversation-one", inputTokens: 3_000 };
+    (await rig.chosen(turn)).booking.release("completed");
+    for (let i = 0; i < 2; i++) {
+      const { booking } = await rig.chosen({ inputTokens: 7_900 });
+      await rig.attest(1, { slots: 8, computeBps: 10_000 });
+      booking.release("completed");
+      await rig.attest(1);
+    }
+    expect(JSON.parse((await rig.chosen(turn)).decision)).to.deep.include({ affinityNode: 1, cachedTokens: 0 });
+  });
+
+  it("does not take embeddings for what pushes a prefix out", async () => {
+    const rig = new FleetRig();
+    const embed = model({ modelId: modelIdOf("use/en@f32"), name: "use/en@f32", aliases: [], kind: "embed", dimensions: 512, capabilities: [], contextTokens: 200_000 });
+    rig.connect(1, { models: [model({ contextTokens: 8_192 }), embed] });
+    await rig.attest(1, {}, [offer(), offer({ modelId: embed.modelId, priceOutPerMTok: 0n })]);
+    const turn = { conversationKey: "conversation-one", inputTokens: 3_000 };
+    (await rig.chosen(turn)).booking.release("completed");
+    (await rig.chosen({ modelId: embed.modelId, kind: "embed", inputTokens: 150_000, maxOutTokens: 0 })).booking.release("completed");
+    expect(JSON.parse((await rig.chosen(turn)).decision)).to.deep.include({ affinityNode: 1, cachedTokens: 3_000 });
+  });
 });
 
 describe("models and status", () => {
