@@ -1,7 +1,7 @@
 // The reception: nobody waits in silence, nobody is lost, and no node gets more than its slots.
 import { expect } from "chai";
 import { ReceptionRig, settled, type Asked } from "./receptionRig.ts";
-import { CURVE, offer } from "./fleetRig.ts";
+import { CURVE, model, offer } from "./fleetRig.ts";
 import { silentLog } from "../../../relayer/adapters/log.ts";
 import { noMetrics } from "../../../relayer/adapters/metrics.ts";
 
@@ -35,6 +35,20 @@ describe("the reception", () => {
     expect(codes(all).every((code) => code === undefined) && all.every(({ choice }) => choice !== null)).to.equal(true);
     expect(rig.reception.status()).to.include({ waiting: 0 });
     expect(rig.nodes.node(1).inFlight).to.equal(0);
+  });
+
+  it("knows a node that holds most of a prompt for free again as soon as it is, however much of its memory that prompt takes", async () => {
+    const rig = new ReceptionRig();
+    await rig.nodes.join(1, { kvFreeTokens: 10_000 }, { models: [model({ contextTokens: 8_192 })], curve: { ...CURVE, bNs: 1_000_000 } });
+    const turn = { conversationKey: "conversation-one", inputTokens: 6_000 };
+    const first = rig.ask({}, turn);
+    await settled();
+    first.choice!.booking.firstToken(6_002);
+    first.choice!.booking.release("completed");
+    const [second, other] = [rig.ask({}, turn), rig.ask()];
+    await settled();
+    expect(JSON.parse(second.choice!.decision)).to.deep.include({ affinityNode: 1, cachedTokens: 6_000 });
+    expect(other.choice).to.not.equal(null);
   });
 
   it("goes on after a round that failed", async () => {
