@@ -57,10 +57,11 @@ export class FleetBooking implements Booking {
 
   firstToken(sinceDispatchMs: Millis): void {
     if (this.#isReleased || this.#firstAtMs !== null) return;
-    const { node, request, fit, backlogTokens, tell } = this.#parts;
+    const { node, request, fit, cachedTokens, backlogTokens, tell } = this.#parts;
     this.#firstAtMs = this.#lastAtMs = this.#parts.clock.monotonicMs();
     node.own.prefillTokens -= request.inputTokens;
-    fit.observePrefill(request.inputTokens, backlogTokens, sinceDispatchMs);
+    // Where it held some of the prompt, what it had to read is only believed, and says nothing of how fast it reads.
+    if (cachedTokens === 0) fit.observePrefill(request.inputTokens, backlogTokens, sinceDispatchMs);
     tell("first");
   }
 

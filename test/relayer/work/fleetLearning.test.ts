@@ -75,6 +75,20 @@ describe("what the fleet learns", () => {
     }
   });
 
+  it("does not take a node for faster at reading because it held most of a prompt", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, {}, { models: [model({ contextTokens: 8_192 })] });
+    const turn = { conversationKey: "conversation-one", inputTokens: 3_000 };
+    const serve = async (firstMs: number): Promise<void> => {
+      const { booking } = await rig.chosen(turn);
+      booking.firstToken(firstMs);
+      booking.release("completed");
+    };
+    await serve(602);
+    for (let i = 0; i < 10; i++) await serve(22);
+    expect(rig.fleet.standingsOf(1)[0]!.model.curve.bNs).to.be.closeTo(CURVE.bNs, CURVE.bNs / 20);
+  });
+
   it("expects outputs as long as they turn out, for each payer", async () => {
     const rig = new FleetRig();
     await rig.join(1, {}, { models: [model({ contextTokens: 32_768 })] });
