@@ -13,7 +13,7 @@ import { Lobby, LOBBY, type LobbyParameters } from "./lobby.ts";
 import { Market } from "./market.ts";
 import { Rooms, type Room } from "./rooms.ts";
 import { GATES, OPEN } from "../routing/decide.ts";
-import type { Admitted, Announced, Errand, Premises } from "./errand.ts";
+import type { Admitted, Announced, Errand, Holder, Premises } from "./errand.ts";
 import type { Floor } from "./floor.ts";
 import type { Given, Tally } from "./tally.ts";
 import type { Waiting } from "./payerLine.ts";
@@ -269,13 +269,15 @@ export class Guide<Key> {
 
   #start(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): boolean {
     const { errand, expectedOutTokens } = admitted;
+    // Asked before the choice: whoever counts the prompt with it would think that it pushes out what the node holds of it.
+    const holder = this.#premises.holderOf(errand);
     const node = this.#choose(admitted, isFree, nowMs);
     if (node < 0) return false;
     this.#hurried.delete(errand.key);
     this.#entries.delete(errand.key);
     this.#started.set(errand.key, admitted);
     this.#grants?.sent(node, this.floor.pace(node, nowMs) * this.floor.readMs(node, errand.inputTokens), nowMs);
-    this.floor.sent(errand.key, node, errand.inputTokens, this.#cachedTokensOn(node, errand), nowMs);
+    this.floor.sent(errand.key, node, errand.inputTokens, cachedTokensOn(node, holder), nowMs);
     this.#silent.set(errand.key, { admitted, node, sentMs: nowMs });
     this.#premises.start(errand, node, expectedOutTokens);
     this.#findRoom(nowMs);
@@ -306,12 +308,7 @@ export class Guide<Key> {
     if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, floor.loadOf(node, errand.inputTokens), floor.mix) ? OPEN : BUSY;
     const load = floor.loadOf(node, errand.inputTokens);
     if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
-    return waitedMs(admitted, nowMs) + floor.ttftMs(node, errand.inputTokens, this.#cachedTokensOn(node, errand), nowMs) > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
-  }
-
-  #cachedTokensOn(node: number, errand: Errand<Key>): Tokens {
-    const holder = this.#premises.holderOf(errand);
-    return holder?.node === node ? holder.cachedTokens : 0;
+    return waitedMs(admitted, nowMs) + floor.ttftMs(node, errand.inputTokens, cachedTokensOn(node, this.#premises.holderOf(errand)), nowMs) > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
   }
 
   #isOverdue({ errand, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {
@@ -330,6 +327,8 @@ export class Guide<Key> {
     }
   }
 }
+
+const cachedTokensOn = (node: number, holder: Holder | null): Tokens => (holder?.node === node ? holder.cachedTokens : 0);
 
 /** Of its time to the first token, what is over; whoever waits as long as it takes has all of it before them. */
 const waitedMs = ({ errand, latestStartMs }: Admitted<unknown>, nowMs: Millis): Millis => (latestStartMs === Infinity ? 0 : nowMs - errand.arrivalMs);

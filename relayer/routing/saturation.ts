@@ -37,6 +37,9 @@ export interface CorrectedLoad extends SaturationVector {
   readonly contextTokens: number;
 }
 
+/** No engine's memory holds more; of one that tells nothing it is taken to be so large. */
+export const MEMORY_TOKENS_MAX = 2 ** 32;
+
 export const IDLE: Readonly<OwnLoad> = Object.freeze({ inFlight: 0, prefillTokens: 0, contextTokens: 0 });
 
 /**
@@ -83,13 +86,11 @@ function capacityOf(attested: Attested): number | null {
  * @param since tokens that have come and gone there after it (`turnedOver`)
  */
 export function keptTokens(attested: Attested, own: Readonly<OwnLoad>, tokens: number, since: number): number {
-  const capacityTokens = capacityOf(attested);
-  if (capacityTokens === null) return attested.memoryBps >= BPS ? 0 : tokens;
-  const idleTokens = Math.floor((capacityTokens * (BPS - correctedMemoryBps(attested, own))) / BPS);
+  const idleTokens = Math.floor(((capacityOf(attested) ?? MEMORY_TOKENS_MAX) * (BPS - correctedMemoryBps(attested, own))) / BPS);
   return clamp(idleTokens - since, 0, tokens);
 }
 
-/** Tokens that come and go on a node while this relayer leaves so many there: whoever else has requests there does as we do. */
+/** Tokens that come and go on a node while this relayer leaves so many there: whoever else has requests there does as we do. While we do nothing there, nothing is counted. */
 export const turnedOver = (attested: Attested, own: Readonly<OwnLoad>, tokens: number): number =>
   Math.ceil((tokens * correctLoad(attested, own, 0).running) / Math.max(1, own.inFlight));
 

@@ -7,7 +7,7 @@ import { PRICE_MAX } from "../routing/parameters.ts";
 import { SCORE_START_BPS, fadedScore, forgiven, scoreAfter, type Deed } from "../routing/score.ts";
 import { modelIdOf } from "../../protocol/ids.ts";
 import type { ModelInfo, NodeInfo, ServiceCurve, SignedAttestation } from "../../protocol/link.ts";
-import type { OwnLoad } from "../routing/saturation.ts";
+import { MEMORY_TOKENS_MAX, type OwnLoad } from "../routing/saturation.ts";
 import type { TableRow } from "../routing/table.ts";
 import type { Address, Bps, Hash, Millis, Tokens } from "../../protocol/units.ts";
 import type { Crypto } from "../ports/world.ts";
@@ -84,6 +84,8 @@ export class FleetNode {
     const statedCurve = JSON.stringify([node.info.engine, node.info.curve]);
     const recalled = statedCurve === this.#recalled?.stated ? this.#recalled : null;
     this.models = servedModels(node.info, statedCurve === this.#statedCurve ? this.models : new Map(), recalled);
+    // Another engine holds nothing of what the last one read.
+    if (statedCurve !== this.#statedCurve) this.turnedOver += MEMORY_TOKENS_MAX;
     this.#statedCurve = statedCurve;
     this.curve = node.info.curve;
     this.keyEpoch = node.keyEpoch;

@@ -73,8 +73,7 @@ export class Hall {
   readonly #met: Met[] = [];
   readonly #kinds = new Kinds();
   readonly #guests = new Set<Guest>();
-  /** And what its node was believed to hold then: once booked, the prompt itself would seem to push that out. */
-  #chosen: { readonly choice: Choice; readonly holder: Holder | null } | null = null;
+  #chosen: Choice | null = null;
   #serviceMs: Millis | null = null;
   #isChecking = false;
 
@@ -84,7 +83,7 @@ export class Hall {
     this.#grants = options.party === null ? null : new Grants(floor, options.party);
     this.#guide = new Guide<Guest>(floor, {
       gate: (node, { key }) => options.fleet.gateOf(this.#nodeIds[node]!, key.request),
-      holderOf: ({ key }) => (this.#chosen ? this.#chosen.holder : this.#holderOf(key)),
+      holderOf: ({ key }) => this.#holderOf(key),
       choose: ({ key }, _expectedOutTokens, _nowMs, gate) => this.#choose(key, gate),
       start: ({ key }) => this.#start(key),
       refuse: ({ key }, reason, retryAfterMs) => this.#refuse(key, reason, retryAfterMs),
@@ -270,10 +269,10 @@ export class Hall {
 
   /** @returns the chosen node's place; -1 where none is open, or where a signature has to be looked at first */
   #choose(guest: Guest, gate: (node: number) => number): number {
-    const [holder, choice] = [this.#holderOf(guest), this.#tryChoose(guest, gate)];
+    const choice = this.#tryChoose(guest, gate);
     if (choice instanceof Promise) this.#pumpAfter(choice);
     if (choice === null || choice instanceof Promise) return -1;
-    this.#chosen = { choice, holder };
+    this.#chosen = choice;
     return this.#placeOf.get(choice.nodeId)!;
   }
 
@@ -300,7 +299,7 @@ export class Hall {
   }
 
   #start(guest: Guest): void {
-    const { choice } = this.#chosen!;
+    const choice = this.#chosen!;
     this.#chosen = null;
     this.#guests.delete(guest);
     const nowMs = this.#options.clock.monotonicMs();
@@ -334,8 +333,10 @@ export class Hall {
 
   #ended(guest: Guest, place: number, outcome: Outcome, outTokens: Tokens, startedMs: Millis): void {
     const nowMs = this.#options.clock.monotonicMs();
-    if (outcome === "failed") this.#guide.silent(guest, place, nowMs);
-    if (outcome === "failed") return this.#guide.pump(nowMs);
+    if (outcome === "failed") {
+      this.#guide.silent(guest, place, nowMs);
+      return this.#guide.pump(nowMs);
+    }
     if (outcome === "completed") this.#serviceMs = (this.#serviceMs ?? nowMs - startedMs) * (1 - LEARNING) + LEARNING * Math.max(1, nowMs - startedMs);
     this.#guide.ended(guest, outcome === "completed" ? outTokens : null, outTokens, nowMs);
   }

@@ -8,17 +8,15 @@ const BLOCK_TOKENS = 16;
 /** --router-kv-overlap-score-credit and --router-prefill-load-scale. */
 const OVERLAP_CREDIT = 1;
 const PREFILL_SCALE = 1;
-/** --router-temperature: 0 takes the least, above that a softmax over costs that are normalised by their range. */
-const TEMPERATURE = 0;
 /** --router-queue-threshold: above so many times an engine's batched tokens in unread prompts on every node, requests wait. */
 const QUEUE_THRESHOLD = 4;
 
 /**
  * cost = prefill blocks (unread ones and this prompt's, each less what was cached when it was sent) + decode blocks (of all sequences, this
- * one included; what they share counts once); the least is chosen, ties by lot. While every node has more unread prompt tokens than 4 x
- * its batch budget, requests wait in one queue, first come, first served, without limit of time: ai-dynamo/dynamo, docs "Router
- * configuration and tuning", lib/kv-router/src/sequences (what is counted) and KvRouterConfig's defaults (overlap credit 1,
- * temperature 0, queue threshold 4.0, fcfs, output blocks not tracked).
+ * one included; what they share counts once). Its softmax over costs has a temperature of 0 by default: the least is chosen, ties by lot.
+ * While every node has more unread prompt tokens than 4 x its batch budget, requests wait in one queue, first come, first served, without
+ * limit of time: ai-dynamo/dynamo, docs "Router configuration and tuning", lib/kv-router/src/sequences (what is counted) and
+ * KvRouterConfig's defaults (overlap credit 1, temperature 0, queue threshold 4.0, fcfs, output blocks not tracked).
  */
 export const dynamo: PolicyKind = { name: "dynamo", hasAdmission: true, make: (world) => new Dynamo(world) };
 
@@ -81,21 +79,13 @@ class Dynamo implements Policy {
       if (ahead < 0) [best, ties] = [node, 1];
       else if (ahead === 0 && random.below(++ties) === 0) best = node;
     }
-    return TEMPERATURE > 0 ? this.#soften(best) : best;
+    return best;
   }
 
   #cost(job: Job, node: number): number {
     const prefillTokens = this.#book.unreadTokens[node]! + job.inputTokens - OVERLAP_CREDIT * this.#cached[node]!;
     const decodeTokens = this.#book.activeTokens[node]! + job.inputTokens - this.#shared[node]!;
     return PREFILL_SCALE * Math.ceil(prefillTokens / BLOCK_TOKENS) + Math.ceil(decodeTokens / BLOCK_TOKENS);
-  }
-
-  #soften(best: number): number {
-    const finite = this.#costs.filter(Number.isFinite);
-    const range = Math.max(...finite) - this.#costs[best]!;
-    const weights = this.#costs.map((cost) => (Number.isFinite(cost) ? Math.exp(-(cost - this.#costs[best]!) / Math.max(1e-9, range) / TEMPERATURE) : 0));
-    let ticket = this.#world.random.uniform() * weights.reduce((sum, one) => sum + one, 0);
-    return weights.findIndex((weight) => (ticket -= weight) < 0);
   }
 }
 

@@ -3,10 +3,10 @@ import { Book } from "../book.ts";
 import type { Job } from "../job.ts";
 import type { Policy, PolicyKind, World } from "../policy.ts";
 
-/** Each request to a node drawn evenly. */
+/** Each request to a node drawn evenly: Envoy's RANDOM. */
 export const random: PolicyKind = { name: "random", hasAdmission: false, make: (world) => chooser(world, (job) => drawFitting(world, job)) };
 
-/** Each request to the next node in turn. */
+/** Each request to the next node in turn: nginx's default, Envoy's ROUND_ROBIN. */
 export const roundRobin: PolicyKind = {
   name: "round_robin", hasAdmission: false,
   make: (world) => {

@@ -15,7 +15,7 @@ const WHAT = "greatest share of work / share under fresh information";
 
 export const herd: Measurement = {
   name: "herd",
-  about: "Sixteen relayers with attestations two seconds old: each node's share of the work over its share under fresh information.",
+  about: "Sixteen relayers with attestations two seconds old: each node's share of the work (input + 2 x output tokens, as they turned out) over its share under fresh information.",
   measure: (place, onProgress) => LOADS.flatMap((load) => herdAt(place, load, onProgress)),
 };
 

@@ -151,6 +151,11 @@ describe("what the fleet learns", () => {
     expect(await cached()).to.equal(0);
     await serve(1, turn);
     expect(await cached()).to.equal(3_000);
+    // The same engine dials in anew, then another one in its place.
+    for (const [curve, holds] of [[CURVE, 3_000], [{ ...CURVE, aNs: CURVE.aNs + 1 }, 0]] as const) {
+      await rig.join(1, {}, { curve, models: [model({ contextTokens: 8_192 })] });
+      expect(await cached()).to.equal(holds);
+    }
   });
 
   it("reckons what others left on a node by who is there when an answer ends, not when it began", async () => {
