@@ -1,10 +1,10 @@
 // `npm run bench:measures`: what the router promises, each promise as an experiment in the simulator with its figure and its bound.
-// usage: npm run bench:measures -- [--measures all|A,B] [--traces A,B] [--fleet FILE] [--seeds N,M] [--threads N] [--keep FOLDER] [--out FOLDER] [--json [OUT]]
+// usage: npm run bench:measures -- [--measures all|A,B] [--traces A,B] [--fleet FILE] [--seeds N,M] [--threads N] [--keep FOLDER] [--out FOLDER] [--missed-max N] [--json [OUT]]
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { kept } from "./routing/kept.ts";
 import { runAll } from "./routing/matrix.ts";
-import { listOf, numbersOf, wholeOf, withoutNoise } from "./routing/options.ts";
+import { listOf, numbersOf, SEED_MAX, wholeOf, withoutNoise } from "./routing/options.ts";
 import { figure, writeMeasures, type MeasuredCell } from "./routing/measuresPage.ts";
 import { howMade } from "./routing/report.ts";
 import { aligned } from "./routing/table.ts";
@@ -19,6 +19,7 @@ const HELP = `What the router promises, measured in the simulator.
   --threads N                                                              1
   --keep FOLDER    keeps each finished measurement there; what is there already is not run again
   --out FOLDER     writes measures.md there
+  --missed-max N   exits with 1 where more promises are missed             any number
   --json [OUT]     all figures as JSON: one line on standard output, or into a file
 ${MEASUREMENTS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join("\n")}
 `;
@@ -26,13 +27,14 @@ ${MEASUREMENTS.map(({ name, about }) => `  ${name.padEnd(16)} ${about}`).join("\
 const THREADS_MAX = 64;
 const options = {
   measures: { type: "string", default: "all" }, traces: { type: "string", default: "azure2023_conv" }, fleet: { type: "string" }, seeds: { type: "string", default: "1" },
-  threads: { type: "string", default: "1" }, keep: { type: "string" }, out: { type: "string" }, json: { type: "string" }, help: { type: "boolean", default: false },
+  threads: { type: "string", default: "1" }, keep: { type: "string" }, out: { type: "string" }, "missed-max": { type: "string" }, json: { type: "string" }, help: { type: "boolean", default: false },
 } as const;
 
 async function main(args: readonly string[]): Promise<void> {
   const startedMs = performance.now();
   const { values } = parseArgs({ args: jsonToDash(args), options });
   if (values.help) return void process.stdout.write(HELP);
+  const missedMax = values["missed-max"] === undefined ? Infinity : wholeOf("--missed-max", values["missed-max"], 0, SEED_MAX);
   const tasks: MeasureTask[] = listOf(values.traces).flatMap((trace) => numbersOf("--seeds", values.seeds, wholeOf).flatMap((seed) =>
     measurementsOf(values.measures).map(({ name }) => ({ measurement: name, trace, fleet: values.fleet, seed }))));
   const cells = await runAll<MeasureTask, MeasuredCell>(tasks, {
@@ -44,6 +46,7 @@ async function main(args: readonly string[]): Promise<void> {
   process.stdout.write(values.json === "-" ? json : `${cells.map(textOf).join("\n\n")}\n\n${failed} of the promises are missed\n`);
   if (values.out !== undefined) writeMeasures(values.out, cells, howMade("bench:measures", args, (performance.now() - startedMs) / 1_000));
   if (values.json !== undefined && values.json !== "-") writeFileSync(values.json, json);
+  if (failed > missedMax) process.exitCode = 1;
 }
 
 /** `--json` alone means standard output. */

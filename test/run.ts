@@ -56,7 +56,8 @@ const deep: readonly Stage[] = [
   { name: "simulator", args: [...mocha, "--timeout", "3600000", "test/bench/sim/validation.test.ts"], counts, minutesMax: 120 },
   // The full matrix, and every promise of the router with three seeds; pages go to .tidelane/deep, and what is finished is kept there.
   { name: "routing", args: ["bench/routing.ts", "--report", "--traces", "azure2023_conv,mooncake_conversation,aibrix_8min_up_and_down", ...deepPages], minutesMax: 240 },
-  { name: "measures", args: ["bench/measures.ts", "--seeds", "1,2,3", ...deepPages], minutesMax: 240 },
+  // Missed for each seed: the best division of nodes by kinds that hindsight finds (docs/decisions/what-lanes-can-gain.md).
+  { name: "measures", args: ["bench/measures.ts", "--seeds", "1,2,3", "--missed-max", "3", ...deepPages], minutesMax: 240 },
   // Each contract's explorer input, compiled anew.
   { name: "deploy", args: [...mocha, "test/deploy/verifyInput.test.ts"], counts, minutesMax: 15 },
 ];

@@ -93,15 +93,20 @@ describe("measures", function () {
       const rows = Array.from({ length: 300 }, (_, i) => `${i * 500},${100 + ((i * 37) % 900)},${10 + ((i * 53) % 90)}`);
       writeFileSync(join(folder, "mine.csv"), `arrival_ms,input_tokens,output_tokens\n${rows.join("\n")}\n`);
       writeFileSync(join(folder, "two.json"), JSON.stringify({ nodes: [{ profile: "3060" }, { profile: "3070" }] }));
-      const { code, stdout, stderr } = await command("--measures", "waiters,fairness", "--traces", join(folder, "mine.csv"), "--fleet", join(folder, "two.json"), "--out", join(folder, "page"), "--json");
+      const args = ["--measures", "waiters,fairness", "--traces", join(folder, "mine.csv"), "--fleet", join(folder, "two.json"), "--keep", join(folder, "kept"), "--out", join(folder, "page"), "--json"];
+      const { code, stdout, stderr } = await command(...args);
       expect(code, stderr).to.equal(0);
-      const { cells } = JSON.parse(stdout) as { cells: { measurement: string; measures: { value: number; bound: number; pass: boolean | null }[] }[] };
+      const { cells, failed } = JSON.parse(stdout) as { failed: number; cells: { measurement: string; measures: { value: number; bound: number; pass: boolean | null }[] }[] };
       expect(cells.map((cell) => cell.measurement)).to.deep.equal(["waiters", "fairness"]);
       expect(cells[0]!.measures[0]).to.include({ name: "completed / offered", value: 1, bound: 1, pass: true });
       expect(stderr).to.contain("2/2");
       const page = readFileSync(join(folder, "page", "measures.md"), "utf8");
       expect(page).to.contain("| mine.csv, 1 | completed / offered | 2 x capacity | 1 | at least 1 | kept |").and.to.contain("## fairness");
       expect(page).not.to.contain(join(folder, "page"));
+      // Two weak nodes keep not all that is promised of the reference fleet.
+      expect(failed).to.be.greaterThan(0);
+      expect((await command(...args, "--missed-max", String(failed))).code).to.equal(0);
+      expect((await command(...args, "--missed-max", String(failed - 1))).code).to.equal(1);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
