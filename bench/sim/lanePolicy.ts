@@ -21,17 +21,18 @@ export const tidalLanes = (onSwitch: (node: number, nowMs: number) => void): Pol
 export const constantLanes = (laneOf: (node: number) => Lane): PolicyKind =>
   ({ name: "constant_lanes", hasAdmission: true, make: (world) => new LanePolicy(world, { first: world.profiles.map((_, node) => laneOf(node)), arrived: () => undefined, look: () => null }) });
 
-/** Every node serves both lanes, each with this part of its slots for preprocessing, for good. */
-export const constantSlots = (prepPart: number): PolicyKind => ({ name: "constant_slots", hasAdmission: true, make: (world) => new SlotPolicy(world, prepPart) });
+/** Every node serves both lanes, each with a part of its slots for preprocessing, for good. */
+export const constantSlots = (prepPartOf: (node: NodeProfile) => number): PolicyKind =>
+  ({ name: "constant_slots", hasAdmission: true, make: (world) => new SlotPolicy(world, prepPartOf) });
 
 /** One lobby for both; a request finds a node open while its lane has a slot there. */
 class SlotPolicy implements Policy {
   readonly #desk: Tidelane;
   readonly #held: Readonly<Record<Lane, Int32Array>>;
 
-  constructor(world: World, prepPart: number) {
+  constructor(world: World, prepPartOf: (node: NodeProfile) => number) {
     const held = { decode: new Int32Array(world.profiles.length), prep: new Int32Array(world.profiles.length) };
-    const prepSlots = world.profiles.map(({ batchLimit }) => Math.min(batchLimit - 1, Math.max(1, Math.round(prepPart * batchLimit))));
+    const prepSlots = world.profiles.map((node) => Math.min(node.batchLimit - 1, Math.max(1, Math.round(prepPartOf(node) * node.batchLimit))));
     const slotsOf = (lane: Lane, node: number): number => (lane === "prep" ? prepSlots[node]! : world.profiles[node]!.batchLimit - prepSlots[node]!);
     const send = (job: Job, node: number): void => {
       held[laneOfJob(job)][node]!++;

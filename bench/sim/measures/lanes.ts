@@ -23,8 +23,9 @@ const GOODPUT_TIMES = 1.05;
 const SWITCHES_MAX = 2;
 /** The search looks at one wave; so many of the best are then run over all. */
 const FINALISTS = 3;
-/** Constant parts of every node's slots, and of the nodes, that are tried. */
+/** Constant parts of every node's slots, of each class's in every combination, and of the nodes, that are tried. */
 const SLOT_PARTS = [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
+const CLASS_SLOT_PARTS = [0.1, 0.4, 0.8] as const;
 const NODE_PARTS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9] as const;
 const ROUNDS_MAX = 2;
 
@@ -39,10 +40,13 @@ export const lanes: Measurement = {
       const key = `${node} in wave ${Math.floor((nowMs - WARM_UP_MS) / WAVE_MS)}`;
       switches.set(key, (switches.get(key) ?? 0) + 1);
     }), WAVES);
-    const [slots, weakest] = [sea.bestOf(SLOT_PARTS.map(constantSlots)), sea.bestOf(NODE_PARTS.map((part) => constantLanes(sea.weakestFirst(part))))];
+    const slots = sea.bestOf(SLOT_PARTS.map((part) => constantSlots(() => part)));
+    const classes = sea.bestOf(CLASS_SLOT_PARTS.flatMap((HIGH) => CLASS_SLOT_PARTS.flatMap((MID) => CLASS_SLOT_PARTS.map((LOW) => constantSlots(({ hardwareClass }) => ({ HIGH, MID, LOW })[hardwareClass])))));
+    const weakest = sea.bestOf(NODE_PARTS.map((part) => constantLanes(sea.weakestFirst(part))));
     return [
-      // One number for all, as a node attests it: so many of its slots preprocess.
+      // As a node attests it: so many of its slots preprocess.
       atLeast("goodput / best constant part of every node's slots'", AT, tidal.goodput / slots.goodput, GOODPUT_TIMES),
+      atLeast("goodput / best constant part of each class's slots'", AT, tidal.goodput / classes.goodput, GOODPUT_TIMES),
       // One number again: so many nodes preprocess, the weakest first.
       atLeast("goodput / best constant number of the weakest nodes'", AT, tidal.goodput / weakest.goodput, GOODPUT_TIMES),
       // Any number of each kind: what only hindsight knows.

@@ -55,7 +55,7 @@ describe("waves and lanes", function () {
   });
 
   it("a constant part of every node's slots is never exceeded by its lane, and both lanes use theirs", () => {
-    const jobs = run(constantSlots(0.25), 12).filter((job) => job.node >= 0);
+    const jobs = run(constantSlots(() => 0.25), 12).filter((job) => job.node >= 0);
     const mostOf = (lane: string, node: number): number => {
       const changes = jobs.filter((job) => job.node === node && laneOfJob(job) === lane).flatMap((job) => [[job.sentMs, 1], [job.endMs, -1]] as const)
         .sort(([one, up], [other, down]) => one - other || up - down);
