@@ -39,6 +39,8 @@ export class FleetBooking implements Booking {
   readonly #bookedAtMs: Millis;
   /** The attestation that a "full" refusal contradicts. */
   readonly #state: FleetNode["state"];
+  /** Where a node held some of the prompt, or of one ahead, what it had to read is only believed, and says nothing of how fast it reads. */
+  readonly #tellsReading: boolean;
   #firstAtMs: Millis | null = null;
   #lastAtMs: Millis = 0;
   #firstTokens: Tokens = 0;
@@ -50,18 +52,18 @@ export class FleetBooking implements Booking {
     this.#parts = parts;
     this.#bookedAtMs = parts.clock.monotonicMs();
     this.#state = node.state;
+    this.#tellsReading = parts.cachedTokens === 0 && node.heldTokens === 0;
     node.count(request.modelId, 1);
-    node.own.prefillTokens += request.inputTokens;
+    this.#toRead(1);
     node.own.contextTokens += request.inputTokens + parts.expectedOutTokens;
   }
 
   firstToken(sinceDispatchMs: Millis): void {
     if (this.#isReleased || this.#firstAtMs !== null) return;
-    const { node, request, fit, cachedTokens, backlogTokens, tell } = this.#parts;
+    const { tell } = this.#parts;
     this.#firstAtMs = this.#lastAtMs = this.#parts.clock.monotonicMs();
-    node.own.prefillTokens -= request.inputTokens;
-    // Where it held some of the prompt, what it had to read is only believed, and says nothing of how fast it reads.
-    if (cachedTokens === 0) fit.observePrefill(request.inputTokens, backlogTokens, sinceDispatchMs);
+    this.#toRead(-1);
+    this.#learnReading(sinceDispatchMs);
     tell("first");
   }
 
@@ -80,7 +82,7 @@ export class FleetBooking implements Booking {
     this.#learn(outcome);
     if (this.#firstAtMs !== null || outcome === "completed") this.#turnOver();
     node.count(request.modelId, -1);
-    if (this.#firstAtMs === null) node.own.prefillTokens -= request.inputTokens;
+    if (this.#firstAtMs === null) this.#toRead(-1);
     node.own.contextTokens -= request.inputTokens + expectedOutTokens;
     const deed = DEEDS[outcome];
     if (deed !== null) node.score(deed, clock.monotonicMs());
@@ -92,6 +94,18 @@ export class FleetBooking implements Booking {
   contradicted(): void {
     if (!this.#isReleased) return;
     this.#parts.node.score("refused", this.#parts.clock.monotonicMs());
+  }
+
+  /** Counts its prompt in (1), or out (-1) once it was read or will not be. */
+  #toRead(by: 1 | -1): void {
+    const { node, request, cachedTokens } = this.#parts;
+    node.own.prefillTokens += by * request.inputTokens;
+    node.heldTokens += by * cachedTokens;
+  }
+
+  #learnReading(elapsedMs: Millis): void {
+    const { fit, request, backlogTokens } = this.#parts;
+    if (this.#tellsReading) fit.observePrefill(request.inputTokens, backlogTokens, elapsedMs);
   }
 
   #turnOver(): void {
@@ -109,7 +123,7 @@ export class FleetBooking implements Booking {
     if (outcome !== "completed" && outcome !== "cancelled") return;
     const { request, fit, node, runningBefore } = this.#parts;
     if (request.kind === "embed" && outcome === "completed" && this.#firstAtMs === null) {
-      fit.observePrefill(request.inputTokens, this.#parts.backlogTokens, this.#parts.clock.monotonicMs() - this.#bookedAtMs);
+      this.#learnReading(this.#parts.clock.monotonicMs() - this.#bookedAtMs);
     }
     const decoded = this.#outTokens - this.#firstTokens;
     if (this.#firstAtMs === null || decoded < DECODED_TOKENS_MIN) return;

@@ -34,6 +34,8 @@ export class FleetNode {
   readonly nodeId: number;
   /** Shared with the node tables: the one part of a decision's picture that moves. */
   readonly own: OwnLoad = { inFlight: 0, prefillTokens: 0, contextTokens: 0 };
+  /** Of `own.prefillTokens`, what the node was believed to hold when it was sent there. */
+  heldTokens: Tokens = 0;
   /** Tokens that have come and gone there since this process began: what it was asked long ago it holds no more. */
   turnedOver: Tokens = 0;
   keyEpoch = 0;

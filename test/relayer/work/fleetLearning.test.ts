@@ -89,6 +89,28 @@ describe("what the fleet learns", () => {
     expect(rig.fleet.standingsOf(1)[0]!.model.curve.bNs).to.be.closeTo(CURVE.bNs, CURVE.bNs / 20);
   });
 
+  it("does not take a node for faster at reading because it held most of what was ahead", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, {}, { models: [model({ contextTokens: 8_192 })] });
+    const turn = { conversationKey: "conversation-one", inputTokens: 3_000 };
+    (await rig.chosen(turn)).booking.release("completed");
+    const bNs = async (): Promise<number> => {
+      const { booking } = await rig.chosen({ inputTokens: 100 });
+      booking.firstToken(22);
+      booking.release("completed");
+      return rig.fleet.standingsOf(1)[0]!.model.curve.bNs;
+    };
+    for (let i = 0; i < 10; i++) {
+      const { booking } = await rig.chosen(turn);
+      expect(await bNs()).to.equal(CURVE.bNs);
+      if (i % 2 === 0) booking.firstToken(22);
+      booking.release("cancelled");
+    }
+    // What was read, or will not be, is not ahead: from here on it learns again.
+    (await rig.chosen({ inputTokens: 3_000 })).booking.firstToken(1_000);
+    expect(rig.fleet.standingsOf(1)[0]!.model.curve.bNs).to.be.greaterThan(CURVE.bNs);
+  });
+
   it("expects outputs as long as they turn out, for each payer", async () => {
     const rig = new FleetRig();
     await rig.join(1, {}, { models: [model({ contextTokens: 32_768 })] });
