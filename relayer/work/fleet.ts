@@ -195,11 +195,11 @@ export class Fleet implements NodeLinkEvents {
   }
 
   /** The node that is likely to hold the beginning of a conversation, and how much of the prompt that is. */
-  holderOf({ conversationKey, modelId, inputTokens }: ChooseRequest): Pick<Affinity, "nodeId" | "tokens"> | null {
-    const last = conversationKey === undefined ? null : this.#conversations.lastOf(conversationKey, modelId, this.#options.clock.monotonicMs());
+  holderOf(request: ChooseRequest): Pick<Affinity, "nodeId" | "tokens"> | null {
+    const last = this.#conversations.lastOf(request, this.#options.clock.monotonicMs());
     const node = last && this.#nodes.get(last.nodeId);
     if (!node?.state) return null;
-    return { nodeId: node.nodeId, tokens: keptTokens(node.state.attested, node.own, Math.min(last!.tokens, inputTokens), node.turnedOver - last!.turnedOver) };
+    return { nodeId: node.nodeId, tokens: keptTokens(node.state.attested, node.own, last!.tokens, node.turnedOver - last!.turnedOver) };
   }
 
   /** @returns the id of a model by canonical name, alias or id; null where no node has declared it. */
@@ -276,8 +276,7 @@ export class Fleet implements NodeLinkEvents {
       onReleased: (outcome, outTokens) => {
         if (outcome !== "completed") return;
         if (request.kind === "generate") this.#outputs.observe(request.sessionId, request.modelId, outTokens);
-        if (request.conversationKey === undefined) return;
-        this.#conversations.served(request.conversationKey, request.modelId, { nodeId: node.nodeId, tokens: request.inputTokens + outTokens, turnedOver: node.turnedOver }, clock.monotonicMs());
+        this.#conversations.served(request, { nodeId: node.nodeId, tokens: request.inputTokens + outTokens, turnedOver: node.turnedOver }, clock.monotonicMs());
       },
     });
   }

@@ -1,6 +1,8 @@
 // What the fleet remembers of finished work: how long answers were, and which node holds a conversation's prefix.
 import { BoundedMap } from "./boundedMap.ts";
+import { repeatedPart, type PromptMarks } from "./promptMarks.ts";
 import { observeOutput, QUANTILE_START, type OutputQuantile } from "../routing/quantile.ts";
+import type { ChooseRequest } from "./routingRequest.ts";
 import type { Hash, Millis, Tokens } from "../../protocol/units.ts";
 
 const PAYERS_MAX = 50_000;
@@ -48,16 +50,24 @@ export interface Affinity {
   readonly turnedOver: Tokens;
 }
 
+interface LastTurn extends Affinity {
+  readonly atMs: Millis;
+  readonly promptMarks: PromptMarks | undefined;
+}
+
 /** Which node served a conversation last; in memory only. */
 export class Conversations {
-  readonly #last = new BoundedMap<string, Affinity & { readonly atMs: Millis }>(CONVERSATIONS_MAX);
+  readonly #last = new BoundedMap<string, LastTurn>(CONVERSATIONS_MAX);
 
-  served(key: string, modelId: Hash, affinity: Affinity, atMs: Millis): void {
-    this.#last.set(key + modelId, { ...affinity, atMs });
+  served({ conversationKey, modelId, promptMarks }: ChooseRequest, affinity: Affinity, atMs: Millis): void {
+    if (conversationKey !== undefined) this.#last.set(conversationKey + modelId, { ...affinity, promptMarks, atMs });
   }
 
-  lastOf(key: string, modelId: Hash, atMs: Millis): Affinity | null {
-    const last = this.#last.get(key + modelId);
-    return last && atMs - last.atMs <= PREFIX_KEPT_MS ? last : null;
+  /** @returns the last turn, with as many tokens as the prompt repeats of it */
+  lastOf({ conversationKey, modelId, inputTokens, promptMarks }: ChooseRequest, atMs: Millis): Affinity | null {
+    const last = conversationKey === undefined ? undefined : this.#last.get(conversationKey + modelId);
+    if (!last || atMs - last.atMs > PREFIX_KEPT_MS) return null;
+    const part = promptMarks && last.promptMarks ? repeatedPart(promptMarks, last.promptMarks) : 1;
+    return { ...last, tokens: Math.min(last.tokens, Math.floor(part * inputTokens)) };
   }
 }

@@ -2,6 +2,7 @@
 import type { TierValue } from "../../protocol/constants.ts";
 import type { ModelInfo } from "../../protocol/link.ts";
 import type { Prices, TideMultiplier } from "../../protocol/tide.ts";
+import type { PromptMarks } from "./promptMarks.ts";
 import type { Address, Hash, Millis, TokenAmount, Tokens } from "../../protocol/units.ts";
 
 export interface ChooseRequest {
@@ -28,6 +29,8 @@ export interface ChooseRequest {
   readonly cause: string | null;
   /** The same string for turns of one conversation: draws them to the node that holds their prefix. Never written down. */
   readonly conversationKey?: string;
+  /** What of the last turn's prompt this one repeats, they tell; without them it is taken for all of it. */
+  readonly promptMarks?: PromptMarks;
 }
 
 /**

@@ -22,6 +22,7 @@ import type { EndedAttempt, Journal, SignedAttempt } from "../ports/journal.ts";
 import { Attempt, AttemptFailed, BLIND, type AttemptEnd, type AttemptWorld, type OutputEvent } from "./attempt.ts";
 import { assignmentToJson, signAssignment, type SignedAssignment } from "./assignment.ts";
 import { attemptsFailed, deadlineExceeded, interrupted } from "./taskErrors.ts";
+import { marksOf, type PromptMarks } from "./promptMarks.ts";
 import { inputTokensMaxOf, type Plan } from "./taskPlan.ts";
 import type { Reception } from "./reception.ts";
 import type { Waiting } from "./place.ts";
@@ -66,6 +67,7 @@ export class TaskLife {
   /** Nodes that refused the request as such. */
   readonly #rejectedBy: Booking[] = [];
   #isFinished = false;
+  #marks: PromptMarks | null = null;
   #nodeId = 0;
   #attempt: Attempt | null = null;
   /** Set when the journal refused the task: then it never was one. */
@@ -172,7 +174,7 @@ export class TaskLife {
         modelId: model.modelId, kind: model.kind, tier: order.tier as TierValue, ...routed,
         maxPriceIn: least(authorization.maxPriceInPerMTok, priceMax?.in), maxPriceOut: least(authorization.maxPriceOutPerMTok, priceMax?.out),
         capabilities: request.capabilities, exclude: this.#ended.filter((one) => !this.#waitsForFull || one.cause !== FULL).map((one) => one.nodeId), cause: earlier?.code ?? (number === 0 ? null : "tried_before"),
-        ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}` }),
+        ...(request.conversation === "" ? {} : { conversationKey: `${this.#cover.sessionId}:${request.conversation}`, promptMarks: (this.#marks ??= marksOf(request.prompt.texts)) }),
       }, this.#wish(), request.signal);
     } catch (error) {
       // What went wrong before says more than that nobody is left to ask.

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { CURVE, FleetRig, MODEL, model, NAME, offer } from "./fleetRig.ts";
+import { marksOf } from "../../../relayer/work/promptMarks.ts";
 import { TIDE_ONE } from "../../../protocol/tide.ts";
 import { modelIdOf } from "../../../protocol/ids.ts";
 import type { ChooseRequest } from "../../../relayer/work/routingRequest.ts";
@@ -150,6 +151,21 @@ describe("what the fleet learns", () => {
     for (const nodeId of [1, 2, 3, 4]) await rig.attest(nodeId);
     const after = await rig.chosen(turn);
     expect(JSON.parse(after.decision)).to.deep.include({ affinityNode: -1, cachedTokens: 0 });
+  });
+
+  it("believes that a node holds what it was given, not what a client calls by one key", async () => {
+    const rig = new FleetRig();
+    await rig.join(1, {}, { models: [model({ contextTokens: 8_192 })] });
+    const cachedOf = async (prompt: string): Promise<number> => {
+      const { decision, booking } = await rig.chosen({ conversationKey: "one key for all", inputTokens: 1_000, promptMarks: marksOf([prompt]) });
+      booking.release("completed");
+      return (JSON.parse(decision) as { cachedTokens: number }).cachedTokens;
+    };
+    const story = "Once upon a time there was a fox. ".repeat(120);
+    expect(await cachedOf(story)).to.equal(0);
+    expect(await cachedOf(story)).to.be.within(800, 1_000);
+    expect(await cachedOf(`Another: ${story}`)).to.equal(0);
+    expect(await cachedOf(`Another: ${story.slice(0, 1_991)}${"Quite another end. ".repeat(110)}`), "half of it").to.be.within(400, 500);
   });
 
   it("believes in a prefix no longer than the node's memory can hold it beside what came after", async () => {

@@ -5,6 +5,7 @@ import { chargeDown } from "../../../protocol/fees.ts";
 import { hashStruct } from "../../../protocol/typedData.ts";
 import { isSignedBy, signerOfKey } from "../../../protocol/signing.ts";
 import { TidelaneError } from "../../../protocol/errors.ts";
+import { marksOf } from "../../../relayer/work/promptMarks.ts";
 import type { TaskEvent } from "../../../relayer/work/taskLife.ts";
 import { domain, relayer } from "../../protocol/honest.ts";
 import { until } from "../until.ts";
@@ -45,6 +46,15 @@ describe("a task", () => {
     expect(assignment.deadline).to.be.at.most(assignment.issuedAt + 20);
     expect(assignment.shareCap).to.equal(covered.order.maxFee);
     expect(assignment.inputCommit).to.equal(covered.order.promptCommit);
+  });
+
+  it("asks for a node with what a conversation is called and what its prompt is, and with neither where there is none", async () => {
+    const world = await worldOf(answers("x"));
+    await all(await world.tasks.start(requestOf({ conversation: "mine" })));
+    await all(await world.tasks.start(requestOf()));
+    const [of, none] = world.chosen;
+    expect(of).to.deep.include({ conversationKey: `${of!.sessionId}:mine`, promptMarks: marksOf(["Tell me a story"]) });
+    expect(none).not.to.have.any.keys("conversationKey", "promptMarks");
   });
 
   it("holds a plain answer back until its receipt is good, and tries again whole where a node dies in the middle", async () => {
