@@ -22,8 +22,12 @@ import type { Millis, Tokens } from "../../protocol/units.ts";
 /** Predictions are off by some parts in a hundred: this much of a target is not planned with. */
 const TTFT_PART = 0.95;
 const TPOT_PART = 0.98;
-/** While nobody is turned away, first tokens are to come in the least of these parts of their target that any node can keep. */
-const EBB_TTFT_PARTS = [0.2, 0.35, 0.5, 0.65] as const;
+/**
+ * While nobody is turned away, first tokens are to come in the least of these parts of their target that any node can keep. Where large
+ * prompts come too it begins with a later one: were the small much quicker than those can be, they would take the quickest nodes from them.
+ */
+const EBB_TTFT_PARTS = [0.05, 0.1, 0.2, 0.35, 0.5, 0.65] as const;
+const [SLOWEST_TIMES, FIRST_PART_MAX] = [2, 0.2] as const;
 /** A first token so long overdue, and so many times its predicted time, is given up. */
 const [SILENCE_MS, SILENCE_TIMES] = [1_000, 2] as const;
 /** A booking that is late by so much of its wait takes any free slot: it must not stand behind predictions for ever. */
@@ -290,7 +294,9 @@ export class Guide<Key> {
       const room = this.#rooms.gate(node, nowMs, this.#isTurningAway, isFree);
       return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;
     };
+    const least = Math.min(FIRST_PART_MAX, SLOWEST_TIMES * this.#market.slowestPart);
     for (const part of this.#isTurningAway ? [] : EBB_TTFT_PARTS) {
+      if (part < least) continue;
       const node = this.#premises.choose(errand, expectedOutTokens, nowMs, open(part));
       if (node >= 0) return node;
     }

@@ -1,5 +1,5 @@
 // The market of a floor: how much of what the fleet can carry is asked for at the moment, and what a place on each kind of node is worth.
-import { coarsened } from "./sizeMix.ts";
+import { coarsened, type InputClass } from "./sizeMix.ts";
 import { shadowPrices, wasteOf, type Kind, type Prices } from "./prices.ts";
 import { TPOT_TARGET_MS, ttftTargetMs } from "./targets.ts";
 import type { Floor } from "./floor.ts";
@@ -22,6 +22,8 @@ export const AHEAD_MS: Millis = 150;
 const [EBB_AHEAD_MS, EBB_LOAD, FLOOD_LOAD] = [800, 0.8, 0.92] as const;
 /** The rate of arrivals is averaged over about this time. */
 const RATE_MS: Millis = 10_000;
+/** Of all requests, those whose first tokens come last. */
+const SLOWEST_SHARE = 0.01;
 /** Before that too little is known of the requests. */
 const REPRICE_FIRST_MS: Millis = 5_000;
 
@@ -37,6 +39,7 @@ export class Market {
   /** Arrivals per millisecond, as of the last one. */
   #perMs = 0;
   #perMsAtMs: Millis = 0;
+  #slowestPart = Infinity;
 
   /** @param bestTtftMs first token of a prompt on the node that is quickest when idle */
   constructor(floor: Floor<unknown>, parameters: MarketParameters, bestTtftMs: (inputTokens: Tokens) => Millis) {
@@ -59,7 +62,9 @@ export class Market {
     const { repriceEveryMs, priceClassesMax } = this.#parameters;
     this.#repriceAtMs = nowMs + repriceEveryMs;
     this.#areCounted = false;
-    const classes = coarsened(this.#floor.mix.classes(), priceClassesMax);
+    const all = this.#floor.mix.classes();
+    const classes = coarsened(all, priceClassesMax);
+    this.#slowestPart = slowestPart(all, (input) => this.#bestTtftMs(input) / ttftTargetMs(this.#bestTtftMs(input)));
     this.#prices = shadowPrices(this.#counted(), classes, TPOT_TARGET_MS, (input) => ttftTargetMs(this.#bestTtftMs(input)));
   }
 
@@ -67,6 +72,11 @@ export class Market {
   wasteOf(inputTokens: Tokens, expectedOutTokens: Tokens, targetMs: Millis): readonly number[] {
     const kinds = this.#counted();
     return wasteOf(this.#prices, kinds, inputTokens, expectedOutTokens, targetMs);
+  }
+
+  /** Of the slowest prompt in a hundred, which part of its target an idle fleet takes to its first token; Infinity while that is not known. */
+  get slowestPart(): number {
+    return this.#slowestPart;
   }
 
   kindOf(node: number): number {
@@ -103,6 +113,12 @@ export class Market {
     this.#areCounted = true;
     return (this.#kinds = kinds);
   }
+}
+
+function slowestPart(classes: readonly InputClass[], partOf: (inputTokens: Tokens) => number): number {
+  const parts = classes.map(({ share, inputTokens }) => ({ share, part: partOf(inputTokens) })).sort((one, other) => other.part - one.part);
+  let left = SLOWEST_SHARE * parts.reduce((sum, { share }) => sum + share, 0);
+  return parts.find(({ share }) => (left -= share) <= 0)?.part ?? Infinity;
 }
 
 /**

@@ -22,11 +22,11 @@ class World {
   /** Null: nobody else sends to these nodes. */
   readonly grants: Grants | null;
 
-  constructor(models: readonly NodeModel[] = [MODEL], parameters = LOBBY, party: string | null = null) {
+  constructor(models: readonly NodeModel[] = [MODEL], parameters = LOBBY, party: string | null = null, bestTtftMs = 50) {
     const floor = new Floor<string>();
     this.grants = party === null ? null : new Grants(floor, party);
     this.guide = new Guide<string>(floor, {
-      gate: (node) => this.closed.get(node) ?? OPEN, holderOf: ({ key }) => this.holders.get(key) ?? null, bestTtftMs: () => 50,
+      gate: (node) => this.closed.get(node) ?? OPEN, holderOf: ({ key }) => this.holders.get(key) ?? null, bestTtftMs: () => bestTtftMs,
       choose: (_errand, _tokens, _nowMs, gate) => this.guide.floor.models.findIndex((_, node) => gate(node) === OPEN),
       start: ({ key }, node) => { this.started.set(key, node); },
       refuse: ({ key }, reason) => { this.refused.set(key, reason); },
@@ -112,6 +112,20 @@ describe("the guide", () => {
     expect([...world.started]).to.deep.equal([["held", 1], ["held too", 1]]);
     world.pass(2_000);
     expect([...world.refused]).to.deep.equal([["new", "too_late"]]);
+  });
+
+  it("aims at no quicker first tokens for the small than the large can have", () => {
+    // 100 tokens take the first node 120 ms, 6 % of the target, and the second one a third of that.
+    const models = [{ ...MODEL, curve: { ...MODEL.curve, bNs: 1_000_000 } }, { ...MODEL, curve: { ...MODEL.curve, bNs: 200_000 } }].map((one) => ({ ...one, chunkTokens: 50 }));
+    for (const [bestTtftMs, node] of [[20, 1], [500, 0]] as const) {
+      const world = new World(models, LOBBY, null, bestTtftMs);
+      for (let i = 0; i < 20; i++) {
+        world.nowMs += 500;
+        world.arrive(`${i}`, { isPatient: false });
+        if (i < 19) world.end(`${i}`);
+      }
+      expect(world.started.get("19"), `${bestTtftMs} ms at best`).to.equal(node);
+    }
   });
 
   it("takes a retry before those who came later, whatever the line", () => {

@@ -32,4 +32,19 @@ describe("the market of a floor", () => {
     const [quick, slow] = [pricesOver([model(QUICK), model(QUICK)]), pricesOver([model(SLOW), model(SLOW)])];
     expect(one.load).to.be.within(quick.load, slow.load).and.not.equal(quick.load).and.not.equal(slow.load);
   });
+
+  it("tells which part of its target the slowest prompt in a hundred takes at best, once it knows the requests", () => {
+    const floor = new Floor<number>([model(QUICK)]);
+    const market = new Market(floor, { priceClassesMax: 2, repriceEveryMs: 1_000 }, (inputTokens) => inputTokens / 10);
+    market.joined(0);
+    expect(market.slowestPart).to.equal(Infinity);
+    const arrive = (small: number, large: number, atMs: number): number => {
+      for (let i = 0; i < small + large; i++) floor.mix.arrived(i < small ? 100 : 4_000);
+      market.arrived(atMs);
+      return market.slowestPart;
+    };
+    // 10 ms of 2 s, then 400 ms of 2 s where two in a hundred take that.
+    expect(arrive(1_000, 5, 6_000)).to.be.closeTo(0.005, 1e-3);
+    expect(arrive(0, 20, 8_000)).to.be.closeTo(0.2, 0.01);
+  });
 });
