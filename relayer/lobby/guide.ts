@@ -227,7 +227,8 @@ export class Guide<Key> {
   /** Whether it finds a place at once on a node that could read nothing in time for any of those who wait. */
   #hasPlaceBeside(line: readonly Waiting<Admitted<Key>>[], admitted: Admitted<Key>, nowMs: Millis): boolean {
     this.#findRoom(nowMs);
-    return this.#rooms.for(false, nowMs).some((room) => line.every(({ item }) => room.wasteOf(item) === Infinity) && this.#isOpenIn(room, admitted, nowMs));
+    const holder = this.#premises.holderOf(admitted.errand);
+    return this.#rooms.for(false, nowMs).some((room) => line.every(({ item }) => room.wasteOf(item) === Infinity) && this.#isOpenIn(room, admitted, holder, nowMs));
   }
 
   /** Whether no node of which a part is granted could ever take it. */
@@ -252,30 +253,30 @@ export class Guide<Key> {
   }
 
   #fitOf(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
+    const holder = this.#premises.holderOf(admitted.errand);
     let least = Infinity;
     for (const room of this.#rooms.for(isFree, nowMs)) {
       // What its kind cannot do is the last choice and no more: whether this very node can, its gate says.
       const fit = Math.min(Number.MAX_SAFE_INTEGER, room.wasteOf(admitted));
-      if (fit < least && this.#isOpenIn(room, admitted, nowMs)) least = fit;
+      if (fit < least && this.#isOpenIn(room, admitted, holder, nowMs)) least = fit;
     }
     return least;
   }
 
-  #isOpenIn(room: Room, admitted: Admitted<Key>, nowMs: Millis): boolean {
+  #isOpenIn(room: Room, admitted: Admitted<Key>, holder: Holder | null, nowMs: Millis): boolean {
     const { errand } = admitted;
     // Of a long line before many weak nodes nearly all ends here: none could read it in time but one that holds some of it.
     if (!this.#isOverdue(admitted, nowMs) && waitedMs(admitted, nowMs) + room.leastTtftMs(errand.inputTokens) > TTFT_PART * errand.ttftTargetMs) {
-      const holder = this.#premises.holderOf(errand);
-      return holder !== null && room.nodes.includes(holder.node) && this.#gate(admitted, holder.node, nowMs) === OPEN;
+      return holder !== null && room.nodes.includes(holder.node) && this.#gate(admitted, holder.node, holder, nowMs) === OPEN;
     }
-    return room.nodes.some((node) => this.#gate(admitted, node, nowMs) === OPEN);
+    return room.nodes.some((node) => this.#gate(admitted, node, holder, nowMs) === OPEN);
   }
 
   #start(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): boolean {
     const { errand, expectedOutTokens } = admitted;
     // Asked before the choice: whoever counts the prompt with it would think that it pushes out what the node holds of it.
     const holder = this.#premises.holderOf(errand);
-    const node = this.#choose(admitted, isFree, nowMs);
+    const node = this.#choose(admitted, holder, isFree, nowMs);
     if (node < 0) return false;
     this.#hurried.delete(errand.key);
     this.#entries.delete(errand.key);
@@ -288,11 +289,11 @@ export class Guide<Key> {
     return true;
   }
 
-  #choose(admitted: Admitted<Key>, isFree: boolean, nowMs: Millis): number {
+  #choose(admitted: Admitted<Key>, holder: Holder | null, isFree: boolean, nowMs: Millis): number {
     const { errand, expectedOutTokens } = admitted;
     const open = (ttftPart: number) => (node: number): number => {
       const room = this.#rooms.gate(node, nowMs, this.#isTurningAway, isFree);
-      return room === OPEN ? this.#gate(admitted, node, nowMs, ttftPart) : room;
+      return room === OPEN ? this.#gate(admitted, node, holder, nowMs, ttftPart) : room;
     };
     const least = Math.min(FIRST_PART_MAX, SLOWEST_TIMES * this.#market.slowestPart);
     for (const part of this.#isTurningAway ? [] : EBB_TTFT_PARTS) {
@@ -303,7 +304,7 @@ export class Guide<Key> {
     return this.#premises.choose(errand, expectedOutTokens, nowMs, open(TTFT_PART));
   }
 
-  #gate(admitted: Admitted<Key>, node: number, nowMs: Millis, ttftPart = TTFT_PART): number {
+  #gate(admitted: Admitted<Key>, node: number, holder: Holder | null, nowMs: Millis, ttftPart = TTFT_PART): number {
     const { errand } = admitted;
     const known = this.#premises.gate(node, errand);
     if (known !== OPEN) return known;
@@ -314,7 +315,7 @@ export class Guide<Key> {
     if (this.#isOverdue(admitted, nowMs)) return running === 0 || hasMemory(model, floor.loadOf(node, errand.inputTokens), floor.mix) ? OPEN : BUSY;
     const load = floor.loadOf(node, errand.inputTokens);
     if (!hasMemory(model, load, floor.mix) || floor.pace(node, nowMs) * fullTpotMs(model, load) > TPOT_PART * errand.tpotTargetMs) return BUSY;
-    return waitedMs(admitted, nowMs) + floor.ttftMs(node, errand.inputTokens, cachedTokensOn(node, this.#premises.holderOf(errand)), nowMs) > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
+    return waitedMs(admitted, nowMs) + floor.ttftMs(node, errand.inputTokens, cachedTokensOn(node, holder), nowMs) > ttftPart * errand.ttftTargetMs ? BUSY : OPEN;
   }
 
   #isOverdue({ errand, latestStartMs }: Admitted<Key>, nowMs: Millis): boolean {

@@ -33,7 +33,12 @@ export function marksOf(texts: readonly string[]): PromptMarks {
 
 /** Which part of a prompt, 0 to 1, is known to repeat the beginning of an earlier one. */
 export function repeatedPart({ chars, marks }: PromptMarks, earlier: PromptMarks): number {
-  let alike = 0;
-  while (alike < marks.length && marks.slice(alike, alike + MARK_CHARS) === earlier.marks.slice(alike, alike + MARK_CHARS)) alike += MARK_CHARS;
-  return alike === 0 ? 0 : LENGTHS[alike / MARK_CHARS - 1]! / chars;
+  // Searched by halves, for it is asked for everybody who waits each time a place is looked for: beginnings that differ make all longer ones differ.
+  let [alike, differing] = [0, marks.length / MARK_CHARS + 1];
+  while (differing - alike > 1) {
+    const middle = (alike + differing) >> 1;
+    if (marks.slice(0, middle * MARK_CHARS) === earlier.marks.slice(0, middle * MARK_CHARS)) alike = middle;
+    else differing = middle;
+  }
+  return alike === 0 ? 0 : LENGTHS[alike - 1]! / chars;
 }
